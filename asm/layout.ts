@@ -1,0 +1,172 @@
+// Where everything lies in the dataplane's memory. Read by both compilers: integers only.
+//
+// Offsets and sizes are bytes; all fields are little-endian in host order unless a line says "wire".
+//
+//   control | tunnel states | table image 0 | table image 1 | lane 0 | lane 1 | ...
+//
+// The host plans the regions (src/ring/plan.ts) and writes their addresses into control, images
+// and rings; the codec finds everything from the address of a ring.
+//
+//   region         writer                                   readers
+//   control        host main thread                         codec, host
+//   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
+//   tunnel state   codec (atomic where lanes share a field) host, for display
+//   ring           the lane that owns it                    the same lane
+//   counters       the lane that owns them                  host main thread
+
+/** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
+export const ABI_VERSION = 1;
+
+/** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
+export const TUNNEL_CAPACITY = 16384;
+export const NO_TUNNEL = 0;
+
+// ---- Control: one block at address 0 ----
+
+export const CONTROL_TABLE = 64; // u32, atomic: address of the live table image
+export const CONTROL_SIZE = 4096;
+
+// ---- Table image: everything the codec looks up, built by the host, published by CONTROL_TABLE ----
+
+export const IMAGE_GENERATION = 0; // u32: grows by one with every publication
+export const IMAGE_RECORDS = 4; // u32: address of record 0
+export const IMAGE_RECORD_COUNT = 8; // u32: records in use, record 0 included
+export const IMAGE_BUCKETS = 12; // u32: address of the lookup buckets
+export const IMAGE_BUCKET_MASK = 16; // u32: bucket count - 1 (a power of two minus one)
+export const IMAGE_OWN = 20; // u32: address of the set of own addresses
+export const IMAGE_OWN_MASK = 24; // u32: own slots - 1 (a power of two minus one)
+export const IMAGE_PASSES = 28; // u32: bit n set when pass n of the lookup can match something
+export const IMAGE_HEADER_SIZE = 64;
+
+/** Lookup passes, most specific first (semantics of ip_tunnel_lookup). Numbers are bits of IMAGE_PASSES. */
+export const PASS_EXACT = 0; // local, remote, key
+export const PASS_ANY_LOCAL = 1; // remote, key
+export const PASS_ANY_REMOTE = 2; // local, key
+export const PASS_ANY = 3; // key, by value only
+
+/** A lookup bucket: open addressing, linear probing, record 0 = free. */
+export const BUCKET_HASH = 0; // u32
+export const BUCKET_RECORD = 4; // u32: record index
+export const BUCKET_SIZE = 8;
+
+/** An own address: open addressing, linear probing, OWN_FLAGS 0 = free. */
+export const OWN_ADDRESS = 0; // 16 bytes, wire; IPv4 as ::ffff:a.b.c.d
+export const OWN_FLAGS = 16; // u32: OWN_OUTER, OWN_INNER
+export const OWN_SIZE = 32;
+export const OWN_OUTER = 1; // local endpoint of a tunnel
+export const OWN_INNER = 2; // address of a tunnel device
+
+/** An accepted inner source prefix: address & mask, as 16 wire bytes each; IPv4 as ::ffff:a.b.c.d/96+n. */
+export const PREFIX_ADDRESS = 0;
+export const PREFIX_MASK = 16;
+export const PREFIX_SIZE = 32;
+
+// ---- Tunnel record ----
+
+export const RECORD_MODE = 0; // u32: MODE_*, 0 = no such tunnel
+export const RECORD_FLAGS = 4; // u32: FLAG_*
+export const RECORD_MTU = 8; // u32: largest inner packet
+export const RECORD_LINK = 12; // u32: index of the device it is bound to, 0 = any
+export const RECORD_LOCAL = 16; // u32: IPv4 address in host order, 0 = any (16 bytes kept for IPv6)
+export const RECORD_REMOTE = 32; // u32: IPv4 address in host order, 0 = any (16 bytes kept for IPv6)
+export const RECORD_KEY_IN = 48; // u32, with FLAG_KEY_IN
+export const RECORD_PREFIXES = 52; // u32: address of the first accepted prefix
+export const RECORD_PREFIX_COUNT = 56; // u32
+export const RECORD_OUTER_LENGTH = 60; // u32: bytes of the outer header template in use
+export const RECORD_OUTER = 64; // wire: outer header template, checksum and per-packet fields 0
+export const RECORD_OUTER_CAPACITY = 64; // IPv6 40 + GRE 16, rounded up
+export const RECORD_SIZE = 128;
+
+export const MODE_GRE = 1;
+export const MODE_IPIP = 2;
+export const MODE_SIT = 3;
+
+export const FLAG_KEY_IN = 0x0001; // packets must carry RECORD_KEY_IN
+export const FLAG_CHECKSUM_OUT = 0x0002;
+export const FLAG_SEQUENCE_IN = 0x0004;
+export const FLAG_SEQUENCE_OUT = 0x0008;
+export const FLAG_TTL_INHERIT = 0x0010;
+export const FLAG_TOS_INHERIT = 0x0020;
+export const FLAG_PMTUDISC = 0x0040; // outer DF always set; otherwise copied from the inner header
+export const FLAG_ALLOW_ANY = 0x0080; // inner source not checked against prefixes
+export const FLAG_ALLOW_LINK_LOCAL = 0x0100; // 169.254.0.0/16 inside is no martian here
+export const FLAG_UP = 0x0200;
+
+/** State of a tunnel that outlives a table image. */
+export const STATE_TX_SEQUENCE = 0; // u32, atomic add: next sequence number to send (RFC 2890, 2.2)
+export const STATE_IDENT = 4; // u32, atomic add: next IPv4 identification where DF is clear (RFC 6864)
+export const STATE_RX_SYNCED = 8; // u32: 1 once a numbered packet was accepted
+export const STATE_RX_NEXT = 12; // u32: sequence number after the last accepted one
+export const STATE_STALE_NEXT = 16; // u32: number that would continue a run of old packets
+export const STATE_STALE_COUNT = 20; // u32: length of that run
+export const STATE_SIZE = 32;
+
+/**
+ * Old packets in unbroken sequence after which the receiver follows the sender: a peer that restarted
+ * counts from 0 again, and without this 2^31 packets would be lost (RFC 2890 names no way back).
+ */
+export const RESYNC_COUNT = 8;
+
+// ---- Ring: slots of one direction of one lane, three free-running cursors ----
+//
+//   field      writer            meaning
+//   FILLED     the filling end   slots below it hold a packet and a descriptor
+//   PROCESSED  codec             slots below it have a reason (0 = to be forwarded)
+//   DRAINED    codec, in settle  slots below it are counted and free again
+//
+// DRAINED <= PROCESSED <= FILLED <= DRAINED + capacity, in arithmetic modulo 2^32.
+// The cursors lie 128 bytes apart: two ends on two cores never share a cache line (or its neighbour).
+
+export const RING_DIRECTION = 0; // u32: DIRECTION_*
+export const RING_MASK = 4; // u32: slot count - 1 (a power of two minus one)
+export const RING_SLOTS = 8; // u32: address of slot 0
+export const RING_DESCRIPTORS = 12; // u32: address of descriptor 0
+export const RING_COUNTERS = 16; // u32: address of the lane's counters
+export const RING_STATES = 20; // u32: address of the state of tunnel 0
+export const RING_FILLED = 128; // u32
+export const RING_PROCESSED = 256; // u32
+export const RING_DRAINED = 384; // u32
+export const RING_HEADER_SIZE = 512;
+
+export const DIRECTION_ENCAP = 0;
+export const DIRECTION_DECAP = 1;
+
+export const DESCRIPTOR_OFFSET = 0; // u32: where the packet starts, from the slot
+export const DESCRIPTOR_LENGTH = 4; // u32
+export const DESCRIPTOR_TUNNEL = 8; // u32: record index; encap: the host's, decap: the codec's
+export const DESCRIPTOR_REASON = 12; // u32: REASON_*
+export const DESCRIPTOR_INNER_LENGTH = 16; // u32: bytes of the inner packet, for the counters
+export const DESCRIPTOR_LINK = 20; // u32: index of the device it came from, 0 = not known
+export const DESCRIPTOR_SIZE = 32;
+
+/** Slots of a ring. Twice the largest batch, so that one batch can be filled while one is drained. */
+export const SLOT_COUNT = 128;
+/** Free bytes before a received packet: outer header template (64), device header (16), alignment. */
+export const SLOT_HEADROOM = 128;
+/** Largest packet in a slot: an IP packet merged by the kernel's GRO. */
+export const SLOT_PACKET = 65535;
+/**
+ * Distance of slots: headroom + largest packet, rounded up to pages, plus 192 so that the headers of
+ * consecutive slots fall into different sets of the first-level cache (a whole number of pages would
+ * put all of them into the same one).
+ */
+export const SLOT_STRIDE = 69824;
+
+/** Bytes of struct virtio_net_hdr: in front of every packet that a TUN device reads or writes. */
+export const DEVICE_HEADER_SIZE = 10;
+
+// ---- Counters of one lane: u64 each. Totals, then a row a tunnel (row 0: packets of no tunnel) ----
+
+export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
+export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
+export const TOTAL_BATCHES = 16;
+export const TOTALS_SIZE = 64;
+
+export const COUNTER_RX_PACKETS = 0; // decapsulated and delivered to the device
+export const COUNTER_RX_BYTES = 8; // of the inner packets
+export const COUNTER_TX_PACKETS = 16; // encapsulated and sent
+export const COUNTER_TX_BYTES = 24; // of the inner packets
+export const COUNTER_LAST_RX = 32; // when a packet was last delivered: ms since 1970
+export const COUNTER_DECAP_DROPS = 64; // REASON_CAPACITY counters
+export const COUNTER_ENCAP_DROPS = 448; // REASON_CAPACITY counters
+export const COUNTER_ROW_SIZE = 832; // 64 + 2 * 48 * 8

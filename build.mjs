@@ -1,0 +1,87 @@
+// Builds grebe: installs the locked packages if they are missing, compiles asm/ twice (scalar and
+// simd) and the TypeScript once, each only when a source is newer than its result.
+//
+//   node build.mjs            build what is out of date
+//   node build.mjs --quiet    the same, silent when there is nothing to do
+//
+// Plain JavaScript without packages, because it is the first thing that runs in a fresh clone.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(fileURLToPath(import.meta.url));
+const quiet = process.argv.includes('--quiet');
+process.chdir(root);
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 20 || (major === 20 && minor < 19)) {
+  console.error(`grebe needs Node 20.19 or newer, this is ${process.versions.node}`);
+  process.exit(1);
+}
+
+installPackages();
+for (const build of ['scalar', 'simd']) buildCodec(build);
+buildHost();
+
+/** `npm ci`, when the installed packages are not those of the lock file. */
+function installPackages() {
+  const stamp = join('node_modules', '.grebe-installed');
+  const lock = readFileSync('package-lock.json', 'utf8');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  console.error('grebe: installing packages (npm ci)');
+  // No package needs its install script: koffi ships its binaries prebuilt.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  writeFileSync(stamp, lock);
+}
+
+/** asm/ -> dist/asm/NAME.wasm: imports the memory, exports functions, and holds no data. */
+function buildCodec(name) {
+  const output = join('dist', 'asm', `${name}.wasm`);
+  if (!isStale(output, ['asm', 'build.mjs'])) return;
+  say(`compiling asm/ to ${output}`);
+  mkdirSync(dirname(output), { recursive: true });
+  run(process.execPath, [
+    join('node_modules', 'assemblyscript', 'bin', 'asc.js'),
+    join('asm', 'index.ts'),
+    ...['--outFile', output, '--textFile', output.replace('.wasm', '.wat')],
+    ...['--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always'],
+    // Any shared memory of 1 to 65536 pages fits: its size is the host's business.
+    ...['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'],
+    ...['--enable', name === 'simd' ? 'threads,simd' : 'threads'],
+    ...(name === 'simd' ? [] : ['--disable', 'simd']),
+  ]);
+}
+
+/** src/, test/, bench/ -> dist/. */
+function buildHost() {
+  const stamp = join('dist', '.built');
+  if (!isStale(stamp, ['asm', 'src', 'test', 'bench', 'tsconfig.json', 'package-lock.json'])) return;
+  say('compiling TypeScript to dist/');
+  run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
+  writeFileSync(stamp, '');
+}
+
+/** Whether `output` is missing or older than any file under `sources`. */
+function isStale(output, sources) {
+  if (!existsSync(output)) return true;
+  const built = statSync(output).mtimeMs;
+  const newer = (path) => {
+    const stat = statSync(path);
+    if (!stat.isDirectory()) return stat.mtimeMs > built;
+    return readdirSync(path).some((name) => name !== 'node_modules' && newer(join(path, name)));
+  };
+  return sources.some(newer);
+}
+
+function run(command, args) {
+  // The output goes to stderr: stdout belongs to the command that comes after the build.
+  const result = spawnSync(command, args, { stdio: ['ignore', 2, 2] });
+  if (result.status === 0) return;
+  console.error(`grebe: ${command} ${args.slice(0, 2).join(' ')} failed: ${result.error ?? `exit ${result.status}`}`);
+  process.exit(1);
+}
+
+function say(text) {
+  if (!quiet) console.error(`grebe: ${text}`);
+}
