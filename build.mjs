@@ -56,7 +56,8 @@ function buildCodec(name) {
 /** src/, test/, bench/ -> dist/. */
 function buildHost() {
   const stamp = join('dist', '.built');
-  if (!isStale(stamp, ['asm', 'src', 'test', 'bench', 'tsconfig.json', 'package-lock.json'])) return;
+  if (!isStale(stamp, ['asm', 'src', 'test', 'bench', 'tsconfig.json', 'package-lock.json']))
+    return;
   say('compiling TypeScript to dist/');
   run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
   writeFileSync(stamp, '');
@@ -78,7 +79,9 @@ function run(command, args) {
   // The output goes to stderr: stdout belongs to the command that comes after the build.
   const result = spawnSync(command, args, { stdio: ['ignore', 2, 2] });
   if (result.status === 0) return;
-  console.error(`grebe: ${command} ${args.slice(0, 2).join(' ')} failed: ${result.error ?? `exit ${result.status}`}`);
+  console.error(
+    `grebe: ${command} ${args.slice(0, 2).join(' ')} failed: ${result.error ?? `exit ${result.status}`}`,
+  );
   process.exit(1);
 }
 

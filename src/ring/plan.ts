@@ -1,0 +1,117 @@
+import {
+  BUCKET_SIZE,
+  CONTROL_SIZE,
+  COUNTER_ROW_SIZE,
+  DESCRIPTOR_SIZE,
+  DIRECTION_DECAP,
+  DIRECTION_ENCAP,
+  IMAGE_HEADER_SIZE,
+  OWN_SIZE,
+  PREFIX_SIZE,
+  RECORD_SIZE,
+  RING_COUNTERS,
+  RING_DESCRIPTORS,
+  RING_DIRECTION,
+  RING_HEADER_SIZE,
+  RING_MASK,
+  RING_SLOTS,
+  RING_STATES,
+  SLOT_COUNT,
+  SLOT_STRIDE,
+  STATE_SIZE,
+  TOTALS_SIZE,
+  TUNNEL_CAPACITY,
+} from '../../asm/layout.js';
+
+/** Buckets of the tunnel lookup: at most half full, so that a miss ends after a probe or two. */
+export const BUCKET_COUNT = TUNNEL_CAPACITY * 2;
+/** Own addresses: an outer one a tunnel and several inner ones, again at most half full. */
+export const OWN_COUNT = TUNNEL_CAPACITY * 8;
+/** Accepted source prefixes of all tunnels together. */
+export const PREFIX_CAPACITY = TUNNEL_CAPACITY * 8;
+
+const PAGE = 65536;
+const WASM_PAGE = 65536;
+
+/** Addresses of one table image's parts. */
+export interface ImagePlan {
+  readonly header: number;
+  readonly records: number;
+  readonly buckets: number;
+  readonly own: number;
+  readonly prefixes: number;
+}
+
+/** Addresses of what one lane owns. */
+export interface LanePlan {
+  readonly encap: number;
+  readonly decap: number;
+  readonly counters: number;
+}
+
+/** Where every region lies: see asm/layout.ts. Pages that nobody writes cost address space only. */
+export interface MemoryPlan {
+  /** WebAssembly pages of 64 KiB. */
+  readonly pages: number;
+  readonly states: number;
+  readonly images: readonly [ImagePlan, ImagePlan];
+  readonly lanes: readonly LanePlan[];
+}
+
+/** Plans the dataplane's memory for `laneCount` lanes. */
+export function planMemory(laneCount: number): MemoryPlan {
+  let end = CONTROL_SIZE;
+  const reserve = (size: number, alignment = 128): number => {
+    const address = Math.ceil(end / alignment) * alignment;
+    end = address + size;
+    return address;
+  };
+
+  const states = reserve(TUNNEL_CAPACITY * STATE_SIZE);
+  const image = (): ImagePlan => ({
+    header: reserve(IMAGE_HEADER_SIZE),
+    records: reserve(TUNNEL_CAPACITY * RECORD_SIZE),
+    buckets: reserve(BUCKET_COUNT * BUCKET_SIZE),
+    own: reserve(OWN_COUNT * OWN_SIZE),
+    prefixes: reserve(PREFIX_CAPACITY * PREFIX_SIZE),
+  });
+  const images = [image(), image()] as const;
+  const lanes: LanePlan[] = [];
+  for (let lane = 0; lane < laneCount; lane++) {
+    lanes.push({
+      encap: reserve(
+        RING_HEADER_SIZE + SLOT_COUNT * DESCRIPTOR_SIZE + SLOT_COUNT * SLOT_STRIDE,
+        PAGE,
+      ),
+      decap: reserve(
+        RING_HEADER_SIZE + SLOT_COUNT * DESCRIPTOR_SIZE + SLOT_COUNT * SLOT_STRIDE,
+        PAGE,
+      ),
+      counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
+    });
+  }
+  return { pages: Math.ceil(end / WASM_PAGE), states, images, lanes };
+}
+
+/** Allocates the memory of a plan and writes the ring headers. The table is still empty: nothing matches. */
+export function createMemory(plan: MemoryPlan): WebAssembly.Memory {
+  const memory = new WebAssembly.Memory({ initial: plan.pages, maximum: plan.pages, shared: true });
+  const words = new Uint32Array(memory.buffer);
+  for (const lane of plan.lanes) {
+    for (const [address, direction] of [
+      [lane.encap, DIRECTION_ENCAP],
+      [lane.decap, DIRECTION_DECAP],
+    ] as const) {
+      const store = (field: number, value: number): void => {
+        words[(address + field) >>> 2] = value;
+      };
+      store(RING_DIRECTION, direction);
+      store(RING_MASK, SLOT_COUNT - 1);
+      store(RING_DESCRIPTORS, address + RING_HEADER_SIZE);
+      store(RING_SLOTS, address + RING_HEADER_SIZE + SLOT_COUNT * DESCRIPTOR_SIZE);
+      store(RING_COUNTERS, lane.counters);
+      store(RING_STATES, plan.states);
+    }
+  }
+  return memory;
+}

@@ -1,0 +1,27 @@
+import type { Ring } from '../ring/ring.js';
+
+/**
+ * The outer side of all tunnels of a lane: IPv4 packets with their headers, in batches, straight from
+ * and to the slots of a ring.
+ */
+export interface Underlay {
+  readonly name: 'raw' | 'raw-socket' | 'memory';
+
+  /** File descriptors to wait on for received packets; empty for an underlay that calls `onReadable`. */
+  readonly fds: readonly number[];
+
+  /** For underlays without descriptors: called whenever packets are waiting. */
+  onReadable?: (() => void) | undefined;
+
+  /** Fills and publishes free slots of a decap ring, at most `max`. Returns how many. Never blocks. */
+  receive(ring: Ring, max: number): number;
+
+  /**
+   * Sends the packets of an encap ring from position `from` to before `to` that have no reason yet; one
+   * that cannot be sent gets its reason. The next hop follows from the outer header's destination.
+   * May wait up to 2 ms for a full queue.
+   */
+  send(ring: Ring, from: number, to: number): void;
+
+  close(): void;
+}
