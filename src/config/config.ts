@@ -1,0 +1,51 @@
+import type { Inherit, Mode, Prefix } from '../packet/tunnel.js';
+
+/** The `[router]` table, defaults filled in. */
+export interface RouterConfig {
+  /** `auto`, the name of a build, or a path that begins with `.` or `/`. */
+  readonly codec: string;
+  readonly underlay: 'auto' | 'raw' | 'xdp' | 'raw-socket' | 'memory';
+  readonly lanes: number | 'auto';
+  /** Path of the control socket. */
+  readonly socket: string;
+  /** `address:port` of the metrics listener. */
+  readonly metrics?: string;
+  readonly log: {
+    readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+    readonly format: 'auto' | 'json' | 'pretty';
+  };
+}
+
+/** One `[tunnel.NAME]` table, defaults filled in. */
+export interface TunnelConfig {
+  readonly name: string;
+  readonly mode: Mode;
+  /** IPv4 address or `any`. */
+  readonly local: string;
+  /** IPv4 address or `any`. */
+  readonly remote: string;
+  readonly keyIn?: number;
+  readonly keyOut?: number;
+  readonly checksumIn: boolean;
+  readonly checksumOut: boolean;
+  readonly sequenceIn: boolean;
+  readonly sequenceOut: boolean;
+  readonly ttl: number | Inherit;
+  readonly tos: number | Inherit;
+  readonly pmtudisc: boolean;
+  /** Absent: path MTU minus overhead. */
+  readonly mtu?: number;
+  /** Name of the device it is bound to. */
+  readonly dev?: string;
+  readonly address: readonly Prefix[];
+  readonly routes: readonly Prefix[];
+  /** Default filled in: routes and the subnets of `address`. */
+  readonly allow: readonly Prefix[] | 'any';
+}
+
+export interface Config {
+  /** File it was read from, as the user wrote it. */
+  readonly file: string;
+  readonly router: RouterConfig;
+  readonly tunnels: readonly TunnelConfig[];
+}

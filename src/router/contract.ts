@@ -1,0 +1,44 @@
+import type { Reason } from '../packet/reason.js';
+import type { Mode } from '../packet/tunnel.js';
+
+/** Drops by reason; reasons that never occurred are left out. */
+export type Drops = Partial<Record<Reason, number>>;
+
+export interface TunnelStatus {
+  readonly name: string;
+  readonly mode: Mode;
+  readonly local: string;
+  readonly remote: string;
+  readonly state: 'up' | 'down';
+  readonly mtu: number;
+  readonly rx: { readonly packets: number; readonly bytes: number };
+  readonly tx: { readonly packets: number; readonly bytes: number };
+  readonly drops: Drops;
+  /** When the last packet came out of the tunnel, ms since 1970, or null. */
+  readonly lastReceivedMs: number | null;
+}
+
+export interface RouterStatus {
+  readonly codec: string;
+  readonly underlay: string;
+  readonly uptimeSeconds: number;
+  /** Packets that came in: from the tunnel devices, and from the underlay. */
+  readonly received: { readonly device: number; readonly underlay: number };
+  readonly tunnels: readonly TunnelStatus[];
+  /** Of packets that no tunnel took. */
+  readonly drops: Drops;
+}
+
+/** A running router, as control and the command line see it. */
+export interface Router {
+  status(): RouterStatus;
+
+  /**
+   * Swaps the live codec at a batch border: `simd`, `scalar`, `js` or a path. Resolves with the name once
+   * every lane runs it. Rejects with a Failure when the build is refused; the old one then keeps running.
+   */
+  useCodec(name: string): Promise<string>;
+
+  /** Stops the lanes and removes every device. Idempotent. */
+  stop(): Promise<void>;
+}
