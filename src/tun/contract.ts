@@ -9,6 +9,9 @@ export interface TunDevice {
   /** File descriptor to wait on for packets to read, or -1 for a device that has none. */
   readonly fd: number;
 
+  /** For devices without a descriptor: called whenever packets are waiting. */
+  onReadable?: (() => void) | undefined;
+
   /** Reads one packet of at most `size` bytes and returns its length, 0 when none is waiting. Never blocks. */
   read(address: number, size: number): number;
 

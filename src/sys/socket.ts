@@ -1,0 +1,57 @@
+import { EXIT, Failure } from './failure.js';
+import { close, ERRNO, errno, errnoName, NativeBlock, setsockopt, socket } from './libc.js';
+
+/** The line that gives a Node program the capabilities a router needs. */
+export const CAPABILITY_HINT =
+  'run it as root, or grant them: sudo setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
+  ' (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)';
+
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+
+/** Opens a socket, or throws a Failure that says which right or feature is missing. */
+export function openSocket(family: number, type: number, protocol: number, what: string): number {
+  const fd = socket(family, type, protocol);
+  if (fd >= 0) return fd;
+  const error = errno();
+  if (error === ERRNO.EPERM || error === ERRNO.EACCES) {
+    throw new Failure(
+      EXIT.noPermission,
+      `${what}: ${errnoName(error)}: the capability CAP_NET_RAW is missing`,
+      CAPABILITY_HINT,
+    );
+  }
+  throw new Failure(EXIT.kernelRefused, `${what}: the kernel refused: ${errnoName(error)}`);
+}
+
+/** Sets an integer option; returns whether the kernel took it. */
+export function setOption(fd: number, level: number, option: number, value: number): boolean {
+  const block = new NativeBlock(4);
+  block.view.setInt32(0, value, true);
+  return setsockopt(fd, level, option, block.address, 4) === 0;
+}
+
+/** Asks for send and receive buffers of `size` bytes, past the system's limit where that is permitted. */
+export function setBuffers(fd: number, size: number): void {
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_RCVBUF, size);
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_SNDBUF, size);
+}
+
+const SO_BINDTODEVICE = 25;
+
+/** Binds a socket to the network device `name`, or throws. */
+export function bindToDevice(fd: number, name: string): void {
+  const block = new NativeBlock(16);
+  new TextEncoder().encodeInto(name, block.bytes.subarray(0, 15) as Uint8Array<ArrayBuffer>);
+  if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, block.address, 16) === 0) return;
+  const error = errno();
+  close(fd);
+  throw new Failure(
+    EXIT.kernelRefused,
+    `cannot bind to the device ${name}: ${errnoName(error)}`,
+    'see which devices there are: ip link',
+  );
+}

@@ -1,0 +1,125 @@
+import { DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import {
+  REASON_NONE,
+  REASON_QUEUE_FULL,
+  REASON_TUNNEL_DOWN,
+  REASON_TX_ERROR,
+} from '../../asm/reason.js';
+import { EXIT, Failure } from '../sys/failure.js';
+import {
+  close,
+  ERRNO,
+  errno,
+  errnoName,
+  interfaceIndex,
+  ioctl,
+  NativeBlock,
+  open,
+  read,
+  write,
+} from '../sys/libc.js';
+import { CAPABILITY_HINT } from '../sys/socket.js';
+import type { TunDevice } from './contract.js';
+
+// include/uapi/linux/if_tun.h
+const TUNSETIFF = 0x400454ca;
+const IFF_TUN = 0x0001;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+
+const PATH = '/dev/net/tun';
+const IFREQ_SIZE = 40;
+const IFREQ_FLAGS = 16;
+
+/**
+ * Makes the TUN device `name` and returns its file descriptor. The device lives as long as the descriptor:
+ * also after kill -9 nothing of it stays. Throws a Failure when the kernel refuses.
+ */
+export function createTun(name: string): number {
+  if (interfaceIndex(name) !== 0) {
+    throw new Failure(
+      EXIT.kernelRefused,
+      `tunnel ${name}: an interface of that name exists already`,
+      `look at it: ip -d link show ${name}; then remove it (ip link del ${name}) or rename the tunnel`,
+    );
+  }
+  const fd = open(PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) throw openFailure(name, errno());
+
+  const request = new NativeBlock(IFREQ_SIZE);
+  request.bytes.set(new TextEncoder().encode(name));
+  request.view.setUint16(IFREQ_FLAGS, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, true);
+  if (ioctl(fd, TUNSETIFF, request.address) === 0) return fd;
+
+  const error = errno();
+  close(fd);
+  if (error === ERRNO.EPERM) {
+    throw new Failure(
+      EXIT.noPermission,
+      `tunnel ${name}: making a TUN device: EPERM: the capability CAP_NET_ADMIN is missing`,
+      CAPABILITY_HINT,
+    );
+  }
+  throw new Failure(
+    EXIT.kernelRefused,
+    `tunnel ${name}: the kernel refused to make the TUN device: ${errnoName(error)}`,
+    `see whether something holds that name: ip -d link show ${name}`,
+  );
+}
+
+function openFailure(name: string, error: number): Failure {
+  const message = `tunnel ${name}: cannot open ${PATH}: ${errnoName(error)}`;
+  if (error === ERRNO.EACCES || error === ERRNO.EPERM) {
+    return new Failure(EXIT.noPermission, message, CAPABILITY_HINT);
+  }
+  if (error === ERRNO.ENOENT || error === ERRNO.ENODEV || error === ERRNO.ENXIO) {
+    return new Failure(
+      EXIT.kernelRefused,
+      `${message}: this system has no TUN devices`,
+      `load the driver (sudo modprobe tun), or make the node: sudo mkdir -p /dev/net && sudo mknod ${PATH} c 10 200`,
+    );
+  }
+  return new Failure(EXIT.kernelRefused, message);
+}
+
+/** A TUN device of Linux, reading and writing the dataplane's memory directly. */
+export class LinuxTun implements TunDevice {
+  readonly name: string;
+  readonly fd: number;
+  readonly #base: number;
+
+  /** `base`: native address of the dataplane's memory. Takes over `fd`. */
+  constructor(name: string, fd: number, base: number) {
+    this.name = name;
+    this.fd = fd;
+    // Reads and writes begin at the device header, which lies in front of the packet.
+    this.#base = base - DEVICE_HEADER_SIZE;
+  }
+
+  read(address: number, size: number): number {
+    const length = read(this.fd, this.#base + address, size + DEVICE_HEADER_SIZE);
+    return length > DEVICE_HEADER_SIZE ? length - DEVICE_HEADER_SIZE : 0;
+  }
+
+  write(address: number, length: number): number {
+    if (write(this.fd, this.#base + address, length + DEVICE_HEADER_SIZE) >= 0) return REASON_NONE;
+    switch (errno()) {
+      case ERRNO.EAGAIN:
+      case ERRNO.ENOBUFS:
+      case ERRNO.ENOMEM:
+        return REASON_QUEUE_FULL;
+      case ERRNO.EIO: // the device is not up
+      case ERRNO.EBADFD: // the device was deleted
+        return REASON_TUNNEL_DOWN;
+      default:
+        return REASON_TX_ERROR;
+    }
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+}

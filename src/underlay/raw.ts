@@ -1,0 +1,226 @@
+// The underlay over raw sockets: recvmmsg and sendmmsg straight from and to the slots.
+//
+//   receive   one socket per tunnel protocol; the kernel has reassembled fragments and checked the header
+//   send      one socket with the header included; the kernel routes by the outer destination, and fills
+//             the identification where it is 0
+//
+// As long as a raw socket for a protocol is open, the kernel answers no "protocol unreachable" for it.
+import { SLOT_COUNT, SLOT_PACKET } from '../../asm/layout.js';
+import {
+  REASON_NO_ROUTE,
+  REASON_NONE,
+  REASON_TOO_BIG,
+  REASON_TX_ENOBUFS,
+  REASON_TX_ERROR,
+} from '../../asm/reason.js';
+import type { Ring } from '../ring/ring.js';
+import {
+  addressOf,
+  close,
+  ERRNO,
+  errno,
+  NativeBlock,
+  poll,
+  recvmmsg,
+  sendmmsg,
+} from '../sys/libc.js';
+import { bindToDevice, openSocket, setBuffers, setOption } from '../sys/socket.js';
+import { MessageBatch } from './batch.js';
+import type { Underlay } from './contract.js';
+
+const AF_INET = 2;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
+const IPPROTO_IP = 0;
+const IPPROTO_RAW = 255; // implies IP_HDRINCL
+const IP_PKTINFO = 8;
+const MSG_DONTWAIT = 0x40;
+const POLLOUT = 4;
+
+/** Socket buffers: a burst of several thousand full packets, while the lane is busy with the other way. */
+const BUFFER_SIZE = 8 << 20;
+/** Longest wait for a full send queue, in all for one call of `send`. */
+const SEND_WAIT_MS = 2;
+const IPV4_DESTINATION = 16;
+const MASK = SLOT_COUNT - 1;
+
+export interface RawUnderlayOptions {
+  /** IP protocols to receive: 47, 4, 41. */
+  readonly protocols: readonly number[];
+  /** Device names by index, for tunnels bound to one. */
+  readonly links: ReadonlyMap<number, string>;
+  /** Index of the device that the tunnel of a record is bound to, 0 = none. */
+  readonly linkOf: (record: number) => number;
+}
+
+export class RawUnderlay implements Underlay {
+  readonly name = 'raw';
+  readonly fds: readonly number[];
+  readonly #receiveBatch: MessageBatch;
+  readonly #sendBatch: MessageBatch;
+  readonly #sendPositions = new Uint32Array(SLOT_COUNT);
+  readonly #words: Uint32Array;
+  readonly #base: number;
+  readonly #sendSocket: number;
+  readonly #boundSockets = new Map<number, number>();
+  readonly #options: RawUnderlayOptions;
+  readonly #pollBlock = new NativeBlock(8);
+  #receiveRing: Ring | undefined;
+  #nextSocket = 0;
+
+  /** Opens the sockets. Throws a Failure when a right is missing. */
+  constructor(memory: WebAssembly.Memory, options: RawUnderlayOptions) {
+    this.#options = options;
+    this.#words = new Uint32Array(memory.buffer);
+    this.#base = addressOf(new Uint8Array(memory.buffer));
+    this.#receiveBatch = new MessageBatch(SLOT_COUNT, this.#base);
+    this.#sendBatch = new MessageBatch(SLOT_COUNT, this.#base);
+    this.#sendBatch.useDestinations(SLOT_COUNT);
+
+    const opened: number[] = [];
+    const openRaw = (protocol: number): number => {
+      const fd = openSocket(
+        AF_INET,
+        SOCK_FLAGS,
+        protocol,
+        `raw socket for IP protocol ${protocol}`,
+      );
+      opened.push(fd);
+      setBuffers(fd, BUFFER_SIZE);
+      return fd;
+    };
+    try {
+      this.#sendSocket = openRaw(IPPROTO_RAW);
+      for (const [index, name] of options.links) {
+        const fd = openRaw(IPPROTO_RAW);
+        bindToDevice(fd, name);
+        this.#boundSockets.set(index, fd);
+      }
+      this.fds = options.protocols.map(openRaw);
+      if (options.links.size > 0)
+        for (const fd of this.fds) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    } catch (error) {
+      for (const fd of opened) close(fd);
+      throw error;
+    }
+  }
+
+  receive(ring: Ring, max: number): number {
+    if (this.#receiveRing !== ring) this.#aimAt(ring);
+    // Begins with another socket each time, so that a flood of one protocol leaves room for the others.
+    const first = this.#nextSocket++;
+    let total = 0;
+    for (let n = 0; n < this.fds.length && total < max; n++) {
+      const fd = this.fds[(first + n) % this.fds.length] as number;
+      total += this.#receiveFrom(fd, ring, max - total);
+    }
+    return total;
+  }
+
+  send(ring: Ring, from: number, to: number): void {
+    let position = from;
+    while (position !== to) {
+      const link = this.#linkAt(ring, position);
+      let count = 0;
+      for (
+        ;
+        position !== to && this.#linkAt(ring, position) === link;
+        position = (position + 1) >>> 0
+      ) {
+        if (ring.reason(position) !== REASON_NONE) continue;
+        const address = ring.processedAddress(position);
+        this.#sendBatch.setData(count, address, ring.length(position));
+        this.#sendBatch.setDestination(
+          count,
+          this.#words[(address + IPV4_DESTINATION) >>> 2] as number,
+        );
+        this.#sendPositions[count++] = position;
+      }
+      if (count > 0) this.#flush(ring, this.#boundSockets.get(link) ?? this.#sendSocket, count);
+    }
+  }
+
+  close(): void {
+    for (const fd of [...this.fds, this.#sendSocket, ...this.#boundSockets.values()]) close(fd);
+  }
+
+  /** Lets message n of the receive batch name slot n, once and for all. */
+  #aimAt(ring: Ring): void {
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      this.#receiveBatch.setData(slot, ring.packetAddress(slot), SLOT_PACKET);
+    }
+    this.#receiveRing = ring;
+  }
+
+  #receiveFrom(fd: number, ring: Ring, max: number): number {
+    const position = ring.filled;
+    const slot = position & MASK;
+    // One call fills slots that lie side by side: up to the end of the ring.
+    const room = Math.min(max, ring.reserve(), SLOT_COUNT - slot);
+    if (room === 0) return 0;
+    const wantsLink = this.#options.links.size > 0;
+    if (wantsLink) this.#receiveBatch.resetControls(slot, room);
+    const count = recvmmsg(fd, this.#receiveBatch.header(slot), room, MSG_DONTWAIT);
+    if (count <= 0) return 0;
+    for (let n = 0; n < count; n++) {
+      const link = wantsLink ? this.#receiveBatch.receivedLink(slot + n) : 0;
+      ring.fill((position + n) >>> 0, this.#receiveBatch.received(slot + n), 0, link);
+    }
+    ring.publish(count);
+    return count;
+  }
+
+  #linkAt(ring: Ring, position: number): number {
+    return this.#boundSockets.size === 0 ? 0 : this.#options.linkOf(ring.tunnel(position));
+  }
+
+  /** Sends the first `count` messages of the send batch in order; gives each that fails its reason. */
+  #flush(ring: Ring, fd: number, count: number): void {
+    let done = 0;
+    let waited = false;
+    while (done < count) {
+      const sent = sendmmsg(fd, this.#sendBatch.header(done), count - done, MSG_DONTWAIT);
+      if (sent > 0) {
+        done += sent;
+        continue;
+      }
+      const error = errno();
+      if (error === ERRNO.EINTR) continue;
+      const reason = sendReason(error);
+      if (reason === REASON_TX_ENOBUFS && !waited) {
+        this.#waitForRoom(fd);
+        waited = true;
+        continue;
+      }
+      ring.setReason(this.#sendPositions[done++] as number, reason);
+    }
+  }
+
+  #waitForRoom(fd: number): void {
+    this.#pollBlock.view.setInt32(0, fd, true);
+    this.#pollBlock.view.setInt16(4, POLLOUT, true);
+    poll(this.#pollBlock.address, 1, SEND_WAIT_MS);
+  }
+}
+
+/** The drop reason for a failed send. */
+function sendReason(error: number): number {
+  switch (error) {
+    case ERRNO.EAGAIN:
+    case ERRNO.ENOBUFS:
+    case ERRNO.ENOMEM:
+      return REASON_TX_ENOBUFS;
+    case ERRNO.EMSGSIZE:
+      return REASON_TOO_BIG;
+    case ERRNO.ENETUNREACH:
+    case ERRNO.EHOSTUNREACH:
+    case ERRNO.ENETDOWN:
+    case ERRNO.ENODEV:
+    case ERRNO.EINVAL: // what a blackhole route answers
+      return REASON_NO_ROUTE;
+    default: // EPERM: the firewall; EACCES: broadcast, prohibit route
+      return REASON_TX_ERROR;
+  }
+}
