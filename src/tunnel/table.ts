@@ -1,0 +1,273 @@
+// The tunnel table: control writes it, the codec reads it.
+//
+//   1. build    fill the table image that is not live: records, lookup buckets, own addresses, prefixes
+//   2. publish  name it in CONTROL_TABLE with one atomic store
+//
+// INVARIANT: a lane reads CONTROL_TABLE once a batch and finishes that batch with the image it found.
+// The image being written was live two publications ago; publishers run one after the other on the
+// main thread, far apart compared with a batch.
+import {
+  BUCKET_HASH,
+  BUCKET_RECORD,
+  BUCKET_SIZE,
+  CONTROL_TABLE,
+  IMAGE_BUCKET_MASK,
+  IMAGE_BUCKETS,
+  IMAGE_GENERATION,
+  IMAGE_OWN,
+  IMAGE_OWN_MASK,
+  IMAGE_PASSES,
+  IMAGE_RECORD_COUNT,
+  IMAGE_RECORDS,
+  OWN_FLAGS,
+  OWN_INNER,
+  OWN_OUTER,
+  OWN_SIZE,
+  PASS_ANY,
+  PASS_ANY_LOCAL,
+  PASS_ANY_REMOTE,
+  PASS_EXACT,
+  PREFIX_ADDRESS,
+  PREFIX_MASK,
+  PREFIX_SIZE,
+  RECORD_PREFIX_COUNT,
+  RECORD_PREFIXES,
+  RECORD_SIZE,
+  STATE_SIZE,
+  TUNNEL_CAPACITY,
+} from '../../asm/layout.js';
+import { parseAddress, toBlock } from '../packet/address.js';
+import type { Prefix, Tunnel } from '../packet/tunnel.js';
+import {
+  BUCKET_COUNT,
+  type ImagePlan,
+  type MemoryPlan,
+  OWN_COUNT,
+  PREFIX_CAPACITY,
+} from '../ring/plan.js';
+import { EXIT, Failure } from '../sys/failure.js';
+import { hashAddress, hashTunnel } from './hash.js';
+import { encodeRecord, outerAddress, PROTOCOL } from './record.js';
+
+/** Smallest hash sets: a router of a few tunnels clears and probes a few cache lines. */
+const SMALLEST_SET = 64;
+
+/** Builds table images in the dataplane's memory and makes them live. */
+export class TunnelTable {
+  readonly #plan: MemoryPlan;
+  readonly #bytes: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #view: DataView;
+
+  constructor(memory: WebAssembly.Memory, plan: MemoryPlan) {
+    this.#plan = plan;
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new Int32Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+  }
+
+  /**
+   * Makes `tunnels` the live table: tunnel i becomes record i + 1, undefined leaves a hole. Throws a
+   * Failure when they do not fit; the live table then stays as it is.
+   */
+  publish(tunnels: readonly (Tunnel | undefined)[]): void {
+    if (tunnels.length >= TUNNEL_CAPACITY) {
+      throw new Failure(
+        EXIT.config,
+        `${tunnels.length} tunnels are more than a router holds (${TUNNEL_CAPACITY - 1})`,
+        'split them over several routers, each with its own config',
+      );
+    }
+    const [first, second] = this.#plan.images;
+    const live = Atomics.load(this.#words, CONTROL_TABLE >>> 2);
+    const image = live === first.header ? second : first;
+    const generation = live === 0 ? 1 : this.#load(live + IMAGE_GENERATION) + 1;
+    const buckets = setSize(tunnels.length, BUCKET_COUNT);
+    const own = collectOwn(tunnels);
+    const ownSlots = setSize(own.size, OWN_COUNT);
+
+    this.#clear(image.records, (tunnels.length + 1) * RECORD_SIZE);
+    this.#clear(image.buckets, buckets * BUCKET_SIZE);
+    this.#clear(image.own, ownSlots * OWN_SIZE);
+    const passes = this.#writeRecords(image, tunnels, buckets - 1);
+    this.#writeOwn(image, own, ownSlots - 1);
+
+    this.#store(image.header + IMAGE_GENERATION, generation);
+    this.#store(image.header + IMAGE_RECORDS, image.records);
+    this.#store(image.header + IMAGE_RECORD_COUNT, tunnels.length + 1);
+    this.#store(image.header + IMAGE_BUCKETS, image.buckets);
+    this.#store(image.header + IMAGE_BUCKET_MASK, buckets - 1);
+    this.#store(image.header + IMAGE_OWN, image.own);
+    this.#store(image.header + IMAGE_OWN_MASK, ownSlots - 1);
+    this.#store(image.header + IMAGE_PASSES, passes);
+    Atomics.store(this.#words, CONTROL_TABLE >>> 2, image.header);
+  }
+
+  /**
+   * Forgets the sequence numbers of a record, for a tunnel that takes the place of another. Only for a
+   * record that the live table does not hold: a lane may be counting in it otherwise.
+   */
+  resetState(record: number): void {
+    if (!Number.isInteger(record) || record < 0 || record >= TUNNEL_CAPACITY) {
+      throw new RangeError(`no tunnel record has the index ${record}`);
+    }
+    const start = (this.#plan.states + record * STATE_SIZE) >>> 2;
+    for (let word = start; word < start + (STATE_SIZE >>> 2); word++) {
+      Atomics.store(this.#words, word, 0);
+    }
+  }
+
+  /** Writes records, their prefixes and their buckets. Returns the passes that can match. */
+  #writeRecords(
+    image: ImagePlan,
+    tunnels: readonly (Tunnel | undefined)[],
+    bucketMask: number,
+  ): number {
+    let passes = 0;
+    let prefixes = 0;
+    for (const [index, tunnel] of tunnels.entries()) {
+      if (tunnel === undefined) continue;
+      const record = image.records + (index + 1) * RECORD_SIZE;
+      encodeRecord(this.#view, record, tunnel);
+      const allow = tunnel.allow === 'any' ? [] : tunnel.allow;
+      if (prefixes + allow.length > PREFIX_CAPACITY) {
+        throw new Failure(
+          EXIT.config,
+          `tunnel ${tunnel.name}: the accepted source prefixes of all tunnels are more than ${PREFIX_CAPACITY}`,
+          'join neighbouring prefixes in allow, or write allow = ["any"]',
+        );
+      }
+      this.#store(record + RECORD_PREFIXES, image.prefixes + prefixes * PREFIX_SIZE);
+      this.#store(record + RECORD_PREFIX_COUNT, allow.length);
+      for (const prefix of allow) {
+        this.#writePrefix(image.prefixes + prefixes * PREFIX_SIZE, tunnel, prefix);
+        prefixes++;
+      }
+      passes |= 1 << this.#writeBucket(image, bucketMask, tunnel, index + 1);
+    }
+    return passes;
+  }
+
+  #writePrefix(address: number, tunnel: Tunnel, prefix: Prefix): void {
+    const block = toBlock(prefix);
+    if (block === null) throw badPrefix(tunnel, 'allow', prefix);
+    this.#bytes.fill(0, address, address + PREFIX_SIZE);
+    const bits = block.version === 4 ? 96 + block.bits : block.bits;
+    writeMapped(this.#bytes, address + PREFIX_ADDRESS, block.bytes);
+    for (let bit = 0; bit < bits; bit++) {
+      const at = address + PREFIX_MASK + (bit >>> 3);
+      this.#bytes[at] = (this.#bytes[at] ?? 0) | (0x80 >>> (bit & 7));
+    }
+  }
+
+  /** Files a record under its hash. Returns the pass that can find it there. */
+  #writeBucket(image: ImagePlan, mask: number, tunnel: Tunnel, record: number): number {
+    const local = outerAddress(tunnel, 'local');
+    const remote = outerAddress(tunnel, 'remote');
+    const pass = passOf(local, remote);
+    const key = tunnel.mode === 'gre' ? tunnel.keyIn : undefined;
+    const keyed = key !== undefined && pass !== PASS_ANY ? 1 : 0;
+    const hash = hashTunnel(PROTOCOL[tunnel.mode], local, remote, key ?? 0, keyed);
+    // Records are filed in the order of their index, so that of equal ones the lowest is met first.
+    let slot = hash & mask;
+    while (this.#load(image.buckets + slot * BUCKET_SIZE + BUCKET_RECORD) !== 0) {
+      slot = (slot + 1) & mask;
+    }
+    this.#store(image.buckets + slot * BUCKET_SIZE + BUCKET_HASH, hash);
+    this.#store(image.buckets + slot * BUCKET_SIZE + BUCKET_RECORD, record);
+    return pass;
+  }
+
+  #writeOwn(image: ImagePlan, own: ReadonlyMap<string, OwnAddress>, mask: number): void {
+    const mapped = new Uint8Array(16);
+    const words = new DataView(mapped.buffer);
+    for (const { bytes, flags } of own.values()) {
+      mapped.fill(0);
+      writeMapped(mapped, 0, bytes);
+      const word = (index: number): number => words.getUint32(index * 4, true);
+      let slot = hashAddress(word(0), word(1), word(2), word(3)) & mask;
+      while (this.#load(image.own + slot * OWN_SIZE + OWN_FLAGS) !== 0) slot = (slot + 1) & mask;
+      this.#bytes.set(mapped, image.own + slot * OWN_SIZE);
+      this.#store(image.own + slot * OWN_SIZE + OWN_FLAGS, flags);
+    }
+  }
+
+  #clear(address: number, size: number): void {
+    this.#bytes.fill(0, address, address + size);
+  }
+
+  #load(address: number): number {
+    return this.#view.getUint32(address, true);
+  }
+
+  #store(address: number, value: number): void {
+    this.#view.setUint32(address, value, true);
+  }
+}
+
+interface OwnAddress {
+  readonly bytes: Uint8Array;
+  readonly flags: number;
+}
+
+/** Every local endpoint and every device address, once, with what it is. */
+function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAddress> {
+  const own = new Map<string, OwnAddress>();
+  const add = (bytes: Uint8Array, flag: number): void => {
+    const name = bytes.join('.');
+    own.set(name, { bytes, flags: (own.get(name)?.flags ?? 0) | flag });
+  };
+  for (const tunnel of tunnels) {
+    if (tunnel === undefined) continue;
+    const local = outerAddress(tunnel, 'local');
+    if (local !== 0) add(ipv4Bytes(local), OWN_OUTER);
+    for (const prefix of tunnel.addresses) {
+      const address = parseAddress(prefix.address);
+      if (address === null) throw badPrefix(tunnel, 'address', prefix);
+      add(address.version === 4 ? ipv4Bytes(address.value) : address.value, OWN_INNER);
+    }
+  }
+  if (own.size > OWN_COUNT / 2) {
+    throw new Failure(
+      EXIT.config,
+      `${own.size} local and device addresses are more than a router holds (${OWN_COUNT / 2})`,
+      'give the tunnel devices fewer addresses',
+    );
+  }
+  return own;
+}
+
+function ipv4Bytes(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+}
+
+/** Writes 16 address bytes, IPv4 as ::ffff:a.b.c.d. The target must be zero. */
+function writeMapped(target: Uint8Array, offset: number, bytes: Uint8Array): void {
+  if (bytes.length === 16) {
+    target.set(bytes, offset);
+    return;
+  }
+  target.fill(0xff, offset + 10, offset + 12);
+  target.set(bytes, offset + 12);
+}
+
+/** The lookup pass that finds a record with these endpoints (0 = any). */
+function passOf(local: number, remote: number): number {
+  if (local !== 0) return remote !== 0 ? PASS_EXACT : PASS_ANY_REMOTE;
+  return remote !== 0 ? PASS_ANY_LOCAL : PASS_ANY;
+}
+
+/** Slots of a hash set for `count` entries: a power of two, so that it stays at most half full. */
+function setSize(count: number, most: number): number {
+  let size = SMALLEST_SET;
+  while (size < count * 2) size *= 2;
+  return Math.min(size, most);
+}
+
+function badPrefix(tunnel: Tunnel, key: string, prefix: Prefix): Failure {
+  return new Failure(
+    EXIT.config,
+    `tunnel ${tunnel.name}: ${key} ${prefix.address}/${prefix.bits} is no address block`,
+    'write it as ADDRESS/BITS, such as 10.20.0.0/16',
+  );
+}
