@@ -1,0 +1,45 @@
+// encap path: TUN -> ring -> codec -> underlay
+//
+//   1. readBatch   fill free slots from one device
+//   2. process     the codec puts the outer header into the headroom, or gives a reason
+//   3. send        hand finished slots to the underlay, in order
+//   4. settle      count every slot once and free it
+import { SLOT_PACKET } from '../../asm/layout.js';
+import type { Ring } from '../ring/ring.js';
+import type { TunDevice } from '../tun/contract.js';
+import type { Lane } from './lane.js';
+
+/** Packets of one batch: half a ring. */
+export const BATCH = 64;
+
+/** Moves up to one batch from the device of `record` to the underlay. Returns how many packets it read. */
+export function encapBatch(lane: Lane, record: number): number {
+  const device = lane.devices[record];
+  if (device === undefined) return 0;
+  const ring = lane.encapRing;
+  const from = ring.filled;
+  const count = readBatch(device, record, ring);
+  if (count === 0) return 0;
+
+  lane.countDeviceReceived(count);
+  lane.process(ring);
+  lane.underlay.send(ring, from, ring.processed);
+  lane.settle(ring);
+  return count;
+}
+
+/** Fills free slots from `device` until it or the batch runs out. Returns how many were filled. */
+function readBatch(device: TunDevice, record: number, ring: Ring): number {
+  const first = ring.filled;
+  const room = Math.min(BATCH, ring.reserve());
+  let count = 0;
+  while (count < room) {
+    const position = (first + count) >>> 0;
+    const length = device.read(ring.packetAddress(position), SLOT_PACKET);
+    if (length === 0) break;
+    ring.fill(position, length, record, 0);
+    count++;
+  }
+  ring.publish(count);
+  return count;
+}

@@ -1,0 +1,122 @@
+import {
+  TOTAL_BATCHES,
+  TOTAL_DEVICE_RECEIVED,
+  TOTAL_UNDERLAY_RECEIVED,
+  TUNNEL_CAPACITY,
+} from '../../asm/layout.js';
+import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
+import type { Codec } from '../codec/contract.js';
+import type { LanePlan } from '../ring/plan.js';
+import { Ring } from '../ring/ring.js';
+import type { TunDevice } from '../tun/contract.js';
+import type { Underlay } from '../underlay/contract.js';
+
+export interface LaneOptions {
+  readonly memory: WebAssembly.Memory;
+  readonly plan: LanePlan;
+  readonly underlay: Underlay;
+  readonly codec: Codec;
+  /** Takes over when the codec traps: the reference, which does not. */
+  readonly fallback: Codec;
+  /** Told of a trap, once each time the codec is replaced. */
+  readonly onFault: (codec: string, error: unknown) => void;
+}
+
+/**
+ * What one lane works with: both rings, its devices by tunnel record, the underlay and the live codec.
+ * The two ways of a packet are in encap.ts and decap.ts; who calls them when is in loop.ts.
+ */
+export class Lane {
+  readonly underlay: Underlay;
+  readonly encapRing: Ring;
+  readonly decapRing: Ring;
+  /** Devices by record index. */
+  readonly devices: (TunDevice | undefined)[] = [];
+  readonly #totals: BigUint64Array;
+  readonly #options: LaneOptions;
+  #codec: Codec;
+
+  constructor(options: LaneOptions) {
+    const { memory, plan } = options;
+    this.#options = options;
+    this.underlay = options.underlay;
+    this.encapRing = new Ring(memory, plan.encap);
+    this.decapRing = new Ring(memory, plan.decap);
+    this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
+    this.#codec = options.codec;
+  }
+
+  get codec(): Codec {
+    return this.#codec;
+  }
+
+  /** Swaps the codec. Call it between batches only: then no packet is half done. */
+  useCodec(codec: Codec): void {
+    this.#codec = codec;
+  }
+
+  /** Lets the codec work on all filled slots of `ring`; whatever it leaves is safe to send or write. */
+  process(ring: Ring): void {
+    const from = ring.processed;
+    const to = ring.filled;
+    try {
+      if (ring === this.encapRing) this.#codec.encap(ring.address);
+      else this.#codec.decap(ring.address);
+    } catch (error) {
+      this.#replaceCodec(error);
+      ring.abandon();
+      for (let position = from; position !== to; position = (position + 1) >>> 0) {
+        ring.setReason(position, REASON_CODEC_FAULT);
+      }
+    }
+    // INVARIANT: after this loop every packet without a reason lies inside its slot and has a known record.
+    for (let position = from; position !== to; position = (position + 1) >>> 0) {
+      if (ring.reason(position) !== REASON_NONE) continue;
+      if (ring.processedAddress(position) < 0 || ring.tunnel(position) >= TUNNEL_CAPACITY) {
+        ring.setReason(position, REASON_CODEC_FAULT);
+      }
+    }
+    // A build that leaves slots unprocessed would stop the ring for ever.
+    if (ring.processed !== to) ring.abandon();
+  }
+
+  /** Counts all processed slots of `ring` and frees them. */
+  settle(ring: Ring): void {
+    try {
+      this.#codec.settle(ring.address, Date.now());
+    } catch (error) {
+      this.#replaceCodec(error);
+    }
+    if (ring.drained !== ring.processed) this.#options.fallback.settle(ring.address, Date.now());
+  }
+
+  countDeviceReceived(count: number): void {
+    this.#add(TOTAL_DEVICE_RECEIVED, count);
+    this.#add(TOTAL_BATCHES, 1);
+  }
+
+  countUnderlayReceived(count: number): void {
+    this.#add(TOTAL_UNDERLAY_RECEIVED, count);
+    this.#add(TOTAL_BATCHES, 1);
+  }
+
+  /** Closes the underlay. The devices belong to the router. */
+  close(): void {
+    this.underlay.close();
+  }
+
+  #add(total: number, count: number): void {
+    const index = total >>> 3;
+    this.#totals[index] = (this.#totals[index] as bigint) + BigInt(count);
+  }
+
+  #replaceCodec(error: unknown): void {
+    const { fallback, onFault } = this.#options;
+    if (this.#codec === fallback) throw error;
+    const { name } = this.#codec;
+    this.#codec = fallback;
+    onFault(name, error);
+  }
+}
+
+const TOTAL_COUNT = 8;

@@ -1,0 +1,138 @@
+// The blocking loop of a lane: waits in epoll for devices, underlay sockets and the wake-up descriptor,
+// and moves one batch for each that is ready. An idle lane uses no CPU.
+//
+// Level-triggered: what a batch leaves behind makes the next wait return at once, so every device and
+// socket gets its turn and none starves the others.
+import {
+  close,
+  ERRNO,
+  epollControl,
+  epollCreate,
+  epollWait,
+  epollWaitAsync,
+  errno,
+  errnoName,
+  NativeBlock,
+  read,
+} from '../sys/libc.js';
+import { decapBatch } from './decap.js';
+import { encapBatch } from './encap.js';
+import type { Lane } from './lane.js';
+
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLLIN = 0x1;
+const EPOLLERR = 0x8;
+const EPOLLHUP = 0x10;
+/** struct epoll_event is packed on x86-64 only. */
+const EVENT_SIZE = process.arch === 'x64' ? 12 : 16;
+const EVENT_TOKEN = process.arch === 'x64' ? 4 : 8;
+/** Events taken from one wait: more than are ever ready at once in practice; the rest come with the next. */
+const EVENT_COUNT = 256;
+
+/** What a ready descriptor stands for: a device's record (1...), the underlay, or the wake-up. */
+const TOKEN_UNDERLAY = 0x4000_0000;
+const TOKEN_WAKE = 0x4000_0001;
+
+/** An epoll instance with a 32-bit token a descriptor. */
+export class EventQueue {
+  readonly fd: number;
+  readonly #events = new NativeBlock(EVENT_COUNT * EVENT_SIZE);
+  readonly #event = new NativeBlock(EVENT_SIZE);
+
+  constructor() {
+    this.fd = epollCreate(EPOLL_CLOEXEC);
+    if (this.fd < 0) throw new Error(`epoll_create1: ${errnoName(errno())}`);
+  }
+
+  add(fd: number, token: number): void {
+    this.#event.view.setUint32(0, EPOLLIN, true);
+    this.#event.view.setUint32(EVENT_TOKEN, token, true);
+    if (epollControl(this.fd, EPOLL_CTL_ADD, fd, this.#event.address) === 0) return;
+    throw new Error(`epoll_ctl for descriptor ${fd}: ${errnoName(errno())}`);
+  }
+
+  remove(fd: number): void {
+    epollControl(this.fd, EPOLL_CTL_DEL, fd, this.#event.address);
+  }
+
+  /** Waits until something is ready or `timeoutMs` have passed (-1: no limit). Returns how many are. */
+  wait(timeoutMs: number): number {
+    const count = epollWait(this.fd, this.#events.address, EVENT_COUNT, timeoutMs);
+    if (count >= 0) return count;
+    if (errno() === ERRNO.EINTR) return 0;
+    throw new Error(`epoll_wait: ${errnoName(errno())}`);
+  }
+
+  /** `wait` on a thread of the pool. */
+  async waitAsync(timeoutMs: number): Promise<number> {
+    return Math.max(0, await epollWaitAsync(this.fd, this.#events.address, EVENT_COUNT, timeoutMs));
+  }
+
+  token(index: number): number {
+    return this.#events.view.getUint32(index * EVENT_SIZE + EVENT_TOKEN, true);
+  }
+
+  /** Whether the descriptor of event `index` is gone: its device was deleted. */
+  isBroken(index: number): boolean {
+    const events = this.#events.view.getUint32(index * EVENT_SIZE, true);
+    return (events & (EPOLLERR | EPOLLHUP)) !== 0 && (events & EPOLLIN) === 0;
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+}
+
+export interface LoopHooks {
+  /** Descriptor that becomes readable when `onWake` is to be called. */
+  readonly wakeFd: number;
+  /** Handles what was asked of the lane, between two batches. Returns false to end the loop. */
+  readonly onWake: () => boolean;
+  /** Told when a device vanished from under the router. */
+  readonly onDeviceLost: (record: number) => void;
+}
+
+/** Runs a lane until `onWake` returns false. */
+export function runLoop(lane: Lane, hooks: LoopHooks): void {
+  const queue = new EventQueue();
+  const drain = new NativeBlock(8);
+  queue.add(hooks.wakeFd, TOKEN_WAKE);
+  for (const fd of lane.underlay.fds) queue.add(fd, TOKEN_UNDERLAY);
+  lane.devices.forEach((device, record) => {
+    if (device) queue.add(device.fd, record);
+  });
+
+  try {
+    for (;;) {
+      const count = queue.wait(-1);
+      let underlayReady = false;
+      for (let index = 0; index < count; index++) {
+        const token = queue.token(index);
+        if (token === TOKEN_UNDERLAY) {
+          underlayReady = true; // several sockets, one receive for all of them
+        } else if (token === TOKEN_WAKE) {
+          read(hooks.wakeFd, drain.address, 8);
+          if (!hooks.onWake()) return;
+        } else if (queue.isBroken(index)) {
+          loseDevice(lane, queue, token, hooks);
+        } else {
+          encapBatch(lane, token);
+        }
+      }
+      if (underlayReady) decapBatch(lane);
+    }
+  } finally {
+    queue.close();
+  }
+}
+
+/** Forgets a device that was deleted, so that its descriptor is not ready for ever. */
+function loseDevice(lane: Lane, queue: EventQueue, record: number, hooks: LoopHooks): void {
+  const device = lane.devices[record];
+  if (device === undefined) return;
+  queue.remove(device.fd);
+  lane.devices[record] = undefined;
+  hooks.onDeviceLost(record);
+}
