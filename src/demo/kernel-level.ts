@@ -1,0 +1,168 @@
+// Level A: two routers and a host behind each, in four network namespaces, with the kernel's own devices.
+//
+//   hA -- rA ==== tunnels over 192.0.2.0/24 ==== rB -- hB
+//
+//   1. build     namespaces, cables, addresses, routes of the hosts
+//   2. start     grebe run in rA and rB, one tunnel of each mode
+//   3. try       per mode: pings and a bulk transfer from hA to hB, while rA's underlay is captured
+//   4. read      drops, from both routers' status
+import type { Mode } from '../packet/tunnel.js';
+import type { EchoResult } from './echo.js';
+import { pingFrom, sendFrom, startCapture, startReceiver } from './host-process.js';
+import { ip, Namespaces } from './namespaces.js';
+import {
+  CAPTURE_COUNT,
+  ECHO_SIZE,
+  LARGE_ECHO_COUNT,
+  LARGE_ECHO_SIZE,
+  type LevelOptions,
+  type LevelResult,
+  type ModeResult,
+  type OuterPacket,
+} from './result.js';
+import { readStatus, type Status, startRouter } from './router-process.js';
+
+const BULK_PORT = 5001;
+const UNDERLAY = 'u0';
+/** IP protocol numbers of the outer packets. */
+const PROTOCOLS: Readonly<Record<Mode, number>> = { gre: 47, ipip: 4, sit: 41 };
+
+/** A mode's networks: behind A, behind B, and between the tunnel devices. */
+interface Plan {
+  readonly mode: Mode;
+  readonly prefix: (side: 'A' | 'B') => string;
+  readonly bits: number;
+  readonly tunnel: (side: 'A' | 'B') => string;
+}
+
+const PLANS: readonly Plan[] = [
+  plan4('gre', 1),
+  plan4('ipip', 2),
+  {
+    mode: 'sit',
+    prefix: (side) => `fd00:${side === 'A' ? 1 : 2}::`,
+    bits: 64,
+    tunnel: (side) => `fd00:9::${side === 'A' ? 1 : 2}/64`,
+  },
+];
+
+function plan4(mode: Mode, net: number): Plan {
+  return {
+    mode,
+    prefix: (side) => `10.${side === 'A' ? 1 : 2}.${net}.`,
+    bits: 24,
+    tunnel: (side) => `10.9.${net}.${side === 'A' ? 1 : 2}/30`,
+  };
+}
+
+/** Runs level A. Throws a Failure when the machine does not let it. */
+export async function runKernelLevel(options: LevelOptions): Promise<LevelResult> {
+  const namespaces = new Namespaces('demo');
+  try {
+    const lab = buildLab(namespaces);
+    const routerA = await startRouter(namespaces, lab.rA, tunnelTables('A'));
+    const routerB = await startRouter(namespaces, lab.rB, tunnelTables('B'));
+    await startReceivers(namespaces, lab.hB);
+    const packets: OuterPacket[] = [];
+    const modes: ModeResult[] = [];
+    let dropsBefore = 0;
+    for (const plan of PLANS) {
+      const tried = await tryMode(namespaces, lab, plan, options, packets);
+      const drops = countDrops([readStatus(routerA), readStatus(routerB)]);
+      const result = { ...tried, drops: drops - dropsBefore };
+      dropsBefore = drops;
+      modes.push(result);
+      options.onMode(result);
+    }
+    const { codec, underlay } = readStatus(routerA);
+    await Promise.all([routerA, routerB].map(({ child }) => namespaces.stop(child)));
+    return { codec, underlay, modes, packets };
+  } finally {
+    await namespaces.close();
+  }
+}
+
+interface LabNames {
+  readonly hA: string;
+  readonly rA: string;
+  readonly rB: string;
+  readonly hB: string;
+}
+
+function buildLab(namespaces: Namespaces): LabNames {
+  const hA = namespaces.add('hA');
+  const rA = namespaces.add('rA', { forward: true });
+  const rB = namespaces.add('rB', { forward: true });
+  const hB = namespaces.add('hB');
+  const end = (namespace: string, device: string, addresses: readonly string[]) => ({
+    namespace,
+    device,
+    addresses,
+  });
+  namespaces.link(end(rA, UNDERLAY, ['192.0.2.1/24']), end(rB, UNDERLAY, ['192.0.2.2/24']));
+  const addresses = (side: 'A' | 'B', host: number): string[] =>
+    PLANS.map(({ prefix, bits }) => `${prefix(side)}${host}/${bits}`);
+  namespaces.link(end(hA, 'eth0', addresses('A', 2)), end(rA, 'lan0', addresses('A', 1)));
+  namespaces.link(end(hB, 'eth0', addresses('B', 2)), end(rB, 'lan0', addresses('B', 1)));
+  // The hosts know their router and nothing of tunnels.
+  for (const { prefix, bits } of PLANS) {
+    const network = (side: 'A' | 'B'): string => `${prefix(side)}${bits === 64 ? '' : 0}/${bits}`;
+    ip('-n', hA, 'route', 'add', network('B'), 'via', `${prefix('A')}1`);
+    ip('-n', hB, 'route', 'add', network('A'), 'via', `${prefix('B')}1`);
+  }
+  return { hA, rA, rB, hB };
+}
+
+/** One tunnel of each mode, as TOML. */
+function tunnelTables(side: 'A' | 'B'): string {
+  const other = side === 'A' ? 'B' : 'A';
+  const outer = { A: '192.0.2.1', B: '192.0.2.2' };
+  return PLANS.map(({ mode, prefix, bits, tunnel }) =>
+    [
+      `[tunnel.${mode}1]`,
+      `mode = "${mode}"`,
+      `local = "${outer[side]}"`,
+      `remote = "${outer[other]}"`,
+      `address = ["${tunnel(side)}"]`,
+      `routes = ["${prefix(other)}${bits === 64 ? '' : 0}/${bits}"]`,
+    ].join('\n'),
+  ).join('\n\n');
+}
+
+async function startReceivers(namespaces: Namespaces, namespace: string): Promise<void> {
+  const started = PLANS.map(({ prefix }) =>
+    startReceiver(namespaces, namespace, `${prefix('B')}2`, BULK_PORT),
+  );
+  await Promise.all(started);
+}
+
+async function tryMode(
+  namespaces: Namespaces,
+  lab: LabNames,
+  plan: Plan,
+  options: LevelOptions,
+  packets: OuterPacket[],
+): Promise<Omit<ModeResult, 'drops'>> {
+  const target = `${plan.prefix('B')}2`;
+  const protocol = PROTOCOLS[plan.mode];
+  const capture = await startCapture(namespaces, lab.rA, UNDERLAY, protocol, CAPTURE_COUNT);
+  const ping = (count: number, size: number): Promise<EchoResult> =>
+    pingFrom(namespaces, lab.hA, target, count, size);
+  // The first one lets the neighbours find each other, which is not the tunnel's time.
+  await ping(1, ECHO_SIZE);
+  const echo = await ping(options.echoCount, ECHO_SIZE);
+  const largeEcho = await ping(LARGE_ECHO_COUNT, LARGE_ECHO_SIZE);
+  const bulk = await sendFrom(namespaces, lab.hA, target, BULK_PORT, options.bulkSeconds);
+  await capture.stop();
+  packets.push(...capture.frames);
+  return { mode: plan.mode, echo, largeEcho, bulk };
+}
+
+/** Packets of all tunnels that the routers dropped so far. */
+function countDrops(statuses: readonly Status[]): number {
+  const drops = statuses.flatMap(({ drops, tunnels }) => [
+    drops,
+    ...tunnels.map((tunnel) => tunnel.drops),
+  ]);
+  return drops.flatMap(Object.values<number>).reduce((total, count) => total + count, 0);
+}
