@@ -65,6 +65,16 @@ export const sendto: (
 ) => number = libc.func(
   'intptr_t sendto(int fd, uintptr_t data, size_t size, int flags, uintptr_t address, uint32_t length)',
 );
+export const recvfrom: (
+  fd: number,
+  data: number,
+  size: number,
+  flags: number,
+  address: number,
+  addressLength: number,
+) => number = libc.func(
+  'intptr_t recvfrom(int fd, uintptr_t data, size_t size, int flags, uintptr_t address, uintptr_t length)',
+);
 export const recvmmsg: (fd: number, messages: number, count: number, flags: number) => number = (
   (call: (fd: number, messages: number, count: number, flags: number, timeout: number) => number) =>
   (fd: number, messages: number, count: number, flags: number) =>
