@@ -1,65 +1,70 @@
 // The same lane on an event loop, for underlays and devices that call back instead of having a
 // descriptor: memory and raw-socket. Devices with a descriptor are waited for on a thread of the pool.
+import { type CodecBuild, openCodec } from '../codec/builds.js';
+import { EXIT, Failure } from '../sys/failure.js';
 import { decapBatch } from './decap.js';
 import { BATCH, encapBatch } from './encap.js';
-import type { Lane } from './lane.js';
-
-export interface EventedLane {
-  /** Ends the lane once the wait for its devices has returned. */
-  stop(): Promise<void>;
-}
+import type { Lane, LaneEvents, LaneHandle } from './lane.js';
 
 /** How long one wait for devices lasts: the longest that a stop is delayed. */
 const WAIT_MS = 100;
 
-/** Runs a lane on the current thread's event loop. */
-export function runEvented(lane: Lane): EventedLane {
-  let running = true;
-  let decapScheduled = false;
+/** A lane on the current thread's event loop. It runs from its making on. */
+export class EventedLane implements LaneHandle {
+  readonly #lane: Lane;
+  readonly #memory: WebAssembly.Memory;
+  readonly #waiting: Promise<void>;
+  #running = true;
 
-  const decapTurn = (): void => {
-    decapScheduled = false;
-    if (running && decapBatch(lane) === BATCH) scheduleDecap();
-  };
-  const scheduleDecap = (): void => {
-    if (decapScheduled) return;
-    decapScheduled = true;
-    setImmediate(decapTurn);
-  };
-  lane.underlay.onReadable = scheduleDecap;
+  constructor(lane: Lane, memory: WebAssembly.Memory, events: LaneEvents) {
+    this.#lane = lane;
+    this.#memory = memory;
+    lane.underlay.onReadable = this.#turns(() => decapBatch(lane));
+    lane.devices.forEach((device, record) => {
+      if (device && device.fd < 0) device.onReadable = this.#turns(() => encapBatch(lane, record));
+    });
+    const hasDescriptors = lane.devices.some((device) => device !== undefined && device.fd >= 0);
+    this.#waiting = hasDescriptors
+      ? waitForDevices(lane, () => this.#running, events.onDeviceLost)
+      : Promise.resolve();
+    this.#waiting.catch((error) => events.onFailed(new Failure(EXIT.bug, String(error))));
+  }
 
-  lane.devices.forEach((device, record) => {
-    if (device === undefined || device.fd >= 0) return;
+  async ready(): Promise<void> {}
+
+  async useCodec(build: CodecBuild): Promise<void> {
+    this.#lane.useCodec(openCodec(build, this.#memory));
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    for (const device of this.#lane.devices) if (device) device.onReadable = undefined;
+    await this.#waiting;
+    this.#lane.close();
+  }
+
+  /** A callback that runs `batch` soon, again while it comes back full, and once however often it is called. */
+  #turns(batch: () => number): () => void {
     let scheduled = false;
-    const turn = (): void => {
-      scheduled = false;
-      if (running && encapBatch(lane, record) === BATCH) schedule();
-    };
     const schedule = (): void => {
       if (scheduled) return;
       scheduled = true;
-      setImmediate(turn);
+      setImmediate(() => {
+        scheduled = false;
+        if (this.#running && batch() === BATCH) schedule();
+      });
     };
-    device.onReadable = schedule;
-  });
-
-  const waiting = lane.devices.some((device) => device !== undefined && device.fd >= 0)
-    ? waitForDevices(lane, () => running)
-    : Promise.resolve();
-
-  return {
-    async stop() {
-      running = false;
-      lane.underlay.onReadable = undefined;
-      for (const device of lane.devices) if (device) device.onReadable = undefined;
-      await waiting;
-    },
-  };
+    return schedule;
+  }
 }
 
 /** Moves a batch for every device that has packets, until `isRunning` says no. */
-async function waitForDevices(lane: Lane, isRunning: () => boolean): Promise<void> {
-  const { EventQueue } = await import('./loop.js');
+async function waitForDevices(
+  lane: Lane,
+  isRunning: () => boolean,
+  onLost: (record: number) => void,
+): Promise<void> {
+  const { EventQueue } = await import('./loop.js'); // needs koffi, which a lane in memory does without
   const queue = new EventQueue();
   lane.devices.forEach((device, record) => {
     if (device && device.fd >= 0) queue.add(device.fd, record);
@@ -73,6 +78,7 @@ async function waitForDevices(lane: Lane, isRunning: () => boolean): Promise<voi
           const device = lane.devices[record];
           if (device) queue.remove(device.fd);
           lane.devices[record] = undefined;
+          onLost(record);
         } else {
           encapBatch(lane, record);
         }

@@ -5,11 +5,33 @@ import {
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
+import type { CodecBuild } from '../codec/builds.js';
 import type { Codec } from '../codec/contract.js';
 import type { LanePlan } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
+import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Underlay } from '../underlay/contract.js';
+
+/** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
+export interface LaneHandle {
+  /** Resolves once the lane moves packets; rejects with the Failure that kept it from starting. */
+  ready(): Promise<void>;
+
+  /** Resolves once the lane runs `build`. */
+  useCodec(build: CodecBuild): Promise<void>;
+
+  /** Ends the lane after the batch in hand, or by force after `limitMs`. */
+  stop(limitMs: number): Promise<void>;
+}
+
+/** What a lane tells the router. */
+export interface LaneEvents {
+  readonly onFault: (codec: string, error: string) => void;
+  readonly onDeviceLost: (record: number) => void;
+  /** The lane ended without having been asked to. */
+  readonly onFailed: (failure: Failure) => void;
+}
 
 export interface LaneOptions {
   readonly memory: WebAssembly.Memory;

@@ -1,0 +1,42 @@
+import type { CodecBuild } from '../codec/builds.js';
+import type { LanePlan } from '../ring/plan.js';
+
+/** What a lane's thread is started with. Everything in it can be cloned or shared. */
+export interface LaneStart {
+  readonly memory: WebAssembly.Memory;
+  readonly plan: LanePlan;
+  readonly codec: CodecBuild;
+  /** IP protocols to receive. */
+  readonly protocols: readonly number[];
+  /** Devices that tunnels are bound to: index and name. */
+  readonly links: readonly (readonly [number, string])[];
+  /** Link of each record that is bound to one. */
+  readonly linkOfRecord: readonly (readonly [number, number])[];
+  readonly devices: readonly LaneDevice[];
+  /** eventfd that the router writes to after it posted a request. */
+  readonly wakeFd: number;
+}
+
+export interface LaneDevice {
+  readonly record: number;
+  readonly name: string;
+  readonly fd: number;
+}
+
+/** Asked of a lane through its port, followed by a write to its wake-up descriptor. */
+export type LaneRequest =
+  | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
+  | { readonly kind: 'stop' };
+
+/** What a lane tells. */
+export type LaneEvent =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
+  | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
+  | { readonly kind: 'device-lost'; readonly record: number }
+  | {
+      readonly kind: 'failed';
+      readonly exitCode: number;
+      readonly message: string;
+      readonly hint?: string;
+    };

@@ -1,0 +1,97 @@
+import { Worker } from 'node:worker_threads';
+import type { CodecBuild } from '../codec/builds.js';
+import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
+import { close, eventfd, NativeBlock, write } from '../sys/libc.js';
+import type { LaneEvents, LaneHandle } from './lane.js';
+import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
+
+const EFD_NONBLOCK = 0o4000;
+const EFD_CLOEXEC = 0o2000000;
+
+/** A lane in a thread of its own. */
+export class LaneThread implements LaneHandle {
+  readonly #worker: Worker;
+  readonly #wakeFd: number;
+  readonly #one = new NativeBlock(8);
+  readonly #events: LaneEvents;
+  readonly #swaps = new Map<number, { done: () => void; failed: (error: Failure) => void }>();
+  readonly #ready: Promise<void>;
+  readonly #exited: Promise<void>;
+  #nextSwap = 1;
+  #stopping = false;
+
+  constructor(start: Omit<LaneStart, 'wakeFd'>, events: LaneEvents) {
+    this.#events = events;
+    this.#one.view.setBigUint64(0, 1n, true);
+    this.#wakeFd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    const workerData: LaneStart = { ...start, wakeFd: this.#wakeFd };
+    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => resolve());
+    });
+    this.#ready = new Promise((resolve, reject) => {
+      let isReady = false;
+      const fail = (failure: Failure): void => {
+        for (const swap of this.#swaps.values()) swap.failed(failure);
+        this.#swaps.clear();
+        if (!isReady) reject(failure);
+        else if (!this.#stopping) events.onFailed(failure);
+      };
+      this.#worker.on('message', (event: LaneEvent) => {
+        if (event.kind === 'ready') {
+          isReady = true;
+          resolve();
+        } else if (event.kind === 'failed') {
+          fail(new Failure(event.exitCode as ExitCode, event.message, event.hint));
+        } else {
+          this.#take(event);
+        }
+      });
+      this.#worker.once('error', (error) => fail(new Failure(EXIT.bug, `lane: ${String(error)}`)));
+    });
+  }
+
+  ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  useCodec(build: CodecBuild): Promise<void> {
+    const id = this.#nextSwap++;
+    return new Promise((done, failed) => {
+      this.#swaps.set(id, { done, failed });
+      this.#ask({ kind: 'codec', id, build });
+    });
+  }
+
+  async stop(limitMs: number): Promise<void> {
+    this.#stopping = true;
+    this.#ask({ kind: 'stop' });
+    const timer = setTimeout(() => void this.#worker.terminate(), limitMs);
+    await this.#exited;
+    clearTimeout(timer);
+    close(this.#wakeFd);
+  }
+
+  #ask(request: LaneRequest): void {
+    this.#worker.postMessage(request);
+    write(this.#wakeFd, this.#one.address, 8);
+  }
+
+  #take(event: Exclude<LaneEvent, { kind: 'ready' | 'failed' }>): void {
+    switch (event.kind) {
+      case 'fault':
+        this.#events.onFault(event.codec, event.error);
+        break;
+      case 'device-lost':
+        this.#events.onDeviceLost(event.record);
+        break;
+      case 'codec': {
+        const swap = this.#swaps.get(event.id);
+        this.#swaps.delete(event.id);
+        if (event.error === undefined) swap?.done();
+        else swap?.failed(new Failure(EXIT.failed, `codec ${event.name}: ${event.error}`));
+        break;
+      }
+    }
+  }
+}

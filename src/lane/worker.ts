@@ -1,0 +1,77 @@
+// A lane's thread: opens the underlay's sockets, makes its codec, and runs the blocking loop. Requests
+// of the router are taken between two batches.
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { openCodec } from '../codec/builds.js';
+import { EXIT, Failure } from '../sys/failure.js';
+import { addressOf } from '../sys/libc.js';
+import { LinuxTun } from '../tun/linux.js';
+import { RawUnderlay } from '../underlay/raw.js';
+import { Lane } from './lane.js';
+import { runLoop } from './loop.js';
+import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
+
+if (parentPort === null) throw new Error('a lane runs in a worker thread');
+const port = parentPort;
+const tell = (event: LaneEvent): void => port.postMessage(event);
+
+try {
+  runLane(workerData as LaneStart);
+} catch (error) {
+  const known = error instanceof Failure;
+  tell({
+    kind: 'failed',
+    exitCode: known ? error.exitCode : EXIT.bug,
+    message: known ? error.message : String(error instanceof Error ? error.stack : error),
+    ...(known && error.hint !== undefined ? { hint: error.hint } : {}),
+  });
+}
+port.close();
+
+function runLane(start: LaneStart): void {
+  const { memory } = start;
+  const linkOfRecord = new Map(start.linkOfRecord);
+  const underlay = new RawUnderlay(memory, {
+    protocols: start.protocols,
+    links: new Map(start.links),
+    linkOf: (record) => linkOfRecord.get(record) ?? 0,
+  });
+  const lane = new Lane({
+    memory,
+    plan: start.plan,
+    underlay,
+    codec: openCodec(start.codec, memory),
+    fallback: openCodec({ name: 'js' }, memory),
+    onFault: (codec, error) => tell({ kind: 'fault', codec, error: String(error) }),
+  });
+  const base = addressOf(new Uint8Array(memory.buffer));
+  for (const { record, name, fd } of start.devices) {
+    lane.devices[record] = new LinuxTun(name, fd, base);
+  }
+  tell({ kind: 'ready' });
+  try {
+    runLoop(lane, {
+      wakeFd: start.wakeFd,
+      onWake: () => answerRequests(lane, memory),
+      onDeviceLost: (record) => tell({ kind: 'device-lost', record }),
+    });
+  } finally {
+    lane.close();
+  }
+}
+
+/** Carries out what the router asked for. Returns false when that was to stop. */
+function answerRequests(lane: Lane, memory: WebAssembly.Memory): boolean {
+  for (;;) {
+    const received = receiveMessageOnPort(port);
+    if (received === undefined) return true;
+    const request = received.message as LaneRequest;
+    if (request.kind === 'stop') return false;
+    const { id, build } = request;
+    try {
+      lane.useCodec(openCodec(build, memory));
+      tell({ kind: 'codec', id, name: build.name });
+    } catch (error) {
+      tell({ kind: 'codec', id, name: build.name, error: String(error) });
+    }
+  }
+}

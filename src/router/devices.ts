@@ -1,0 +1,79 @@
+import type { TunnelConfig } from '../config/config.js';
+import { tunnelOf } from '../config/tunnel.js';
+import type { Prefix, Tunnel } from '../packet/tunnel.js';
+import { overhead } from '../packet/tunnel.js';
+import { EXIT, Failure } from '../sys/failure.js';
+import { type IpLine, ipBatch, pathMtus } from '../sys/ip.js';
+import { close, interfaceIndex } from '../sys/libc.js';
+import { createTun } from '../tun/linux.js';
+
+/** MTU taken for a path that has no route yet. */
+const DEFAULT_PATH_MTU = 1500;
+/** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
+const QUEUE_LENGTH = 1000;
+
+/** A tunnel's device as the kernel made it; it exists as long as `fd` is open. */
+export interface Device {
+  readonly config: TunnelConfig;
+  readonly fd: number;
+}
+
+/** Makes the TUN device of every tunnel; on a failure none of them stays. */
+export function createDevices(configs: readonly TunnelConfig[]): Device[] {
+  const devices: Device[] = [];
+  try {
+    for (const config of configs) devices.push({ config, fd: createTun(config.name) });
+    return devices;
+  } catch (error) {
+    closeDevices(devices);
+    throw error;
+  }
+}
+
+/** Closes the devices, and with that removes them, their addresses and their routes. */
+export function closeDevices(devices: readonly Device[]): void {
+  for (const { fd } of devices) close(fd);
+}
+
+/** Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. */
+export async function resolveTunnels(configs: readonly TunnelConfig[]): Promise<Tunnel[]> {
+  const remotes = configs.filter(({ mtu, remote }) => mtu === undefined && remote !== 'any');
+  const mtus = await pathMtus(remotes.map(({ remote }) => remote));
+  return configs.map((config) => {
+    const link = config.dev === undefined ? 0 : interfaceIndex(config.dev);
+    if (config.dev !== undefined && link === 0) {
+      throw new Failure(
+        EXIT.kernelRefused,
+        `tunnel ${config.name}: dev ${config.dev}: no such device`,
+        'see which devices there are: ip link',
+      );
+    }
+    const pathMtu = mtus.get(config.remote) ?? DEFAULT_PATH_MTU;
+    const bare = tunnelOf(config, { mtu: 0, link });
+    return { ...bare, mtu: config.mtu ?? pathMtu - overhead(bare) };
+  });
+}
+
+/** Sets MTU, addresses, link state and routes of the devices, in this order. */
+export function configureDevices(
+  configs: readonly TunnelConfig[],
+  tunnels: readonly Tunnel[],
+): Promise<void> {
+  const lines = configs.flatMap((config, index): IpLine[] => {
+    const { name } = config;
+    // An IPIP tunnel carries no IPv6: a link-local address would only make router solicitations to drop.
+    const linkLocal = config.mode === 'ipip' ? ' addrgenmode none' : '';
+    const mtu = tunnels[index]?.mtu;
+    return [
+      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}${linkLocal}`,
+      ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
+      `link set dev ${name} up`,
+      ...config.routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}`),
+    ].map((line) => ({ line, owner: `tunnel ${name}` }));
+  });
+  return ipBatch(lines);
+}
+
+function formatPrefix({ address, bits }: Prefix): string {
+  return `${address}/${bits}`;
+}

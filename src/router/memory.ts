@@ -1,0 +1,79 @@
+import { loadBuild, openCodec } from '../codec/builds.js';
+import { EventedLane } from '../lane/evented.js';
+import { Lane } from '../lane/lane.js';
+import type { Tunnel } from '../packet/tunnel.js';
+import { createMemory, planMemory } from '../ring/plan.js';
+import { MemoryTun } from '../tun/memory.js';
+import { TunnelTable } from '../tunnel/table.js';
+import { MemoryUnderlay } from '../underlay/memory.js';
+import type { Router } from './contract.js';
+import { readStatus } from './status.js';
+
+/** A router without a kernel: the devices are there for the caller to send to and take from. */
+export interface MemoryRouter extends Router {
+  readonly devices: ReadonlyMap<string, MemoryTun>;
+  readonly underlay: MemoryUnderlay;
+}
+
+/**
+ * Makes a router in memory, with the same codec builds and the same two paths as a real one. Join two of
+ * them with `MemoryUnderlay.join(a.underlay, b.underlay)`. `codec`: as in the config.
+ */
+export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): MemoryRouter {
+  const plan = planMemory(1);
+  const lanePlan = plan.lanes[0];
+  if (lanePlan === undefined) throw new RangeError('a plan has at least one lane');
+  const memory = createMemory(plan);
+  new TunnelTable(memory, plan).publish(tunnels);
+
+  const build = loadBuild(codec);
+  let live = build.name;
+  const underlay = new MemoryUnderlay(memory);
+  const lane = new Lane({
+    memory,
+    plan: lanePlan,
+    underlay,
+    codec: openCodec(build, memory),
+    fallback: openCodec({ name: 'js' }, memory),
+    onFault: () => {
+      live = 'js';
+    },
+  });
+  const devices = new Map<string, MemoryTun>();
+  tunnels.forEach(({ name }, index) => {
+    const device = new MemoryTun(name, memory);
+    devices.set(name, device);
+    lane.devices[index + 1] = device;
+  });
+  const running = new EventedLane(lane, memory, {
+    onFault: () => {},
+    onDeviceLost: () => {},
+    onFailed: (failure) => {
+      throw failure;
+    },
+  });
+  const startedMs = Date.now();
+  return {
+    devices,
+    underlay,
+    status: () =>
+      readStatus({
+        memory,
+        plan,
+        tunnels,
+        isUp: () => true,
+        codec: live,
+        underlay: underlay.name,
+        uptimeSeconds: (Date.now() - startedMs) / 1000,
+      }),
+    async useCodec(name) {
+      const next = loadBuild(name);
+      const { verifyBuild } = await import('../codec/verify.js');
+      verifyBuild(next);
+      await running.useCodec(next);
+      live = next.name;
+      return live;
+    },
+    stop: () => running.stop(),
+  };
+}

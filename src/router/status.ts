@@ -1,0 +1,45 @@
+import type { Tunnel } from '../packet/tunnel.js';
+import type { MemoryPlan } from '../ring/plan.js';
+import { addDrops, readCounters } from '../tunnel/counters.js';
+import type { RouterStatus, TunnelStatus } from './contract.js';
+
+export interface StatusSources {
+  readonly memory: WebAssembly.Memory;
+  readonly plan: MemoryPlan;
+  readonly tunnels: readonly Tunnel[];
+  readonly isUp: (name: string) => boolean;
+  readonly codec: string;
+  readonly underlay: string;
+  readonly uptimeSeconds: number;
+}
+
+/** Reads the counters of all lanes and puts the names of tunnels and reasons to them. */
+export function readStatus(sources: StatusSources): RouterStatus {
+  const counters = readCounters(sources.memory, sources.plan);
+  const unclaimed = counters.records[0];
+  return {
+    codec: sources.codec,
+    underlay: sources.underlay,
+    uptimeSeconds: sources.uptimeSeconds,
+    received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
+    tunnels: sources.tunnels.flatMap((tunnel, index): TunnelStatus[] => {
+      const record = counters.records[index + 1];
+      if (record === undefined) return [];
+      return [
+        {
+          name: tunnel.name,
+          mode: tunnel.mode,
+          local: tunnel.local,
+          remote: tunnel.remote,
+          state: sources.isUp(tunnel.name) ? 'up' : 'down',
+          mtu: tunnel.mtu,
+          rx: record.rx,
+          tx: record.tx,
+          drops: addDrops(record.decapDrops, record.encapDrops),
+          lastReceivedMs: record.lastReceivedMs,
+        },
+      ];
+    }),
+    drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
+  };
+}
