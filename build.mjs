@@ -47,7 +47,15 @@ function buildCodec(name) {
     ...['--outFile', output, '--textFile', output.replace('.wasm', '.wat')],
     ...['--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always'],
     // Any shared memory of 1 to 65536 pages fits: its size is the host's business.
-    ...['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'],
+    ...[
+      '--importMemory',
+      '--noExportMemory',
+      '--sharedMemory',
+      '--initialMemory',
+      '1',
+      '--maximumMemory',
+      '65536',
+    ],
     ...['--enable', name === 'simd' ? 'threads,simd' : 'threads'],
     ...(name === 'simd' ? [] : ['--disable', 'simd']),
   ]);

@@ -1,0 +1,55 @@
+import { DEVICE_HEADER_SIZE, RECORD_MTU } from './layout';
+import { headerLength4, IPV4_PROTOCOL, isFragment4, PROTOCOL_TCP, sumPseudo4 } from './wire/ipv4';
+import { IPV6_LENGTH, IPV6_NEXT_HEADER, sumPseudo6 } from './wire/ipv6';
+import { isChecksumPartial, TCP_CHECKSUM, tcpHeaderLength } from './wire/tcp';
+
+// struct virtio_net_hdr, little-endian, right in front of a packet for a TUN device:
+//   flags u8 | gso_type u8 | hdr_len u16 | gso_size u16 | csum_start u16 | csum_offset u16
+//
+// The kernel merges tunnel packets on receipt (GRO): one long inner packet then stands for many, and its
+// TCP checksum is the pseudo-header sum alone. The device is told to finish that checksum, and to split
+// what is longer than the tunnel's MTU into segments of that size again.
+const NEEDS_CHECKSUM: u64 = 1;
+const GSO_TCPV4: u32 = 1;
+const GSO_TCPV6: u32 = 4;
+
+/** Writes the device header of an inner packet that was found sound. */
+export function putDeviceHeader(record: usize, inner: usize, length: u32, family: u32): void {
+  let first: u64 = 0; // all but csum_offset
+  let checksumOffset: u32 = 0;
+  const start = tcpStart(inner, family);
+  if (start !== 0 && start < length) {
+    const segment = inner + start;
+    const own = tcpHeaderLength(segment, length - start);
+    if (own !== 0 && isChecksumPartial(segment, sumPseudo(inner, length - start, family))) {
+      first =
+        NEEDS_CHECKSUM | ((<u64>start) << 48) | segmentation(record, length, start + own, family);
+      checksumOffset = TCP_CHECKSUM;
+    }
+  }
+  const header = inner - DEVICE_HEADER_SIZE;
+  store<u64>(header, first);
+  store<u16>(header, <u16>checksumOffset, 8);
+}
+
+/** Where the TCP header begins, or 0: not TCP, or only a fragment of it. */
+function tcpStart(inner: usize, family: u32): u32 {
+  if (family === 6) {
+    return <u32>load<u8>(inner, IPV6_NEXT_HEADER) === PROTOCOL_TCP ? IPV6_LENGTH : 0;
+  }
+  if (<u32>load<u8>(inner, IPV4_PROTOCOL) !== PROTOCOL_TCP || isFragment4(inner)) return 0;
+  return headerLength4(inner);
+}
+
+function sumPseudo(inner: usize, length: u32, family: u32): u64 {
+  if (family === 6) return sumPseudo6(inner, PROTOCOL_TCP, length);
+  return sumPseudo4(inner, PROTOCOL_TCP, length);
+}
+
+/** gso_type, hdr_len and gso_size in their places, or 0 for a packet that fits the tunnel as it is. */
+function segmentation(record: usize, length: u32, headers: u32, family: u32): u64 {
+  const mtu = load<u32>(record, RECORD_MTU);
+  if (length <= mtu || mtu <= headers) return 0;
+  const type = family === 6 ? GSO_TCPV6 : GSO_TCPV4;
+  return ((<u64>type) << 8) | ((<u64>headers) << 16) | ((<u64>(mtu - headers)) << 32);
+}

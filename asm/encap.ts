@@ -1,0 +1,225 @@
+// encap path: TUN -> ring -> encap -> ring -> underlay
+//
+//   1. encapBatch     every filled slot; shows them to the draining end together
+//   2. encapPacket    the tunnel the host chose, the inner header, what the tunnel carries
+//   3. checkRoute     MTU, TTL, destination: may this packet go this way?
+//   4. putOuter       IPv4 header = the record's template + fix-up
+//   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
+import {
+  CONTROL_TABLE,
+  DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_LENGTH,
+  DESCRIPTOR_OFFSET,
+  DESCRIPTOR_REASON,
+  DESCRIPTOR_SIZE,
+  DESCRIPTOR_TUNNEL,
+  FLAG_PMTUDISC,
+  FLAG_TOS_INHERIT,
+  FLAG_TTL_INHERIT,
+  FLAG_UP,
+  IMAGE_RECORD_COUNT,
+  MODE_GRE,
+  MODE_IPIP,
+  MODE_SIT,
+  NO_TUNNEL,
+  RECORD_FLAGS,
+  RECORD_MODE,
+  RECORD_MTU,
+  RECORD_OUTER,
+  RECORD_OUTER_LENGTH,
+  RECORD_REMOTE,
+  RING_DESCRIPTORS,
+  RING_FILLED,
+  RING_MASK,
+  RING_PROCESSED,
+  RING_SLOTS,
+  RING_STATES,
+  SLOT_STRIDE,
+  STATE_IDENT,
+  STATE_SIZE,
+  STATE_TX_SEQUENCE,
+} from './layout';
+import {
+  REASON_INNER_HEADER,
+  REASON_INNER_TRUNCATED,
+  REASON_INNER_TTL,
+  REASON_INNER_VERSION,
+  REASON_NESTING_LIMIT,
+  REASON_NO_ROUTE,
+  REASON_NONE,
+  REASON_TOO_BIG,
+  REASON_TUNNEL_DOWN,
+  REASON_UNKNOWN_PROTOCOL,
+} from './reason';
+import { recordAt } from './tunnel';
+import { load32, swap16 } from './wire/bytes';
+import { finish, sum } from './wire/checksum';
+import { ECN_MASK } from './wire/ecn';
+import {
+  GRE_BASE_LENGTH,
+  GRE_C,
+  GRE_CHECKSUM,
+  GRE_K,
+  GRE_S,
+  greFlags,
+  PROTOCOL_TYPE_IPV4,
+  PROTOCOL_TYPE_IPV6,
+} from './wire/gre';
+import {
+  FRAGMENT_DF,
+  headerLength4,
+  IPV4_DESTINATION,
+  IPV4_FRAGMENT,
+  IPV4_LENGTH,
+  IPV4_SOURCE,
+  IPV4_TOS,
+  IPV4_TTL,
+  totalLength4,
+  version,
+} from './wire/ipv4';
+import { IPV6_HOP_LIMIT, IPV6_LENGTH, totalLength6, trafficClass } from './wire/ipv6';
+
+/** Encapsulates the packets between PROCESSED and FILLED. Returns how many that were. */
+export function encapBatch(ring: usize): u32 {
+  const filled = load<u32>(ring, RING_FILLED);
+  const first = load<u32>(ring, RING_PROCESSED);
+  const mask = load<u32>(ring, RING_MASK);
+  const slots = <usize>load<u32>(ring, RING_SLOTS);
+  const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
+  const states = <usize>load<u32>(ring, RING_STATES);
+  // One image for the whole batch: the host may publish another meanwhile. Before the first publication
+  // this is 0, the control block, whose leading words are 0: an image without records.
+  const image = <usize>atomic.load<u32>(CONTROL_TABLE);
+
+  for (let position = first; position !== filled; position++) {
+    const descriptor = descriptors + (position & mask) * DESCRIPTOR_SIZE;
+    const slot = slots + (position & mask) * SLOT_STRIDE;
+    store<u32>(descriptor, encapPacket(descriptor, slot, image, states), DESCRIPTOR_REASON);
+  }
+  store<u32>(ring, filled, RING_PROCESSED);
+  return filled - first;
+}
+
+/** Encapsulates one packet. Returns its reason. */
+function encapPacket(descriptor: usize, slot: usize, image: usize, states: usize): u32 {
+  const tunnel = load<u32>(descriptor, DESCRIPTOR_TUNNEL);
+  if (tunnel >= load<u32>(image, IMAGE_RECORD_COUNT)) {
+    store<u32>(descriptor, NO_TUNNEL, DESCRIPTOR_TUNNEL);
+    return REASON_TUNNEL_DOWN;
+  }
+  const record = recordAt(image, tunnel);
+  const mode = load<u32>(record, RECORD_MODE);
+  if (mode === 0 || !(load<u32>(record, RECORD_FLAGS) & FLAG_UP)) return REASON_TUNNEL_DOWN;
+
+  const offset = load<u32>(descriptor, DESCRIPTOR_OFFSET);
+  const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
+  const inner = slot + offset;
+  if (length === 0) return REASON_INNER_TRUNCATED;
+  const family = version(inner);
+  if (family === 4) {
+    if (length < IPV4_LENGTH) return REASON_INNER_TRUNCATED;
+    const own = headerLength4(inner);
+    if (own < IPV4_LENGTH || own > length) return REASON_INNER_HEADER;
+    if (totalLength4(inner) !== length) return REASON_INNER_HEADER;
+  } else {
+    if (family !== 6) return REASON_INNER_VERSION;
+    if (length < IPV6_LENGTH) return REASON_INNER_TRUNCATED;
+    if (totalLength6(inner) !== length) return REASON_INNER_HEADER;
+  }
+  if (mode === (family === 4 ? MODE_SIT : MODE_IPIP)) return REASON_UNKNOWN_PROTOCOL;
+
+  const reason = checkRoute(record, inner, length, family);
+  if (reason !== REASON_NONE) return reason;
+
+  const outerLength = load<u32>(record, RECORD_OUTER_LENGTH);
+  const outer = inner - outerLength;
+  const state = states + tunnel * STATE_SIZE;
+  putOuter(record, state, outer, inner, outerLength + length, family);
+  if (mode === MODE_GRE) putGre(record, state, outer + IPV4_LENGTH, inner, length, family);
+  store<u32>(descriptor, offset - outerLength, DESCRIPTOR_OFFSET);
+  store<u32>(descriptor, outerLength + length, DESCRIPTOR_LENGTH);
+  store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
+  return REASON_NONE;
+}
+
+/** Whether a sound inner packet may take this tunnel. */
+function checkRoute(record: usize, inner: usize, length: u32, family: u32): u32 {
+  if (length > load<u32>(record, RECORD_MTU)) return REASON_TOO_BIG;
+  // RFC 2003, 3.1: a packet whose time is up is not encapsulated.
+  if (innerTtl(inner, family) === 0) return REASON_INNER_TTL;
+  const remote = load<u32>(record, RECORD_REMOTE);
+  if (remote === 0) return REASON_NO_ROUTE;
+  // RFC 2003, 3.2: a packet to the tunnel's own far end would be encapsulated again and again.
+  if (family === 4 && load32(inner + IPV4_DESTINATION) === remote) return REASON_NESTING_LIMIT;
+  return REASON_NONE;
+}
+
+function innerTtl(inner: usize, family: u32): u32 {
+  return family === 4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
+}
+
+/** Writes the outer IPv4 header. It is put together in registers: nothing just stored is read again. */
+function putOuter(
+  record: usize,
+  state: usize,
+  outer: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+): void {
+  const flags = load<u32>(record, RECORD_FLAGS);
+  const innerTos = family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
+  const innerFragment = family === 4 ? <u32>load<u16>(inner, IPV4_FRAGMENT) : 0;
+
+  const dscp = flags & FLAG_TOS_INHERIT ? innerTos : <u32>load<u8>(record, RECORD_OUTER + IPV4_TOS);
+  // Normal mode of RFC 6040, 4.1: the ECN field is copied.
+  const tos = (dscp & ~ECN_MASK) | (innerTos & ECN_MASK);
+  const fragment = flags & FLAG_PMTUDISC ? FRAGMENT_DF : innerFragment & FRAGMENT_DF;
+  // Atomic datagrams need no identification (RFC 6864, 4.1).
+  const ident = fragment ? 0 : swap16(atomic.add<u32>(state, 1, STATE_IDENT));
+  const first = <u32>load<u8>(record, RECORD_OUTER) | (tos << 8) | (swap16(length) << 16);
+  const second = ident | (fragment << 16);
+  let third = load<u32>(record, RECORD_OUTER + IPV4_TTL); // TTL, protocol, checksum 0
+  if (flags & FLAG_TTL_INHERIT) third = (third & 0xffffff00) | innerTtl(inner, family);
+  const addresses = load<u64>(record, RECORD_OUTER + IPV4_SOURCE);
+
+  const acc = <u64>first + <u64>second + <u64>third + (addresses & 0xffffffff) + (addresses >>> 32);
+  store<u64>(outer, <u64>first | ((<u64>second) << 32));
+  store<u32>(outer, third | (finish(acc) << 16), IPV4_TTL);
+  store<u64>(outer, addresses, IPV4_SOURCE);
+}
+
+/** Writes the GRE header in front of `length` bytes at `inner`, likewise in registers. */
+function putGre(
+  record: usize,
+  state: usize,
+  gre: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+): void {
+  let template = record + RECORD_OUTER + IPV4_LENGTH;
+  const flags = greFlags(template);
+  const type = family === 4 ? PROTOCOL_TYPE_IPV4 : PROTOCOL_TYPE_IPV6;
+  const base = <u32>load<u16>(template) | (type << 16);
+  store<u32>(gre, base);
+  let acc = <u64>base;
+  let option = gre + GRE_BASE_LENGTH;
+  if (flags & GRE_C) {
+    option += 4;
+    template += 4;
+  }
+  if (flags & GRE_K) {
+    const key = load<u32>(template, GRE_BASE_LENGTH);
+    store<u32>(option, key);
+    acc += key;
+    option += 4;
+  }
+  if (flags & GRE_S) {
+    const sequence = bswap<u32>(atomic.add<u32>(state, 1, STATE_TX_SEQUENCE));
+    store<u32>(option, sequence);
+    acc += sequence;
+  }
+  // Over GRE header and payload, its own field taken as 0; Reserved1 stays 0 (RFC 2784, 2.5 and 2.6).
+  if (flags & GRE_C) store<u32>(gre, finish(sum(inner, length, acc)), GRE_CHECKSUM);
+}

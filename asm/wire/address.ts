@@ -1,0 +1,28 @@
+// Addresses of both families as 16 wire bytes in two u64, as loaded: `high` the first eight bytes, `low`
+// the last eight. IPv4 is ::ffff:a.b.c.d, so that one set and one list of prefixes hold both.
+
+/** The eight bytes in front of ::ffff:a.b.c.d's last four, as loaded. */
+export const MAPPED_HIGH: u64 = 0;
+const MAPPED_LOW: u64 = 0xffff0000;
+
+/** Low half of the mapped form of the IPv4 address at `ptr`. */
+export function mappedLow(ptr: usize): u64 {
+  return MAPPED_LOW | ((<u64>load<u32>(ptr)) << 32);
+}
+
+/** ff00::/8 (RFC 4291, 2.7) or, mapped, 224/4. */
+export function isMulticast(high: u64, low: u64): bool {
+  if (high === MAPPED_HIGH)
+    return <u32>((low >>> 32) & 0xf0) === 0xe0 && <u32>low === <u32>MAPPED_LOW;
+  return <u32>(high & 0xff) === 0xff;
+}
+
+/** fe80::/10 (RFC 4291, 2.5.6). */
+export function isLinkLocal6(high: u64): bool {
+  return <u32>(high & 0xc0ff) === 0x80fe;
+}
+
+/** ::/96 (unspecified, loopback and IPv4-compatible) or ::ffff:0:0/96 (mapped): never on the wire. RFC 4213, 3.6. */
+export function isEmbedded(high: u64, low: u64): bool {
+  return high === 0 && (<u32>low === 0 || <u32>low === <u32>MAPPED_LOW);
+}
