@@ -1,0 +1,229 @@
+// TOML text -> plain values, and for every key and value the place where it stands.
+//
+//   1. parseTOML   toml-eslint-parser; a line it refuses is reported and blanked, then the rest is tried again
+//   2. addTable    walks the tree once: values into tables, places into two maps
+
+import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
+import { CODE, FILE_START, type Place, type Report } from './diagnostic.js';
+
+export type Path = readonly (string | number)[];
+
+/** A TOML table. Has no prototype: `__proto__` is a key like any other. */
+export type Table = { [key: string]: unknown };
+
+/** Where keys and values of a parsed file stand. */
+export class Places {
+  readonly #keys = new Map<string, Place>();
+  readonly #values = new Map<string, Place>();
+
+  /** Notes a key's place, and its value's; the first mention of a key counts. */
+  note(path: Path, key: Place, value: Place): void {
+    const id = JSON.stringify(path);
+    if (!this.#keys.has(id)) this.#keys.set(id, key);
+    if (!this.#values.has(id)) this.#values.set(id, value);
+  }
+
+  /** Place of the last key of `path`, or of the nearest one around it. */
+  key(path: Path): Place {
+    return this.#keys.get(JSON.stringify(path)) ?? this.#around(path, (outer) => this.key(outer));
+  }
+
+  /** Place of the value at `path`, or of the nearest one around it. */
+  value(path: Path): Place {
+    return (
+      this.#values.get(JSON.stringify(path)) ?? this.#around(path, (outer) => this.value(outer))
+    );
+  }
+
+  #around(path: Path, find: (outer: Path) => Place): Place {
+    return path.length === 0 ? FILE_START : find(path.slice(0, -1));
+  }
+}
+
+export interface Parsed {
+  readonly root: Table;
+  readonly places: Places;
+  /** Lines were left out: what is missing may have stood there. */
+  readonly partial: boolean;
+}
+
+/** Lines with syntax errors that are reported before giving up. */
+const MAX_SYNTAX_ERRORS = 20;
+/** Values nested deeper than any config needs; keeps the walk off the end of the stack. */
+const MAX_DEPTH = 32;
+
+/** Parses TOML 1.0. Syntax errors go to `report`. */
+export function parse(text: string, report: Report): Parsed {
+  const places = new Places();
+  const root = newTable();
+  const { program, partial } = parseLines(text, report);
+  if (program === undefined) return { root, places, partial: true };
+
+  for (const node of program.body[0].body) {
+    if (node.type === 'TOMLKeyValue') addKeyValue(root, [], node, places, report);
+    else addTable(root, node, places, report);
+  }
+  return { root, places, partial };
+}
+
+/** Parses `text`; a line with an error in it is blanked and the rest parsed again, so that all show at once. */
+function parseLines(
+  text: string,
+  report: Report,
+): { readonly program?: AST.TOMLProgram; readonly partial: boolean } {
+  const lines = text.split('\n');
+  let lastLine = 0;
+  for (let errors = 0; errors < MAX_SYNTAX_ERRORS; errors++) {
+    try {
+      return {
+        program: parseTOML(lines.join('\n'), { tomlVersion: '1.0' }),
+        partial: errors > 0,
+      };
+    } catch (error) {
+      const place = syntaxErrorPlace(error, lines);
+      // An error on the line after a blanked one is most likely the rest of the same mistake.
+      const follows = place.line <= lastLine + 1 && errors > 0;
+      if (!follows) report.add(CODE.syntax, place, ...syntaxMessage(error, lines, place));
+      const line = lines[place.line - 1] ?? '';
+      // Only a line that is whole in itself can be left out without making new errors.
+      if (follows || !/^\s*([\w.'"-]+\s*=\s*[^[{]*|[\w-]+)$/.test(line.trimEnd())) break;
+      lines[place.line - 1] = '';
+      lastLine = place.line;
+    }
+  }
+  return { partial: true };
+}
+
+function syntaxErrorPlace(error: unknown, lines: readonly string[]): Place {
+  if (!(error instanceof ParseError)) return FILE_START;
+  let line = error.lineNumber;
+  let column = error.column + 1;
+  // What is missing at the end of a line is noticed at the start of the next one.
+  if (/Expected equal|same line/.test(error.message)) {
+    while (column === 1 && line > 1) {
+      line--;
+      column = (lines[line - 1] ?? '').trimEnd().length + 1;
+    }
+  }
+  return { line, column, endLine: line, endColumn: column + 1 };
+}
+
+function syntaxMessage(
+  error: unknown,
+  lines: readonly string[],
+  place: Place,
+): [message: string, hint?: string] {
+  if (!(error instanceof ParseError)) return ['not TOML: a value is too long or nested too deep'];
+  const message = `not TOML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
+  const before = (lines[place.line - 1] ?? '').slice(0, place.column - 1);
+  const bareWord = /=\s*$/.test(before) || /=\s*\d[\d.]*$/.test(before);
+  return bareWord ? [message, 'text is written in quotes: key = "value"'] : [message];
+}
+
+function newTable(): Table {
+  return Object.create(null);
+}
+
+/** Whether a parsed value is a table. */
+export function isTable(value: unknown): value is Table {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  );
+}
+
+/** `[a.b]` or `[[a.b]]` and what stands below it. */
+function addTable(root: Table, node: AST.TOMLTable, places: Places, report: Report): void {
+  let table = root;
+  const names = keyNames(node.key);
+  for (const [depth, step] of node.resolvedKey.entries()) {
+    const path = node.resolvedKey.slice(0, depth + 1);
+    const place = placeOf(names[Math.min(depth, names.length - 1)]?.node ?? node);
+    places.note(path, place, placeOf(node.key));
+    if (typeof step === 'string') table = enter(table, step, node.resolvedKey[depth + 1]);
+    else table = enterElement(table, node.resolvedKey[depth - 1], step);
+  }
+  for (const one of node.body) addKeyValue(table, node.resolvedKey, one, places, report);
+}
+
+/** The table at `key`; where an array of tables begins, the table that holds it. */
+function enter(table: Table, key: string, next: string | number | undefined): Table {
+  if (typeof next === 'number') return table;
+  const found = table[key];
+  if (isTable(found)) return found;
+  const made = newTable();
+  table[key] = made;
+  return made;
+}
+
+function enterElement(holder: Table, key: string | number | undefined, index: number): Table {
+  const name = String(key);
+  const array: unknown[] = Array.isArray(holder[name]) ? holder[name] : [];
+  holder[name] = array;
+  const found: unknown = array[index];
+  if (isTable(found)) return found;
+  const made = newTable();
+  array[index] = made;
+  return made;
+}
+
+/** `a.b = value`, in a table that stands at `at`. */
+function addKeyValue(
+  table: Table,
+  at: Path,
+  node: AST.TOMLKeyValue,
+  places: Places,
+  report: Report,
+): void {
+  const names = keyNames(node.key);
+  const last = names.pop();
+  if (last === undefined) return;
+  let path = at;
+  let inner = table;
+  for (const name of names) {
+    path = [...path, name.text];
+    places.note(path, placeOf(name.node), placeOf(node.key));
+    inner = enter(inner, name.text, undefined);
+  }
+  path = [...path, last.text];
+  places.note(path, placeOf(last.node), placeOf(node.value));
+  inner[last.text] = readValue(node.value, path, places, report);
+}
+
+function readValue(node: AST.TOMLContentNode, path: Path, places: Places, report: Report): unknown {
+  if (path.length > MAX_DEPTH) {
+    report.add(CODE.type, placeOf(node), `values are nested deeper than ${MAX_DEPTH} levels`);
+    return undefined;
+  }
+  switch (node.type) {
+    case 'TOMLValue':
+      return node.value;
+    case 'TOMLArray':
+      return node.elements.map((element, index) => {
+        const inner = [...path, index];
+        places.note(inner, placeOf(element), placeOf(element));
+        return readValue(element, inner, places, report);
+      });
+    case 'TOMLInlineTable': {
+      const table = newTable();
+      for (const one of node.body) addKeyValue(table, path, one, places, report);
+      return table;
+    }
+  }
+}
+
+function keyNames(key: AST.TOMLKey): { text: string; node: AST.TOMLBare | AST.TOMLQuoted }[] {
+  return key.keys.map((node) => ({
+    text: node.type === 'TOMLBare' ? node.name : node.value,
+    node,
+  }));
+}
+
+function placeOf(node: AST.HasLocs): Place {
+  const { start, end } = node.loc;
+  return {
+    line: start.line,
+    column: start.column + 1,
+    endLine: end.line,
+    endColumn: end.column + 1,
+  };
+}

@@ -1,0 +1,169 @@
+// What each key of the config takes. An `error` text completes the sentence "KEY must be ...".
+// Keys of later versions are known here too: check.ts says of each what this version makes of it.
+
+import { z } from 'zod';
+import { CODE, type Code } from './diagnostic.js';
+
+export const SUPPORTED_MODES = ['gre', 'ipip', 'sit'] as const;
+const MODES = [
+  ...SUPPORTED_MODES,
+  'gretap',
+  'ip6gre',
+  'ip6gretap',
+  'ip6ip6',
+  'ip4ip6',
+  'gre-udp',
+] as const;
+const UNDERLAYS = ['auto', 'raw', 'xdp', 'raw-socket', 'memory'] as const;
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+const FORMATS = ['auto', 'json', 'pretty'] as const;
+const PROFILES = ['rfc', 'linux'] as const;
+/** Builds that `codec` names; a path begins with `.` or `/`. */
+export const CODEC_WORDS = ['auto', 'simd', 'scalar', 'js'] as const;
+
+/** Smallest MTU of an IPv4 link (RFC 791, 3.1) and largest IP packet. */
+const MTU_MIN = 68;
+export const MTU_MAX = 65535;
+/** TCP segment size that every host takes (RFC 9293, 3.7.1). */
+const MSS_MIN = 536;
+/** More lanes than any machine in reach has cores for. */
+const LANES_MAX = 64;
+
+const inRange = (min: number, max: number, error = `${min}..${max}`): z.ZodInt =>
+  z.int({ error }).min(min, { error }).max(max, { error });
+const text = (error: string): z.ZodString => z.string({ error }).min(1, { error });
+const flag = (): z.ZodBoolean => z.boolean({ error: 'true or false' });
+/** Its elements are judged one by one in prefixes.ts, so that a wrong one hides no other. */
+const list = (error: string): z.ZodArray<z.ZodUnknown> =>
+  z.array(z.unknown(), { error: `a list such as ${error}` });
+const oneOf = <const T extends readonly string[]>(words: T): z.ZodEnum<{ [K in T[number]]: K }> =>
+  z.enum(words, { error: `one of ${words.map((word) => `"${word}"`).join(', ')}` });
+
+const KEY_NUMBER = '0..4294967295 or "0.0.0.42"';
+const keyNumber = z.union([inRange(0, 0xffffffff, KEY_NUMBER), z.ipv4({ error: KEY_NUMBER })], {
+  error: KEY_NUMBER,
+});
+const keyPair = z
+  .strictObject({ in: keyNumber.optional(), out: keyNumber.optional() })
+  .refine((pair) => pair.in !== undefined || pair.out !== undefined, {
+    error: '{ in = NUMBER, out = NUMBER } with at least one of them',
+  });
+const flagPair = z.strictObject({ in: flag().optional(), out: flag().optional() });
+const flagOrPair = z.union([z.boolean(), flagPair], {
+  error: 'true, false or { in = true, out = false }',
+});
+
+const KEY = '0..4294967295, "0.0.0.42" or { in = NUMBER, out = NUMBER }';
+const TTL = '1..255 or "inherit"';
+const TOS = '0x00..0xfc without the two ECN bits, or "inherit"';
+const MSS = `"auto", "off" or ${MSS_MIN}..${MTU_MAX}`;
+const LANES = `1..${LANES_MAX} or "auto"`;
+
+/** `[tunnel.NAME]`. Every key may be absent: which ones must be there is for check.ts to say. */
+export const tunnelSchema = z
+  .strictObject({
+    mode: oneOf(MODES),
+    local: text('an IPv4 address in quotes, or "any"'),
+    remote: text('an IPv4 address in quotes, or "any"'),
+    key: z.union([inRange(0, 0xffffffff, KEY), z.ipv4({ error: KEY }), keyPair], { error: KEY }),
+    csum: flagOrPair,
+    seq: flagOrPair,
+    ttl: z.union([inRange(1, 255, TTL), z.literal('inherit')], { error: TTL }),
+    tos: z.union([inRange(0, 0xfc, TOS).multipleOf(4, { error: TOS }), z.literal('inherit')], {
+      error: TOS,
+    }),
+    pmtudisc: flag(),
+    mtu: inRange(MTU_MIN, MTU_MAX),
+    mss: z.union([z.enum(['auto', 'off']), inRange(MSS_MIN, MTU_MAX, MSS)], { error: MSS }),
+    dev: text('the name of a device, in quotes'),
+    address: list('["10.9.0.1/24"]'),
+    routes: list('["10.20.0.0/16"]'),
+    allow: list('["10.20.0.0/16"], or ["any"]'),
+    profile: oneOf(PROFILES),
+    keepalive: z.strictObject({
+      interval: z
+        .string({ error: 'a time such as "10s"' })
+        .regex(/^[0-9]+(ms|s|m|h)$/, { error: 'a time such as "10s"' })
+        .optional(),
+      count: inRange(1, 255).optional(),
+    }),
+    peers: z.array(
+      z.strictObject({ remote: text('an address in quotes'), routes: list('["10.30.0.0/16"]') }),
+      { error: 'a list of { remote = "ADDRESS", routes = ["PREFIX"] }' },
+    ),
+  })
+  .partial();
+
+export type TunnelTable = z.output<typeof tunnelSchema>;
+
+/** `log` of `[router]`. */
+export const logSchema = z.strictObject({ level: oneOf(LEVELS), format: oneOf(FORMATS) }).partial();
+
+/** `[router]`; its `log` is judged by `logSchema`. */
+export const routerSchema = z
+  .strictObject({
+    codec: text('a codec build in quotes, or a path that begins with "." or "/"').refine(
+      (word) => CODEC_WORDS.some((one) => one === word) || /^[./]/.test(word),
+      { error: 'one of "auto", "simd", "scalar", "js", or a path that begins with "." or "/"' },
+    ),
+    underlay: oneOf(UNDERLAYS),
+    lanes: z.union([inRange(1, LANES_MAX, LANES), z.literal('auto')], { error: LANES }),
+    socket: text('the path of a unix socket, in quotes'),
+    metrics: text('an address and port in quotes').regex(/^.+:[0-9]{1,5}$/, {
+      error: 'an address and port such as "127.0.0.1:9476"',
+    }),
+    log: z.unknown(),
+  })
+  .partial();
+
+/** What else is known of a key, for its error message. */
+export interface KeyNote {
+  readonly code: Code;
+  /** Valid words, for the nearest one. */
+  readonly words?: readonly string[];
+  /** How a value that is a table is judged, so that each key in it gets its own message. */
+  readonly table?: z.ZodType;
+  /** What to say about a particular wrong value. */
+  readonly hint?: (value: unknown) => string | undefined;
+}
+
+/** Notes on the keys of all tables; one without a note takes code `type`. */
+export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
+  mode: { code: CODE.word, words: MODES },
+  profile: { code: CODE.word, words: PROFILES },
+  underlay: { code: CODE.word, words: UNDERLAYS },
+  codec: { code: CODE.word, words: CODEC_WORDS },
+  level: { code: CODE.word, words: LEVELS },
+  format: { code: CODE.word, words: FORMATS },
+  lanes: { code: CODE.range, words: ['auto'] },
+  mtu: { code: CODE.range },
+  mss: { code: CODE.range, words: ['auto', 'off'] },
+  keepalive: { code: CODE.range },
+  csum: { code: CODE.type, table: flagPair },
+  seq: { code: CODE.type, table: flagPair },
+  key: { code: CODE.range, table: keyPair, hint: unquoteNumber },
+  ttl: {
+    code: CODE.range,
+    words: ['inherit'],
+    hint: (value) => unquoteNumber(value) ?? zeroTtl(value),
+  },
+  tos: {
+    code: CODE.range,
+    words: ['inherit'],
+    hint: (value) => unquoteNumber(value) ?? ecnBits(value),
+  },
+};
+
+function unquoteNumber(value: unknown): string | undefined {
+  const isNumber = typeof value === 'string' && /^(0x[0-9a-f]+|[0-9]+)$/i.test(value);
+  return isNumber ? `a number has no quotes: ${value}` : undefined;
+}
+
+function zeroTtl(value: unknown): string | undefined {
+  return value === 0 ? 'to copy it from the inner packet, write "inherit"' : undefined;
+}
+
+function ecnBits(value: unknown): string | undefined {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 255) return;
+  return `the ECN bits follow the inner packet (RFC 6040); without them: 0x${(value & 0xfc).toString(16)}`;
+}
