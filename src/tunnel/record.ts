@@ -2,6 +2,7 @@
 // outer header of its packets with everything in it that no packet changes.
 import {
   FLAG_ALLOW_ANY,
+  FLAG_ALLOW_LINK_LOCAL,
   FLAG_CHECKSUM_OUT,
   FLAG_KEY_IN,
   FLAG_PMTUDISC,
@@ -22,9 +23,9 @@ import {
   RECORD_OUTER,
   RECORD_OUTER_LENGTH,
   RECORD_REMOTE,
-  RECORD_SIZE,
 } from '../../asm/layout.js';
 import { formatIpv4, parseIpv4 } from '../packet/address.js';
+import { allowsLinkLocal, mtuOf } from '../packet/table.js';
 import { overhead, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 
@@ -43,7 +44,7 @@ const GRE_SEQUENCE = 0x1000;
 export function encodeRecord(view: DataView, address: number, tunnel: Tunnel): void {
   view.setUint32(address + RECORD_MODE, MODE[tunnel.mode], true);
   view.setUint32(address + RECORD_FLAGS, flagsOf(tunnel), true);
-  view.setUint32(address + RECORD_MTU, tunnel.mtu, true);
+  view.setUint32(address + RECORD_MTU, mtuOf(tunnel), true);
   view.setUint32(address + RECORD_LINK, tunnel.link, true);
   view.setUint32(address + RECORD_LOCAL, outerAddress(tunnel, 'local'), true);
   view.setUint32(address + RECORD_REMOTE, outerAddress(tunnel, 'remote'), true);
@@ -73,6 +74,7 @@ function flagsOf(tunnel: Tunnel): number {
   if (tunnel.tos === 'inherit') flags |= FLAG_TOS_INHERIT;
   if (tunnel.pmtudisc) flags |= FLAG_PMTUDISC;
   if (tunnel.allow === 'any') flags |= FLAG_ALLOW_ANY;
+  if (allowsLinkLocal(tunnel)) flags |= FLAG_ALLOW_LINK_LOCAL;
   if (tunnel.mode !== 'gre') return flags;
   if (tunnel.keyIn !== undefined) flags |= FLAG_KEY_IN;
   if (tunnel.checksumOut) flags |= FLAG_CHECKSUM_OUT;
@@ -144,11 +146,4 @@ export function decodeRecord(
 
 function formatOuter(value: number): string {
   return value === 0 ? 'any' : formatIpv4(value);
-}
-
-/** Zeroes the record at `address`. */
-export function clearRecord(view: DataView, address: number): void {
-  for (let offset = 0; offset < RECORD_SIZE; offset += 8) {
-    view.setBigUint64(address + offset, 0n);
-  }
 }

@@ -1,0 +1,60 @@
+// Whether an inner packet may leave the tunnel, judged by its addresses and its TTL.
+import { contains } from './address.js';
+import { u32 } from './bytes.js';
+import type { Inner } from './inner.js';
+import {
+  isLinkLocal4,
+  isMartianDestination4,
+  isMartianSource4,
+  isMulticast4,
+  PROTOCOL_GRE,
+  PROTOCOL_IPIP,
+  PROTOCOL_SIT,
+} from './ipv4.js';
+import { isLinkLocal6, isMartianDestination6, isMartianSource6, isMulticast6 } from './ipv6.js';
+import type { Reason } from './reason.js';
+import { type Entry, ownName, type Table } from './table.js';
+
+/** Why an inner packet may not pass, or null. The rules are ordered: the first that is broken names it. */
+export function checkPolicy(inner: Inner, entry: Entry, table: Table): Reason | null {
+  if (isMartian(inner, entry)) return 'inner-martian';
+  if (isOwn(table, inner.source)) return 'inner-src-spoof';
+  if (table.ownOuter.has(ownName(inner.destination))) {
+    // One level of tunnel a packet: what is inside must not be for a tunnel of ours again.
+    return isTunnelProtocol(inner.protocol) ? 'nesting-limit' : 'inner-dst-policy';
+  }
+  if (!isAllowed(inner, entry)) return 'inner-src-spoof';
+  if (inner.ttl === 0 || (inner.ttl === 1 && isForwarded(inner, table))) return 'inner-ttl';
+  return null;
+}
+
+function isMartian({ version, source, destination }: Inner, entry: Entry): boolean {
+  if (version === 6) {
+    return isMartianSource6(source, destination) || isMartianDestination6(destination);
+  }
+  const from = u32(source, 0);
+  const to = u32(destination, 0);
+  if (isMartianSource4(from) || isMartianDestination4(to)) return true;
+  return !entry.allowsLinkLocal && (isLinkLocal4(from) || isLinkLocal4(to));
+}
+
+function isOwn(table: Table, address: Uint8Array): boolean {
+  const name = ownName(address);
+  return table.ownOuter.has(name) || table.ownInner.has(name);
+}
+
+function isTunnelProtocol(protocol: number): boolean {
+  return protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT || protocol === PROTOCOL_GRE;
+}
+
+function isAllowed({ version, source }: Inner, entry: Entry): boolean {
+  if (entry.allow === 'any') return true;
+  if (version === 6 && isLinkLocal6(source)) return true; // to another link it was a martian
+  return entry.allow.some((block) => contains(block, source));
+}
+
+/** Whether the packet goes on to another host, so that its TTL would have to be taken down. */
+function isForwarded({ version, destination }: Inner, table: Table): boolean {
+  const isMulticast = version === 4 ? isMulticast4(u32(destination, 0)) : isMulticast6(destination);
+  return !isMulticast && !isOwn(table, destination);
+}

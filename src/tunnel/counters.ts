@@ -1,0 +1,129 @@
+// Counters, seen from control: every lane writes its own, a reader adds them up.
+import {
+  CONTROL_TABLE,
+  COUNTER_DECAP_DROPS,
+  COUNTER_ENCAP_DROPS,
+  COUNTER_LAST_RX,
+  COUNTER_ROW_SIZE,
+  COUNTER_RX_BYTES,
+  COUNTER_RX_PACKETS,
+  COUNTER_TX_BYTES,
+  COUNTER_TX_PACKETS,
+  IMAGE_RECORD_COUNT,
+  TOTAL_BATCHES,
+  TOTAL_DEVICE_RECEIVED,
+  TOTAL_UNDERLAY_RECEIVED,
+  TOTALS_SIZE,
+} from '../../asm/layout.js';
+import { REASON_CAPACITY, REASON_CODEC_FAULT, REASON_COUNT } from '../../asm/reason.js';
+import { type Reason, reasonName } from '../packet/reason.js';
+import type { MemoryPlan } from '../ring/plan.js';
+
+/** Drops by reason; reasons that never occurred are left out. */
+export type DropCounts = { readonly [reason in Reason]?: number };
+
+export interface Traffic {
+  readonly packets: number;
+  /** Of the inner packets. */
+  readonly bytes: number;
+}
+
+export interface RecordCounters {
+  readonly rx: Traffic;
+  readonly tx: Traffic;
+  /** When the last packet came out of the tunnel, ms since 1970, or null. */
+  readonly lastReceivedMs: number | null;
+  readonly decapDrops: DropCounts;
+  readonly encapDrops: DropCounts;
+}
+
+export interface Counters {
+  /** Packets read from tunnel devices. */
+  readonly deviceReceived: number;
+  readonly underlayReceived: number;
+  readonly batches: number;
+  /** By record index; record 0 holds the packets that no tunnel took. */
+  readonly records: readonly RecordCounters[];
+}
+
+/** Reads the counters of every record of the live table, summed over the lanes of `plan`. */
+export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Counters {
+  const words = new Uint32Array(memory.buffer);
+  const image = Atomics.load(words, CONTROL_TABLE >>> 2);
+  const recordCount = image === 0 ? 1 : (words[(image + IMAGE_RECORD_COUNT) >>> 2] ?? 1);
+  const total = (field: number): number => {
+    let sum = 0;
+    for (const lane of plan.lanes) sum += loadCounter(words, lane.counters + field);
+    return sum;
+  };
+  return {
+    deviceReceived: total(TOTAL_DEVICE_RECEIVED),
+    underlayReceived: total(TOTAL_UNDERLAY_RECEIVED),
+    batches: total(TOTAL_BATCHES),
+    records: Array.from({ length: recordCount }, (_, record) =>
+      readRow(
+        words,
+        plan.lanes.map((lane) => lane.counters + TOTALS_SIZE + record * COUNTER_ROW_SIZE),
+      ),
+    ),
+  };
+}
+
+/** Adds drops of two directions or two records together. */
+export function addDrops(left: DropCounts, right: DropCounts): DropCounts {
+  const sum: { [reason in Reason]?: number } = { ...left };
+  for (const [reason, count] of dropEntries(right)) sum[reason] = (sum[reason] ?? 0) + count;
+  return sum;
+}
+
+/** The reasons that occurred, with their counts. */
+export function dropEntries(drops: DropCounts): [Reason, number][] {
+  const entries: [Reason, number][] = [];
+  for (let number = 1; number < REASON_COUNT; number++) {
+    const reason = reasonName(number);
+    const count = reason === null ? undefined : drops[reason];
+    if (reason !== null && count !== undefined) entries.push([reason, count]);
+  }
+  return entries;
+}
+
+function readRow(words: Uint32Array, rows: readonly number[]): RecordCounters {
+  let lastReceivedMs = 0;
+  const total = (field: number): number => {
+    let sum = 0;
+    for (const row of rows) sum += loadCounter(words, row + field);
+    return sum;
+  };
+  for (const row of rows) {
+    lastReceivedMs = Math.max(lastReceivedMs, loadCounter(words, row + COUNTER_LAST_RX));
+  }
+  return {
+    rx: { packets: total(COUNTER_RX_PACKETS), bytes: total(COUNTER_RX_BYTES) },
+    tx: { packets: total(COUNTER_TX_PACKETS), bytes: total(COUNTER_TX_BYTES) },
+    lastReceivedMs: lastReceivedMs === 0 ? null : lastReceivedMs,
+    decapDrops: readDrops((reason) => total(COUNTER_DECAP_DROPS + reason * 8)),
+    encapDrops: readDrops((reason) => total(COUNTER_ENCAP_DROPS + reason * 8)),
+  };
+}
+
+function readDrops(count: (reason: number) => number): DropCounts {
+  const drops: { [reason in Reason]?: number } = {};
+  for (let number = 1; number < REASON_CAPACITY; number++) {
+    const dropped = count(number);
+    if (dropped === 0) continue;
+    // A number without a name can only come from a user's own codec; its packets stay counted.
+    const reason = reasonName(number < REASON_COUNT ? number : REASON_CODEC_FAULT);
+    if (reason !== null) drops[reason] = (drops[reason] ?? 0) + dropped;
+  }
+  return drops;
+}
+
+/** One u64 counter while its lane may be counting: the high word is read on both sides of the low one. */
+function loadCounter(words: Uint32Array, address: number): number {
+  const low = address >>> 2;
+  for (;;) {
+    const before = Atomics.load(words, low + 1);
+    const value = before * 0x1_0000_0000 + Atomics.load(words, low);
+    if (Atomics.load(words, low + 1) === before) return value;
+  }
+}
