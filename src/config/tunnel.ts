@@ -2,20 +2,21 @@ import { overhead, type Tunnel } from '../packet/tunnel.js';
 import type { TunnelConfig } from './config.js';
 
 /** MTU of an underlay path that nobody has measured: Ethernet's. */
-export const DEFAULT_PATH_MTU = 1500;
+const DEFAULT_PATH_MTU = 1500;
 
 /** What a running router knows besides the config. */
 export interface Surroundings {
-  /** Largest inner packet. Default: the config's, or what a path of 1500 bytes leaves. */
-  readonly mtu?: number;
+  /** MTU of the path to the remote; the tunnel's own follows from it where the config gives none. */
+  readonly pathMtu?: number | undefined;
   /** Index of the network device `dev` names, 0 = any. */
   readonly link?: number;
 }
 
 /** The tunnel of a `[tunnel.NAME]` table, as the packet path knows it. */
-export function tunnelOf(config: TunnelConfig, { mtu, link = 0 }: Surroundings = {}): Tunnel {
-  const tunnel = withMode(config, link);
-  return { ...tunnel, mtu: mtu ?? config.mtu ?? DEFAULT_PATH_MTU - overhead(tunnel) };
+export function tunnelOf(config: TunnelConfig, known: Surroundings = {}): Tunnel {
+  const tunnel = withMode(config, known.link ?? 0);
+  const pathMtu = known.pathMtu ?? DEFAULT_PATH_MTU;
+  return { ...tunnel, mtu: config.mtu ?? pathMtu - overhead(tunnel) };
 }
 
 function withMode(config: TunnelConfig, link: number): Tunnel {

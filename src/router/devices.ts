@@ -1,14 +1,11 @@
 import type { TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Prefix, Tunnel } from '../packet/tunnel.js';
-import { overhead } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type IpLine, ipBatch, pathMtus } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
 import { createTun } from '../tun/linux.js';
 
-/** MTU taken for a path that has no route yet. */
-const DEFAULT_PATH_MTU = 1500;
 /** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
 const QUEUE_LENGTH = 1000;
 
@@ -48,9 +45,7 @@ export async function resolveTunnels(configs: readonly TunnelConfig[]): Promise<
         'see which devices there are: ip link',
       );
     }
-    const pathMtu = mtus.get(config.remote) ?? DEFAULT_PATH_MTU;
-    const bare = tunnelOf(config, { mtu: 0, link });
-    return { ...bare, mtu: config.mtu ?? pathMtu - overhead(bare) };
+    return tunnelOf(config, { pathMtu: mtus.get(config.remote), link });
   });
 }
 
