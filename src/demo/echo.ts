@@ -6,6 +6,7 @@ import { checksum } from '../packet/checksum.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { close, errno, errnoName, NativeBlock, poll, read, sendto } from '../sys/libc.js';
 import { openSocket } from '../sys/socket.js';
+import { type EchoResult, summarize } from './result.js';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -31,15 +32,6 @@ interface Family {
 const ICMP: Family = { family: AF_INET, protocol: 1, request: 8, reply: 0 };
 const ICMPV6: Family = { family: AF_INET6, protocol: 58, request: 128, reply: 129 };
 
-export interface EchoResult {
-  readonly sent: number;
-  readonly received: number;
-  /** Round trips; 0 when nothing came back. */
-  readonly minMs: number;
-  readonly avgMs: number;
-  readonly maxMs: number;
-}
-
 /**
  * Sends `count` echo requests with `size` data bytes to `address` and waits up to `timeoutMs` for each
  * answer. Blocks; meant for a process of its own. Needs CAP_NET_RAW.
@@ -55,15 +47,7 @@ export function echo(address: string, count: number, size: number, timeoutMs = 1
   } finally {
     client.close();
   }
-  const received = roundTrips.length;
-  const sum = roundTrips.reduce((total, ms) => total + ms, 0);
-  return {
-    sent: count,
-    received,
-    minMs: received === 0 ? 0 : Math.min(...roundTrips),
-    avgMs: received === 0 ? 0 : sum / received,
-    maxMs: received === 0 ? 0 : Math.max(...roundTrips),
-  };
+  return summarize(count, roundTrips);
 }
 
 class EchoClient {

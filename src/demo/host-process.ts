@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { BulkResult } from './bulk.js';
-import type { EchoResult } from './echo.js';
 import type { Namespaces } from './namespaces.js';
+import type { EchoResult } from './result.js';
 
 const PROGRAM = fileURLToPath(new URL('./host.js', import.meta.url));
 

@@ -7,23 +7,26 @@
 //   3. try       per mode: pings and a bulk transfer from hA to hB, while rA's underlay is captured
 //   4. read      drops, from both routers' status
 import type { Mode } from '../packet/tunnel.js';
-import type { EchoResult } from './echo.js';
 import { pingFrom, sendFrom, startCapture, startReceiver } from './host-process.js';
 import { ip, Namespaces } from './namespaces.js';
 import {
   CAPTURE_COUNT,
+  countDrops,
   ECHO_SIZE,
   LARGE_ECHO_COUNT,
-  LARGE_ECHO_SIZE,
   type LevelOptions,
   type LevelResult,
   type ModeResult,
   type OuterPacket,
+  type PingResult,
 } from './result.js';
-import { readStatus, type Status, startRouter } from './router-process.js';
+import { readStatus, startRouter } from './router-process.js';
 
 const BULK_PORT = 5001;
 const UNDERLAY = 'u0';
+const ETHERNET_HEADER = 14;
+/** More than two packets hold: the hosts' kernels fragment it. */
+const LARGE_ECHO_SIZE = 3000;
 /** IP protocol numbers of the outer packets. */
 const PROTOCOLS: Readonly<Record<Mode, number>> = { gre: 47, ipip: 4, sit: 41 };
 
@@ -146,23 +149,21 @@ async function tryMode(
   const target = `${plan.prefix('B')}2`;
   const protocol = PROTOCOLS[plan.mode];
   const capture = await startCapture(namespaces, lab.rA, UNDERLAY, protocol, CAPTURE_COUNT);
-  const ping = (count: number, size: number): Promise<EchoResult> =>
-    pingFrom(namespaces, lab.hA, target, count, size);
+  const ping = async (count: number, size: number): Promise<PingResult> => ({
+    size,
+    ...(await pingFrom(namespaces, lab.hA, target, count, size)),
+  });
   // The first one lets the neighbours find each other, which is not the tunnel's time.
   await ping(1, ECHO_SIZE);
-  const echo = await ping(options.echoCount, ECHO_SIZE);
-  const largeEcho = await ping(LARGE_ECHO_COUNT, LARGE_ECHO_SIZE);
+  const pings = [
+    await ping(options.echoCount, ECHO_SIZE),
+    await ping(LARGE_ECHO_COUNT, LARGE_ECHO_SIZE),
+  ];
   const bulk = await sendFrom(namespaces, lab.hA, target, BULK_PORT, options.bulkSeconds);
   await capture.stop();
-  packets.push(...capture.frames);
-  return { mode: plan.mode, echo, largeEcho, bulk };
-}
-
-/** Packets of all tunnels that the routers dropped so far. */
-function countDrops(statuses: readonly Status[]): number {
-  const drops = statuses.flatMap(({ drops, tunnels }) => [
-    drops,
-    ...tunnels.map((tunnel) => tunnel.drops),
-  ]);
-  return drops.flatMap(Object.values<number>).reduce((total, count) => total + count, 0);
+  for (const { timeMs, bytes, length } of capture.frames) {
+    const packet = bytes.subarray(ETHERNET_HEADER);
+    packets.push({ timeMs, bytes: packet, length: length - ETHERNET_HEADER });
+  }
+  return { mode: plan.mode, pings, bulk };
 }

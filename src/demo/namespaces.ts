@@ -16,6 +16,10 @@ import { EXIT, Failure } from '../sys/failure.js';
 /** How long a process may take to end after SIGTERM before it is killed. */
 const STOP_MS = 2000;
 
+/** PATH may lack sbin for ordinary users; `ip` usually lives there. */
+export const SEARCH_PATH = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`;
+const ENVIRONMENT = { ...process.env, PATH: SEARCH_PATH };
+
 /** One end of a virtual cable. */
 export interface CableEnd {
   /** What `add` returned. */
@@ -104,7 +108,10 @@ export class Namespaces {
     options: SpawnOptions = {},
   ): ChildProcess {
     // `ip netns exec` becomes the command, so the child's pid is that of the command itself.
-    const child = spawn('ip', ['netns', 'exec', namespace, command, ...args], options);
+    const child = spawn('ip', ['netns', 'exec', namespace, command, ...args], {
+      env: ENVIRONMENT,
+      ...options,
+    });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     return child;
@@ -130,7 +137,7 @@ export class Namespaces {
   closeNow(): void {
     for (const child of this.#children) child.kill('SIGKILL');
     this.#children.clear();
-    for (const name of this.#names.splice(0)) spawnSync('ip', ['netns', 'del', name]);
+    for (const name of this.#names.splice(0)) attempt('netns', 'del', name);
     rmSync(this.folder, { recursive: true, force: true });
     open.delete(this);
   }
@@ -143,21 +150,24 @@ export function ip(...words: string[]): string {
 
 /** Removes what runs that were killed left behind: namespaces whose maker is gone, and what runs inside. */
 export function sweepNamespaces(): void {
-  const list = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' });
-  for (const line of (list.stdout ?? '').split('\n')) {
+  for (const line of attempt('netns', 'list').split('\n')) {
     const [, name, pid] = /^(grebe-\S+-(\d+))\b/.exec(line) ?? [];
     if (name === undefined || isAlive(Number(pid))) continue;
-    const inside = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
-    for (const left of (inside.stdout ?? '').split('\n').filter(Boolean)) kill(Number(left));
-    spawnSync('ip', ['netns', 'del', name]);
+    for (const left of attempt('netns', 'pids', name).split('\n')) if (left) kill(Number(left));
+    attempt('netns', 'del', name);
   }
 }
 
 function execute(command: string, args: readonly string[]): string {
-  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
+  const result = spawnSync(command, args, { encoding: 'utf8', env: ENVIRONMENT });
   if (result.status === 0) return result.stdout;
   const cause = result.error?.message ?? (result.stderr.trim() || `exit ${result.status}`);
   throw new Failure(EXIT.failed, `${command} ${args.join(' ')}: ${cause}`);
+}
+
+/** Runs `ip` with these words and returns what it printed, whether or not it liked them. */
+function attempt(...words: string[]): string {
+  return spawnSync('ip', words, { encoding: 'utf8', env: ENVIRONMENT }).stdout ?? '';
 }
 
 function isAlive(pid: number): boolean {
