@@ -1,0 +1,187 @@
+// grebe decode: tunnel packets of a capture or of hex digits, one line each, with their verdicts
+//
+//   1. tunnelsOf     the tunnels of a config, if one is given
+//   2. readPackets   capture -> link layer -> IP bytes, or one packet from hex
+//   3. decode        header fields and the verdict
+//   4. print         JSON or a line for people; what is no tunnel keeps its number and is not shown
+//   5. summarize     what was read, what was dropped and what could not be looked into, to stderr
+import { loadConfigOrFail } from '../config/load.js';
+import { tunnelOf } from '../config/tunnel.js';
+import type { Decoded, DecodeOptions } from '../packet/decode.js';
+import { createState } from '../packet/state.js';
+import { createTable } from '../packet/table.js';
+import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
+import { type ByteSource, CaptureError, openFile } from './byte-source.js';
+import { readCapture } from './capture.js';
+import { decodeCaptured } from './cut.js';
+import { formatPacket, paintAnsi, paintNone } from './format-packet.js';
+import { parseHex } from './hex.js';
+import { ipOffset, isKnownLinkType } from './link.js';
+
+export interface DecodeCommand {
+  /** A pcap or pcapng file, `-` for standard input. */
+  readonly file?: string;
+  /** Hex digits of one packet from its outer IP header on, `-` for standard input. */
+  readonly hex?: string;
+  readonly json: boolean;
+  /** A config whose tunnels judge the packets; otherwise their form alone does. */
+  readonly config?: string;
+  readonly color?: boolean;
+  /** Takes lines of data. */
+  readonly out: (line: string) => void;
+  /** Takes lines of messages. */
+  readonly warn: (line: string) => void;
+}
+
+/** Packets after which other work of the process gets its turn: writing to a pipe that closed, signals. */
+const BREATH = 256;
+/** Most text that hex digits of one packet can take, separators included. */
+const HEX_TEXT_LIMIT = 1024 * 1024;
+
+/**
+ * Decodes every tunnel packet of a capture file or of hex digits. Returns 0 whatever the verdicts, 1 when
+ * the file could not be read to its end. Throws a Failure for a missing file, bad hex or a bad config.
+ */
+export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
+  if ((command.file === undefined) === (command.hex === undefined)) {
+    throw new Failure(
+      EXIT.usage,
+      'decode: give either a capture file or --hex',
+      'grebe decode FILE.pcap, or grebe decode --hex 4500...',
+    );
+  }
+  const report = new Report(command, optionsOf(command.config));
+  if (command.hex !== undefined) {
+    const bytes = parseHex(command.hex === '-' ? readText('-') : command.hex);
+    report.packet(1, bytes, bytes.length);
+    if (report.shown === 0) command.warn('no tunnel packet: it holds no GRE, IPIP or SIT');
+    return EXIT.ok;
+  }
+  return decodeFile(command.file ?? '-', command, report);
+}
+
+function optionsOf(config: string | undefined): DecodeOptions {
+  if (config === undefined) return {};
+  const tunnels = loadConfigOrFail(config).tunnels.map((tunnel) => tunnelOf(tunnel));
+  return { tunnels: createTable(tunnels), state: createState() };
+}
+
+async function decodeFile(file: string, command: DecodeCommand, report: Report): Promise<ExitCode> {
+  const { source, close } = openFile(file);
+  try {
+    await decodeCapture(source, report);
+    return EXIT.ok;
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    command.warn(`${file}: ${error.message}`);
+    return EXIT.failed;
+  } finally {
+    close();
+    for (const line of report.summary()) command.warn(`${file}: ${line}`);
+  }
+}
+
+async function decodeCapture(source: ByteSource, report: Report): Promise<void> {
+  for (const { number, linkType, bytes, originalLength } of readCapture(source)) {
+    if (isKnownLinkType(linkType)) {
+      const offset = ipOffset(linkType, bytes);
+      if (offset === null) report.other();
+      else report.packet(number, bytes.subarray(offset), originalLength - offset);
+    } else {
+      report.unknownLink(linkType);
+    }
+    if (number % BREATH === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Prints packets and keeps what the summary says of them. */
+class Report {
+  readonly #command: DecodeCommand;
+  readonly #options: DecodeOptions;
+  readonly #drops = new Map<string, number>();
+  readonly #unknownLinks = new Map<number, number>();
+  #read = 0;
+  #shown = 0;
+
+  constructor(command: DecodeCommand, options: DecodeOptions) {
+    this.#command = command;
+    this.#options = options;
+  }
+
+  /** Tunnel packets printed so far. */
+  get shown(): number {
+    return this.#shown;
+  }
+
+  /** A packet from its IP header on, of which `originalLength` bytes were on the wire. */
+  packet(number: number, bytes: Uint8Array, originalLength: number): void {
+    this.#read++;
+    const decoded = decodeCaptured(bytes, originalLength, this.#options);
+    if (decoded === null) return;
+    this.#shown++;
+    if (decoded.reason !== null) count(this.#drops, decoded.reason);
+    this.#command.out(this.#format(number, decoded));
+  }
+
+  /** A packet without IP. */
+  other(): void {
+    this.#read++;
+  }
+
+  /** A packet of a link layer that is not understood. */
+  unknownLink(linkType: number): void {
+    this.#read++;
+    if (!this.#unknownLinks.has(linkType)) {
+      this.#command.warn(
+        `link type ${linkType} is not supported, its packets are skipped ` +
+          '(Ethernet, raw IP, Linux cooked and null/loop are)',
+      );
+    }
+    count(this.#unknownLinks, linkType);
+  }
+
+  summary(): string[] {
+    const dropped = [...this.#drops.values()].reduce((sum, drops) => sum + drops, 0);
+    const reasons = [...this.#drops]
+      .sort(([, a], [, b]) => b - a)
+      .map(([reason, drops]) => `${reason} ${drops}`);
+    const lines = [
+      `${this.#read} packets, ${this.#shown} of tunnels: ${this.#shown - dropped} ok, ${dropped} to drop` +
+        (reasons.length === 0 ? '' : ` (${reasons.join(', ')})`),
+    ];
+    for (const [linkType, skipped] of this.#unknownLinks) {
+      lines.push(`${skipped} packets skipped for their link type ${linkType}`);
+    }
+    return lines;
+  }
+
+  #format(number: number, decoded: Decoded): string {
+    if (!this.#command.json) {
+      return formatPacket(number, decoded, this.#command.color === true ? paintAnsi : paintNone);
+    }
+    return JSON.stringify({ schema: 'grebe.packet/1', n: number, ...decoded });
+  }
+}
+
+function count<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** Everything a file or standard input holds, as text. */
+function readText(path: string): string {
+  const { source, close } = openFile(path);
+  try {
+    const bytes = source.peek(HEX_TEXT_LIMIT + 1);
+    if (bytes.length <= HEX_TEXT_LIMIT) return Buffer.from(bytes).toString('latin1');
+    throw new Failure(
+      EXIT.usage,
+      '--hex: standard input is longer than any packet',
+      'head -c 200000',
+    );
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    throw new Failure(EXIT.noInput, `--hex: standard input ${error.message}`);
+  } finally {
+    close();
+  }
+}

@@ -1,0 +1,82 @@
+import type { Decoded, DecodedGre } from '../packet/decode.js';
+
+/** Wraps a text in an ANSI colour, or leaves it. */
+export type Paint = (text: string, color: 'green' | 'red' | 'dim') => string;
+
+const COLORS = { green: 32, red: 31, dim: 2 } as const;
+
+export const paintAnsi: Paint = (text, color) => `\u001b[${COLORS[color]}m${text}\u001b[0m`;
+export const paintNone: Paint = (text) => text;
+
+const TUNNELS: ReadonlyMap<number, string> = new Map([
+  [4, 'ipip'],
+  [17, 'gre-udp'],
+  [41, 'sit'],
+  [47, 'gre'],
+]);
+
+/** IP protocols that are met inside tunnels, as in /etc/protocols. */
+const PROTOCOLS: ReadonlyMap<number, string> = new Map([
+  [1, 'icmp'],
+  [2, 'igmp'],
+  [4, 'ipip'],
+  [6, 'tcp'],
+  [17, 'udp'],
+  [41, 'ipv6'],
+  [47, 'gre'],
+  [50, 'esp'],
+  [51, 'ah'],
+  [58, 'icmp6'],
+  [88, 'eigrp'],
+  [89, 'ospf'],
+  [103, 'pim'],
+  [112, 'vrrp'],
+  [132, 'sctp'],
+]);
+
+const ETHERTYPES: ReadonlyMap<number, string> = new Map([
+  [0x0800, 'ipv4'],
+  [0x86dd, 'ipv6'],
+  [0x6558, 'ethernet'],
+]);
+
+/**
+ * One line for a person: number, verdict, outer header, GRE options, inner packet.
+ *
+ *     3  ok                  192.0.2.1 > 192.0.2.2  gre key 42 seq 7 csum ok | 10.9.0.1 > 10.9.0.2 icmp, 84 bytes
+ */
+export function formatPacket(number: number, packet: Decoded, paint: Paint): string {
+  const { outer, inner } = packet;
+  const verdict = packet.reason === null ? 'ok' : packet.reason;
+  const tunnel = TUNNELS.get(outer.protocol) ?? `protocol ${outer.protocol}`;
+  const words = [
+    String(number).padStart(6),
+    paint(verdict.padEnd(19), packet.reason === null ? 'green' : 'red'),
+    `${outer.source} > ${outer.destination}`,
+    tunnel,
+    ...(packet.gre === null ? [] : greWords(packet.gre)),
+  ];
+  const line = words.join(' ');
+  if (inner === null) return line;
+  const protocol = PROTOCOLS.get(inner.protocol) ?? `protocol ${inner.protocol}`;
+  return (
+    `${line} ${paint('|', 'dim')} ` +
+    `${inner.source} > ${inner.destination} ${protocol}, ${inner.length} bytes`
+  );
+}
+
+function greWords(gre: DecodedGre): string[] {
+  const words: string[] = [];
+  if (gre.version !== 0) words.push(`version ${gre.version}`);
+  if (gre.key !== null) words.push(`key ${gre.key}`);
+  if (gre.sequence !== null) words.push(`seq ${gre.sequence}`);
+  if (gre.checksum) words.push(`csum ${checksumWord(gre.checksumValid)}`);
+  const ethertype =
+    ETHERTYPES.get(gre.protocol) ?? `0x${gre.protocol.toString(16).padStart(4, '0')}`;
+  return [...words, ethertype];
+}
+
+function checksumWord(valid: boolean | null): string {
+  if (valid === null) return 'unchecked';
+  return valid ? 'ok' : 'bad';
+}

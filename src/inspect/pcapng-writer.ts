@@ -1,0 +1,219 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { EXIT, Failure } from '../sys/failure.js';
+
+// Writes pcapng: one section, any number of interfaces, enhanced packet blocks with times in ns.
+// Little-endian, like the machines it is written on; readers take either.
+
+/** LINKTYPE_RAW: packets begin with the IP header, version 4 or 6. */
+export const LINKTYPE_RAW = 101;
+
+export interface CaptureInterface {
+  readonly name: string;
+  readonly description?: string;
+  readonly linkType: number;
+}
+
+export interface CapturePacket {
+  /** What `addInterface` returned. */
+  readonly interfaceId: number;
+  /** Time since 1970. */
+  readonly timestampNs: bigint;
+  readonly bytes: Uint8Array;
+  /** Bytes on the wire, where only some were kept. */
+  readonly originalLength?: number;
+  /** Seen from the interface: `rx` it received, `tx` it sent. */
+  readonly direction?: 'rx' | 'tx';
+  readonly comment?: string;
+}
+
+const BLOCK_SECTION = 0x0a0d0d0a;
+const BLOCK_INTERFACE = 1;
+const BLOCK_ENHANCED_PACKET = 6;
+const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
+
+const OPTION_COMMENT = 1;
+const OPTION_PACKET_FLAGS = 2;
+const OPTION_INTERFACE_NAME = 2;
+const OPTION_INTERFACE_DESCRIPTION = 3;
+const OPTION_APPLICATION = 4;
+const OPTION_TIME_RESOLUTION = 9;
+
+/** 10^-9 s. */
+const RESOLUTION_NS = 9;
+/** Longest text of an option: its length is a u16. */
+const TEXT_LIMIT = 65535;
+/** Bytes gathered before they are written. */
+const BUFFER_SIZE = 256 * 1024;
+
+/** Takes blocks as they are made. */
+export type WriteBlock = (block: Uint8Array) => void;
+
+/** A capture that is being written. `application` names the writer in the section header. */
+export class CaptureWriter {
+  readonly #write: WriteBlock;
+  #interfaces = 0;
+
+  constructor(write: WriteBlock, application: string) {
+    this.#write = write;
+    write(encodeSection(application));
+  }
+
+  /** Adds an interface and returns its number for packets. */
+  addInterface(description: CaptureInterface): number {
+    this.#write(encodeInterface(description));
+    return this.#interfaces++;
+  }
+
+  add(packet: CapturePacket): void {
+    this.#write(encodePacket(packet));
+  }
+}
+
+/** A capture file that is being written. Throws a Failure that names the file when the disk refuses. */
+export class CaptureFile extends CaptureWriter {
+  readonly #file: BufferedFile;
+
+  constructor(path: string, application: string) {
+    const file = new BufferedFile(path);
+    super((block) => file.write(block), application);
+    this.#file = file;
+  }
+
+  /** Writes out what is gathered and closes the file. */
+  close(): void {
+    this.#file.close();
+  }
+}
+
+class BufferedFile {
+  readonly #path: string;
+  readonly #fd: number;
+  #blocks: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = this.#guard(() => openSync(path, 'w', 0o644));
+  }
+
+  write(block: Uint8Array): void {
+    this.#blocks.push(block);
+    this.#size += block.length;
+    if (this.#size >= BUFFER_SIZE) this.#flush();
+  }
+
+  close(): void {
+    try {
+      this.#flush();
+    } finally {
+      closeSync(this.#fd);
+    }
+  }
+
+  #flush(): void {
+    const bytes = Buffer.concat(this.#blocks);
+    this.#blocks = [];
+    this.#size = 0;
+    this.#guard(() => {
+      for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
+    });
+  }
+
+  #guard<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (error) {
+      const cause = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+      throw new Failure(
+        EXIT.failed,
+        `${this.#path}: cannot be written (${cause})`,
+        `df -h ${dirname(this.#path)}`,
+      );
+    }
+  }
+}
+
+/** Magic | major, minor | section length (unknown) | options. */
+function encodeSection(application: string): Uint8Array {
+  const body = new DataView(new ArrayBuffer(16));
+  body.setUint32(0, BYTE_ORDER_MAGIC, true);
+  body.setUint16(4, 1, true);
+  body.setBigInt64(8, -1n, true);
+  return encodeBlock(BLOCK_SECTION, [toBytes(body), encodeText(OPTION_APPLICATION, application)]);
+}
+
+/** Link type | reserved | snap length (none) | options. */
+function encodeInterface({ linkType, name, description }: CaptureInterface): Uint8Array {
+  const body = new DataView(new ArrayBuffer(8));
+  body.setUint16(0, linkType, true);
+  const parts = [toBytes(body), encodeText(OPTION_INTERFACE_NAME, name)];
+  if (description !== undefined) parts.push(encodeText(OPTION_INTERFACE_DESCRIPTION, description));
+  parts.push(encodeOption(OPTION_TIME_RESOLUTION, Uint8Array.of(RESOLUTION_NS)));
+  return encodeBlock(BLOCK_INTERFACE, parts);
+}
+
+/** Interface | time high | time low | captured | original | bytes | options. */
+function encodePacket(packet: CapturePacket): Uint8Array {
+  const { bytes, direction, comment } = packet;
+  const body = new DataView(new ArrayBuffer(20));
+  body.setUint32(0, packet.interfaceId, true);
+  body.setUint32(4, Number((packet.timestampNs >> 32n) & 0xffffffffn), true);
+  body.setUint32(8, Number(packet.timestampNs & 0xffffffffn), true);
+  body.setUint32(12, bytes.length, true);
+  body.setUint32(16, packet.originalLength ?? bytes.length, true);
+  const parts = [toBytes(body), padded(bytes)];
+  if (direction !== undefined) {
+    // Bits 0-1 of the flags: 1 inbound, 2 outbound.
+    parts.push(
+      encodeOption(OPTION_PACKET_FLAGS, Uint8Array.of(direction === 'rx' ? 1 : 2, 0, 0, 0)),
+    );
+  }
+  if (comment !== undefined) parts.push(encodeText(OPTION_COMMENT, comment));
+  return encodeBlock(BLOCK_ENHANCED_PACKET, parts);
+}
+
+/** Type | length | body, its options closed by an end of options | length. */
+function encodeBlock(type: number, parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 16);
+  const block = new Uint8Array(length);
+  const view = new DataView(block.buffer);
+  view.setUint32(0, type, true);
+  view.setUint32(4, length, true);
+  let offset = 8;
+  for (const part of parts) {
+    block.set(part, offset);
+    offset += part.length;
+  }
+  view.setUint32(length - 4, length, true);
+  return block;
+}
+
+function encodeText(code: number, text: string): Uint8Array {
+  const bytes = new TextEncoder().encode(text);
+  if (bytes.length <= TEXT_LIMIT) return encodeOption(code, bytes);
+  // INVARIANT: a cut inside a character decodes to U+FFFD; three bytes are kept free for it.
+  const kept = new TextDecoder().decode(bytes.subarray(0, TEXT_LIMIT - 3));
+  return encodeOption(code, new TextEncoder().encode(kept));
+}
+
+/** Code | length | value, padded to 4. */
+function encodeOption(code: number, value: Uint8Array): Uint8Array {
+  const option = new Uint8Array(4 + Math.ceil(value.length / 4) * 4);
+  const view = new DataView(option.buffer);
+  view.setUint16(0, code, true);
+  view.setUint16(2, value.length, true);
+  option.set(value, 4);
+  return option;
+}
+
+function padded(bytes: Uint8Array): Uint8Array {
+  if (bytes.length % 4 === 0) return bytes;
+  const result = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
+  result.set(bytes);
+  return result;
+}
+
+function toBytes(view: DataView): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
