@@ -1,5 +1,6 @@
 import type { Reason } from '../packet/reason.js';
 import type { Mode } from '../packet/tunnel.js';
+import type { Failure } from '../sys/failure.js';
 
 /** Drops by reason; reasons that never occurred are left out. */
 export type Drops = Partial<Record<Reason, number>>;
@@ -41,4 +42,7 @@ export interface Router {
 
   /** Stops the lanes and removes every device. Idempotent. */
   stop(): Promise<void>;
+
+  /** Resolves when the router has ended: with null after `stop`, else with what ended it. */
+  readonly finished: Promise<Failure | null>;
 }

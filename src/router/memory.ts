@@ -3,6 +3,7 @@ import { EventedLane } from '../lane/evented.js';
 import { Lane } from '../lane/lane.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, planMemory } from '../ring/plan.js';
+import type { Failure } from '../sys/failure.js';
 import { MemoryTun } from '../tun/memory.js';
 import { TunnelTable } from '../tunnel/table.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
@@ -45,12 +46,14 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     devices.set(name, device);
     lane.devices[index + 1] = device;
   });
+  let finish: (failure: Failure | null) => void = () => {};
+  const finished = new Promise<Failure | null>((resolve) => {
+    finish = resolve;
+  });
   const running = new EventedLane(lane, memory, {
     onFault: () => {},
     onDeviceLost: () => {},
-    onFailed: (failure) => {
-      throw failure;
-    },
+    onFailed: finish,
   });
   const startedMs = Date.now();
   return {
@@ -74,6 +77,10 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
       live = next.name;
       return live;
     },
-    stop: () => running.stop(),
+    async stop() {
+      await running.stop();
+      finish(null);
+    },
+    finished,
   };
 }

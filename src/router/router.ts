@@ -15,6 +15,7 @@ import { Lane, type LaneEvents, type LaneHandle } from '../lane/lane.js';
 import { LaneThread } from '../lane/thread.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import type { Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
 import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
@@ -68,6 +69,8 @@ class RunningRouter implements Router {
   readonly #startedMs = Date.now();
   readonly #underlay: 'raw' | 'raw-socket' | 'memory';
   readonly #lane: Promise<LaneHandle>;
+  readonly finished: Promise<Failure | null>;
+  #finish: (failure: Failure | null) => void = () => {};
   #codec: string;
   #stopped: Promise<void> | undefined;
 
@@ -78,6 +81,9 @@ class RunningRouter implements Router {
     build: CodecBuild,
     log: Logger,
   ) {
+    this.finished = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
     this.#tunnels = tunnels;
     this.#devices = devices;
     this.#log = log;
@@ -131,6 +137,7 @@ class RunningRouter implements Router {
     await lane.stop(STOP_LIMIT_MS);
     closeDevices(this.#devices);
     this.#flags.close();
+    this.#finish(null);
   }
 
   async #startLane(build: CodecBuild): Promise<LaneHandle> {
@@ -153,8 +160,7 @@ class RunningRouter implements Router {
       },
       onFailed: (failure) => {
         this.#log.fatal({ event: 'lane-failed' }, failure.message);
-        // Without its lane a router only pretends: a supervisor restarts it.
-        process.exit(failure.exitCode);
+        this.#finish(failure);
       },
     };
     if (this.#underlay === 'raw') return this.#startThread(build, protocols, events);
