@@ -27,7 +27,7 @@ export interface KernelImage {
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/grebe/kernel', import.meta.url));
 /** Its one dependency is the newest kernel of the distribution. */
 const META_PACKAGE = 'linux-image-cloud-amd64';
-const DOWNLOAD_LIMIT_MS = 120_000;
+const DOWNLOAD_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 30_000;
 
 /** In the order in which they load: each comes after what it needs. */
@@ -84,7 +84,7 @@ export function prepareKernelImage(): KernelImage {
 }
 
 /** Unpacks the package into the cache and returns the folder; keeps only what is there completely. */
-function fetchKernel(): string {
+export function fetchKernel(): string {
   mkdirSync(CACHE, { recursive: true });
   const depends = run('apt-cache', ['depends', '--important', META_PACKAGE]);
   const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];

@@ -2,7 +2,7 @@
 // a namespace of the test, its console a serial line that takes commands.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { prepareKernelImage } from './kernel-image.js';
+import { fetchKernel, prepareKernelImage } from './kernel-image.js';
 
 export interface CommandResult {
   readonly status: number;
@@ -26,14 +26,23 @@ export interface KernelPeer {
 
 const BOOT_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 10_000;
-const PROGRAMS = ['qemu-system-x86_64', 'busybox', 'cpio', 'apt-get', 'apt-cache', 'dpkg', 'ip'];
+const PROGRAMS = [
+  ...['qemu-system-x86_64', 'busybox', 'cpio', 'apt-get', 'apt-cache', 'dpkg'],
+  ...['ip', 'ethtool'],
+];
 
-/** Why no guest can be booted here, or undefined. */
+/** Why no guest can be booted here, or undefined. Downloads the kernel when it is not there yet. */
 export function missingForKernelPeer(): string | undefined {
   if (process.arch !== 'x64') return `the guest is x86-64, this machine is ${process.arch}`;
   if (process.getuid?.() !== 0) return 'network namespaces need root';
   const missing = PROGRAMS.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status);
-  return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`;
+  if (missing.length > 0) return `not installed: ${missing.join(', ')}`;
+  try {
+    fetchKernel();
+    return undefined;
+  } catch (error) {
+    return `no kernel to boot: ${error instanceof Error ? error.message : error}`;
+  }
 }
 
 /** Boots a guest whose eth0 is the tap device `tap` of `namespace`, which must exist. */

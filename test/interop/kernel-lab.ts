@@ -1,0 +1,220 @@
+// The wire between a guest with a real tunnel driver and a namespace for grebe:
+//
+//   guest eth0 192.0.2.2 --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1 grebe
+//          tunnel                                         tunnel
+//
+// The bridge stands in a namespace of its own. The veth is there because, other than the tap, it can
+// merge packets as a network card does.
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { ip, Namespaces } from '../../src/demo/namespaces.js';
+import { type RouterProcess, startRouter } from '../../src/demo/router-process.js';
+import { bootKernelPeer, type KernelPeer } from './kernel-peer.js';
+import type { TransferReport } from './transfer.js';
+
+const GREBE = '192.0.2.1';
+const KERNEL = '192.0.2.2';
+/** Name of the tunnel device on both sides. */
+export const DEVICE = 'tun9';
+
+export const TRANSFER_SIZE = 8 << 20;
+const TRANSFER_LIMIT_MS = 20_000;
+const COMMAND_LIMIT_MS = 10_000;
+const GET_PORT = 5000;
+const PUT_PORT = 5001;
+const TRANSFER = fileURLToPath(new URL('transfer.js', import.meta.url));
+const execute = promisify(execFile);
+
+/** What the kernel counted on its tunnel device. */
+export interface KernelCounters {
+  readonly rx: number;
+  readonly tx: number;
+  /** Every counter of `ip -s -s link` that is not plain traffic and not 0. */
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+export type Offloads = 'as they are' | 'off' | 'merging';
+
+export interface KernelLab {
+  readonly peer: KernelPeer;
+
+  /** Runs a command beside grebe and returns its stdout. */
+  command(...words: string[]): Promise<string>;
+
+  /** Makes the guest's tunnel device: `words` follow `ip link add NAME`. */
+  addKernelTunnel(words: string, addresses: readonly string[]): Promise<void>;
+  deleteKernelTunnel(): Promise<void>;
+  kernelCounters(): Promise<KernelCounters>;
+
+  /** Starts `grebe run` with one tunnel of this TOML; its addresses and ends are filled in. */
+  startGrebe(words: string, addresses: readonly string[]): Promise<RouterProcess>;
+  stopGrebe(router: RouterProcess): Promise<void>;
+
+  setOffloads(offloads: Offloads): Promise<void>;
+
+  /** TRANSFER_SIZE random bytes over one TCP connection with the guest; throws unless all arrive. */
+  transferFromKernel(host: string): Promise<void>;
+  transferToKernel(host: string): Promise<void>;
+
+  close(): Promise<void>;
+}
+
+/** Makes the wire and boots the guest. Leaves nothing behind when that fails. */
+export async function openKernelLab(): Promise<KernelLab> {
+  const namespaces = new Namespaces('kernel');
+  let peer: KernelPeer | undefined;
+  try {
+    const wire = namespaces.add('wire', { ipv6: false });
+    const router = namespaces.add('router');
+    layWire(namespaces, wire, router);
+    peer = await bootKernelPeer(wire, 'p0');
+    return await prepare(namespaces, wire, router, peer);
+  } catch (error) {
+    await peer?.stop();
+    await namespaces.close();
+    throw error;
+  }
+}
+
+function layWire(namespaces: Namespaces, wire: string, router: string): void {
+  namespaces.link(
+    { namespace: wire, device: 'w0', addresses: [] },
+    { namespace: router, device: 'u0', addresses: [`${GREBE}/24`] },
+  );
+  ip('-n', wire, 'tuntap', 'add', 'p0', 'mode', 'tap');
+  ip('-n', wire, 'link', 'add', 'br0', 'type', 'bridge');
+  for (const port of ['p0', 'w0']) ip('-n', wire, 'link', 'set', port, 'master', 'br0', 'up');
+  ip('-n', wire, 'link', 'set', 'br0', 'up');
+  // A ping to all hosts is answered, as routers answer it.
+  namespaces.run(router, 'sh', ['-c', 'echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts']);
+}
+
+/** Addresses, random bytes to hand out, and the two services that transferBothWays talks to. */
+async function prepare(
+  namespaces: Namespaces,
+  wire: string,
+  router: string,
+  peer: KernelPeer,
+): Promise<KernelLab> {
+  const command = async (...words: string[]) => {
+    const { stdout } = await execute('ip', ['netns', 'exec', router, ...words], {
+      timeout: COMMAND_LIMIT_MS,
+    });
+    return stdout;
+  };
+  await peer.ask('for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done');
+  await peer.ask('for f in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >$f; done');
+  await peer.ask('echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
+  await peer.ask(`ip addr add ${KERNEL}/24 dev eth0 && ip link set eth0 up`);
+  await peer.ask(`head -c ${TRANSFER_SIZE} /dev/urandom >/tmp/data`);
+  const dataSum = (await peer.ask('sha256sum </tmp/data')).slice(0, 64);
+  await peer.ask(`nc -ll -p ${GET_PORT} -e /bin/cat /tmp/data &`);
+  await peer.ask(`nc -ll -p ${PUT_PORT} -e /bin/sha256sum &`);
+  await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL);
+  return {
+    peer,
+    command,
+    ...kernelSide(peer),
+    ...grebeSide(namespaces, router),
+    setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),
+    ...transfers(router, dataSum),
+    close: async () => {
+      await peer.stop();
+      await namespaces.close();
+    },
+  };
+}
+
+function kernelSide(peer: KernelPeer) {
+  return {
+    addKernelTunnel: async (words: string, addresses: readonly string[]) => {
+      const [kind, ...options] = words.split(' ');
+      const ends = `local ${KERNEL} remote ${GREBE}`;
+      await peer.ask(`ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`);
+      for (const address of addresses) await peer.ask(`ip addr add ${address} dev ${DEVICE}`);
+      await peer.ask(`ip link set ${DEVICE} up multicast on`);
+    },
+    deleteKernelTunnel: async () => {
+      await peer.run(`ip link del ${DEVICE}`);
+    },
+    kernelCounters: async () => parseCounters(await peer.ask(`ip -j -s -s link show ${DEVICE}`)),
+  };
+}
+
+interface LinkCounters {
+  readonly packets: number;
+  readonly [name: string]: number;
+}
+
+function parseCounters(text: string): KernelCounters {
+  const links: { stats64: { rx: LinkCounters; tx: LinkCounters } }[] = JSON.parse(text);
+  const stats = links[0]?.stats64;
+  if (!stats) throw new Error(`ip -s link printed no counters: ${text}`);
+  const plain = new Set(['bytes', 'packets', 'multicast']);
+  const errors = Object.entries({ rx: stats.rx, tx: stats.tx }).flatMap(([way, counters]) =>
+    Object.entries(counters)
+      .filter(([name, value]) => !plain.has(name) && value !== 0)
+      .map(([name, value]) => [`${way}.${name}`, value] as const),
+  );
+  return { rx: stats.rx.packets, tx: stats.tx.packets, errors: Object.fromEntries(errors) };
+}
+
+function grebeSide(namespaces: Namespaces, router: string) {
+  return {
+    startGrebe: (words: string, addresses: readonly string[]) =>
+      startRouter(
+        namespaces,
+        router,
+        `[tunnel.${DEVICE}]
+local = "${GREBE}"
+remote = "${KERNEL}"
+address = ${JSON.stringify(addresses)}
+${words}
+`,
+      ),
+    stopGrebe: (process: RouterProcess) => namespaces.stop(process.child),
+  };
+}
+
+/**
+ * `merging`: the receiving end of the veth gathers packets of one flow into superpackets, as most network
+ * cards do. A veth alone polls packet by packet; the timeout lets it wait for the next one.
+ */
+async function setOffloads(
+  namespaces: Namespaces,
+  wire: string,
+  router: string,
+  offloads: Offloads,
+): Promise<void> {
+  const all = (value: string) => ['tso', value, 'gso', value];
+  const sending = offloads === 'as they are' ? all('on') : all('off');
+  const receiving = ['gro', offloads === 'merging' ? 'on' : 'off'];
+  const delay = offloads === 'merging' ? [2, 1_000_000] : [0, 0];
+  namespaces.run(wire, 'ethtool', ['-K', 'w0', ...sending]);
+  namespaces.run(router, 'ethtool', ['-K', 'u0', ...sending, ...receiving]);
+  namespaces.run(router, 'sh', [
+    '-ec',
+    `cd /sys/class/net/u0; echo ${delay[0]} >napi_defer_hard_irqs; echo ${delay[1]} >gro_flush_timeout`,
+  ]);
+}
+
+function transfers(router: string, dataSum: string) {
+  const transfer = async (...words: string[]) => {
+    const node = ['netns', 'exec', router, process.execPath, TRANSFER, ...words];
+    const { stdout } = await execute('ip', node, { timeout: TRANSFER_LIMIT_MS });
+    const report: TransferReport = JSON.parse(stdout);
+    return report;
+  };
+  return {
+    transferFromKernel: async (host: string) => {
+      const { bytes, sha256 } = await transfer('get', host, `${GET_PORT}`);
+      if (sha256 !== dataSum) throw new Error(`${bytes} bytes arrived, not those the guest sent`);
+    },
+    transferToKernel: async (host: string) => {
+      const { sha256, answer } = await transfer('put', host, `${PUT_PORT}`, `${TRANSFER_SIZE}`);
+      if (!answer.startsWith(sha256))
+        throw new Error(`the guest got ${answer}, sent was ${sha256}`);
+    },
+  };
+}
