@@ -1,0 +1,77 @@
+// What a codec build must answer before it goes live: one batch of packets a direction, with every
+// outcome they must have. The bytes are in known-encap.ts and known-decap.ts, made by another encoder.
+import type { Reason } from '../packet/reason.js';
+import type { GreTunnel, Tunnel } from '../packet/tunnel.js';
+
+/** A packet and what must become of it: `result`, or `drop`. */
+export interface KnownAnswer {
+  readonly name: string;
+  /** Record index: encap, of the tunnel it is sent to; decap, of the tunnel it must be counted at. */
+  readonly tunnel: number;
+  /** As it comes, in hex. */
+  readonly packet: string;
+  /** As it must go, in hex. */
+  readonly result?: string;
+  readonly drop?: Reason;
+  /** The device header that decap must put in front; zeros when absent. */
+  readonly device?: string;
+}
+
+const BASE = {
+  local: '192.0.2.1',
+  ttl: 64,
+  tos: 0,
+  pmtudisc: true,
+  mtu: 1476,
+  link: 0,
+  allow: [
+    { address: '10.20.0.0', bits: 16 },
+    { address: '2001:db8:20::', bits: 48 },
+  ],
+  addresses: [{ address: '10.9.0.1', bits: 24 }],
+} as const;
+
+const GRE = {
+  ...BASE,
+  mode: 'gre',
+  checksumOut: false,
+  sequenceIn: false,
+  sequenceOut: false,
+} as const;
+
+/** An identified, checked and numbered tunnel that takes TTL and TOS from the inner packet. */
+const EVERYTHING: GreTunnel = {
+  ...GRE,
+  name: 'everything',
+  remote: '192.0.2.3',
+  keyIn: 42,
+  keyOut: 42,
+  checksumOut: true,
+  sequenceIn: true,
+  sequenceOut: true,
+  ttl: 'inherit',
+  tos: 'inherit',
+  pmtudisc: false,
+};
+
+/** The tunnels of the answers: records 1 to 5. */
+export const KNOWN_TUNNELS: readonly Tunnel[] = [
+  { ...GRE, name: 'plain', remote: '192.0.2.2' },
+  EVERYTHING,
+  { ...BASE, mode: 'ipip', name: 'ipip', remote: '192.0.2.4', ttl: 255, tos: 0x20 },
+  { ...BASE, mode: 'sit', name: 'sit', remote: '192.0.2.5' },
+  { ...GRE, name: 'anyone', remote: 'any', keyIn: 7, mtu: 48 },
+];
+
+/** Bytes and their Internet checksum. The first is the example of RFC 1071, 3: the sum is 0xddf2. */
+export const KNOWN_CHECKSUMS: readonly { readonly bytes: string; readonly checksum: number }[] = [
+  { bytes: '0001f203f4f5f6f7', checksum: 0x220d },
+  { bytes: '', checksum: 0xffff },
+  { bytes: '00', checksum: 0xffff },
+  { bytes: 'ff', checksum: 0x00ff },
+  { bytes: 'ffff', checksum: 0x0000 },
+  // An odd byte behind one, two and four whole vectors; every word adds its carry again.
+  { bytes: `${'ffff'.repeat(8)}80`, checksum: 0x7fff },
+  { bytes: `${'ffff'.repeat(16)}80`, checksum: 0x7fff },
+  { bytes: `${'8001'.repeat(34)}01`, checksum: 0xfecc },
+];

@@ -1,0 +1,79 @@
+// A dataplane of one lane with no device and no socket: where a codec is tried before it goes live.
+import { SLOT_COUNT, SLOT_HEADROOM } from '../../asm/layout.js';
+import type { Tunnel } from '../packet/tunnel.js';
+import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import { Ring } from '../ring/ring.js';
+import { TunnelTable } from '../tunnel/table.js';
+
+/** What every byte around a packet is before the codec sees it, and must be afterwards. */
+const CANARY = 0xa5;
+/** Canary bytes behind a packet. */
+const CANARY_SIZE = 64;
+
+/** A packet that goes into a scratch ring. */
+export interface ScratchPacket {
+  readonly bytes: Uint8Array;
+  readonly tunnel: number;
+  /** Index of the device it came from, 0 = not known. */
+  readonly link?: number;
+}
+
+export class Scratch {
+  readonly memory: WebAssembly.Memory;
+  readonly plan: MemoryPlan;
+  readonly bytes: Uint8Array;
+  readonly encap: Ring;
+  readonly decap: Ring;
+  /** Address of the lane's counters. */
+  readonly counters: number;
+
+  /** Record i + 1 is `tunnels[i]`. */
+  constructor(tunnels: readonly Tunnel[]) {
+    this.plan = planMemory(1);
+    const [lane] = this.plan.lanes;
+    if (lane === undefined) throw new RangeError('a plan of one lane has one lane');
+    this.memory = createMemory(this.plan);
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.encap = new Ring(this.memory, lane.encap);
+    this.decap = new Ring(this.memory, lane.decap);
+    this.counters = lane.counters;
+    new TunnelTable(this.memory, this.plan).publish(tunnels);
+  }
+
+  /** Fills and publishes as many packets as the ring has room for; each lies between canaries. */
+  fill(ring: Ring, packets: readonly ScratchPacket[]): number {
+    const count = Math.min(packets.length, ring.reserve());
+    for (const [index, packet] of packets.slice(0, count).entries()) {
+      const position = (ring.filled + index) >>> 0;
+      const address = ring.packetAddress(position);
+      const end = address + packet.bytes.length;
+      this.bytes.fill(CANARY, address - SLOT_HEADROOM, end + CANARY_SIZE);
+      this.bytes.set(packet.bytes, address);
+      ring.fill(position, packet.bytes.length, packet.tunnel, packet.link ?? 0);
+    }
+    ring.publish(count);
+    return count;
+  }
+
+  /** The packet at `position` as the codec left it; empty when its descriptor points outside the slot. */
+  packet(ring: Ring, position: number): Uint8Array {
+    const address = ring.processedAddress(position);
+    if (address < 0) return new Uint8Array(0);
+    return this.bytes.slice(address, address + ring.length(position));
+  }
+
+  /**
+   * Whether the bytes around a packet of `length` bytes are still canaries: behind it, and before its slot's
+   * packet address less `headroom`.
+   */
+  isIntact(ring: Ring, position: number, length: number, headroom: number): boolean {
+    const address = ring.packetAddress(position);
+    const isCanary = (byte: number): boolean => byte === CANARY;
+    const before = this.bytes.subarray(address - SLOT_HEADROOM, address - headroom);
+    const behind = this.bytes.subarray(address + length, address + length + CANARY_SIZE);
+    return before.every(isCanary) && behind.every(isCanary);
+  }
+}
+
+/** Most packets that one batch takes. */
+export const SCRATCH_BATCH = SLOT_COUNT;

@@ -1,0 +1,186 @@
+// May a build go live? It is tried on a scratch memory first:
+//
+//   1. its ABI number
+//   2. known checksums
+//   3. known packets, one batch a direction: bytes, verdicts, nothing written around them
+//   4. the counters that settle must have left behind
+//
+// The border (imports, exports, no data, no start function) was checked when the build was loaded.
+import { ABI_VERSION, DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import { REASON, reasonName } from '../packet/reason.js';
+import type { Ring } from '../ring/ring.js';
+import { dropEntries, type RecordCounters, readCounters } from '../tunnel/counters.js';
+import { abiOf, type CodecBuild, openCodec } from './builds.js';
+import type { Codec } from './contract.js';
+import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answers.js';
+import { DECAP_ANSWERS } from './known-decap.js';
+import { ENCAP_ANSWERS } from './known-encap.js';
+import { Scratch } from './scratch.js';
+import { warmUp } from './warm-up.js';
+import { refusal } from './wasm.js';
+
+type Direction = 'encap' | 'decap';
+
+/** Wall clock handed to settle; any fixed time. */
+const NOW_MS = 1_700_000_000_000;
+
+/** Throws a Failure that names what is wrong when the build may not go live; else warms it up. */
+export function verifyBuild(build: CodecBuild): void {
+  const scratch = new Scratch(KNOWN_TUNNELS);
+  const abi = abiOf(build, scratch.memory);
+  if (abi !== ABI_VERSION) {
+    throw refusal(build.name, `it was made for ABI ${abi}, this grebe has ABI ${ABI_VERSION}`);
+  }
+  const codec = openCodec(build, scratch.memory);
+  const fault = answerFault(codec, scratch);
+  if (fault !== null) throw refusal(build.name, fault);
+  warmUp(codec, scratch);
+}
+
+/** The first known answer that `codec`, opened over the memory of a fresh `scratch`, gets wrong; or null. */
+export function answerFault(codec: Codec, scratch: Scratch): string | null {
+  return (
+    checksumFault(codec, scratch) ??
+    batchFault(codec, scratch, 'encap', ENCAP_ANSWERS) ??
+    batchFault(codec, scratch, 'decap', DECAP_ANSWERS) ??
+    counterFault(scratch)
+  );
+}
+
+function checksumFault(codec: Codec, scratch: Scratch): string | null {
+  const address = scratch.encap.packetAddress(0);
+  for (const known of KNOWN_CHECKSUMS) {
+    const bytes = fromHex(known.bytes);
+    scratch.bytes.set(bytes, address);
+    const found = codec.checksum(address, bytes.length);
+    if (found !== known.checksum) {
+      return `the checksum of ${known.bytes || 'no bytes'} is ${known.checksum}, it says ${found}`;
+    }
+  }
+  return null;
+}
+
+function batchFault(
+  codec: Codec,
+  scratch: Scratch,
+  direction: Direction,
+  answers: readonly KnownAnswer[],
+): string | null {
+  const ring = scratch[direction];
+  const first = ring.filled;
+  const packets = answers.map((answer) => ({
+    bytes: fromHex(answer.packet),
+    tunnel: direction === 'encap' ? answer.tunnel : 0,
+  }));
+  const count = scratch.fill(ring, packets);
+  let returned: number;
+  try {
+    returned = codec[direction](ring.address);
+  } catch (error) {
+    return `${direction} trapped on the known packets: ${String(error)}`;
+  }
+  if (returned !== count || ring.processed !== ring.filled) {
+    return `${direction} processed ${returned} of ${count} packets`;
+  }
+  for (const [index, answer] of answers.entries()) {
+    const fault = packetFault(scratch, ring, (first + index) >>> 0, direction, answer);
+    if (fault !== null) return `${direction}, ${answer.name}: ${fault}`;
+  }
+  codec.settle(ring.address, NOW_MS);
+  return ring.drained === ring.filled ? null : `settle left packets of ${direction} uncounted`;
+}
+
+function packetFault(
+  scratch: Scratch,
+  ring: Ring,
+  position: number,
+  direction: Direction,
+  answer: KnownAnswer,
+): string | null {
+  const expected = answer.drop === undefined ? 0 : REASON[answer.drop];
+  const found = ring.reason(position);
+  if (found !== expected) return `verdict ${verdict(found)}, not ${verdict(expected)}`;
+  const size = answer.packet.length / 2;
+  const resultSize = (answer.result ?? '').length / 2;
+  const headroom = direction === 'encap' ? Math.max(0, resultSize - size) : 0;
+  if (!scratch.isIntact(ring, position, size, headroom)) return 'it wrote outside the packet';
+  if (direction === 'decap' && ring.tunnel(position) !== answer.tunnel) {
+    return `tunnel ${ring.tunnel(position)}, not ${answer.tunnel}`;
+  }
+  if (answer.result === undefined) return null;
+  const packet = toHex(scratch.packet(ring, position));
+  if (packet !== answer.result) return `packet ${packet}, not ${answer.result}`;
+  if (direction === 'encap') return null;
+  const address = ring.processedAddress(position);
+  const device = toHex(scratch.bytes.slice(address - DEVICE_HEADER_SIZE, address));
+  const due = answer.device ?? '00'.repeat(DEVICE_HEADER_SIZE);
+  return device === due ? null : `device header ${device}, not ${due}`;
+}
+
+/** Compares the counters with what the answers add up to. */
+function counterFault(scratch: Scratch): string | null {
+  const { records } = readCounters(scratch.memory, scratch.plan);
+  for (const [index, record] of records.entries()) {
+    const due = dueCounters(index);
+    const found = foundCounters(record);
+    for (const name of new Set([...due.keys(), ...found.keys()])) {
+      const [is, expected] = [found.get(name) ?? 0, due.get(name) ?? 0];
+      if (is !== expected)
+        return `settle counted ${is} for ${name} of tunnel ${index}, not ${expected}`;
+    }
+  }
+  return null;
+}
+
+function dueCounters(index: number): Map<string, number> {
+  const due = new Map<string, number>();
+  const add = (name: string, amount: number): void => {
+    due.set(name, (due.get(name) ?? 0) + amount);
+  };
+  const rowOf = (tunnel: number): number => (tunnel > KNOWN_TUNNELS.length ? 0 : tunnel);
+  for (const answer of ENCAP_ANSWERS.filter(({ tunnel }) => rowOf(tunnel) === index)) {
+    if (answer.drop !== undefined) add(`encap ${answer.drop}`, 1);
+    else {
+      add('tx packets', 1);
+      add('tx bytes', answer.packet.length / 2);
+    }
+  }
+  for (const answer of DECAP_ANSWERS.filter(({ tunnel }) => tunnel === index)) {
+    if (answer.drop !== undefined) add(`decap ${answer.drop}`, 1);
+    else {
+      add('rx packets', 1);
+      add('rx bytes', (answer.result ?? '').length / 2);
+      due.set('last rx', NOW_MS);
+    }
+  }
+  return due;
+}
+
+function foundCounters(record: RecordCounters): Map<string, number> {
+  const found = new Map<string, number>([
+    ['tx packets', record.tx.packets],
+    ['tx bytes', record.tx.bytes],
+    ['rx packets', record.rx.packets],
+    ['rx bytes', record.rx.bytes],
+    ['last rx', record.lastReceivedMs ?? 0],
+  ]);
+  for (const [reason, count] of dropEntries(record.encapDrops)) found.set(`encap ${reason}`, count);
+  for (const [reason, count] of dropEntries(record.decapDrops)) found.set(`decap ${reason}`, count);
+  return found;
+}
+
+function verdict(reason: number): string {
+  try {
+    return reasonName(reason) ?? 'forwarded';
+  } catch {
+    return `of no name (${reason})`;
+  }
+}
+
+function fromHex(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, 'hex'));
+}
+
+function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
