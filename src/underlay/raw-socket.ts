@@ -26,7 +26,8 @@ interface RawSocket {
   on(event: 'message', listener: (packet: Buffer, source: string) => void): void;
   on(event: 'error', listener: (error: Error) => void): void;
   setOption(level: number, option: number, value: number): void;
-  pauseSend(): void;
+  pauseRecv(): void;
+  resumeRecv(): void;
   close(): void;
   /**
    * The native socket. `Socket.send` would queue the packet, send one an event-loop turn and tell of a
@@ -44,8 +45,8 @@ interface RawSocket {
 }
 
 const IPPROTO_RAW = 255;
-/** Packets that wait for the lane, per router: beyond that the newest is left to be lost, as in a full socket. */
-const QUEUE_LENGTH = 4096;
+/** Packets that wait for the lane; at that many the rest is left in the kernel's socket buffers. */
+const QUEUE_LENGTH = 1024;
 const IPV4_DESTINATION = 16;
 
 export class RawSocketUnderlay implements Underlay {
@@ -54,6 +55,8 @@ export class RawSocketUnderlay implements Underlay {
   onReadable: (() => void) | undefined;
   readonly #bytes: Uint8Array;
   readonly #sockets: RawSocket[] = [];
+  readonly #receivers: RawSocket[] = [];
+  #paused = false;
   readonly #sender: RawSocket;
   readonly #waiting: Buffer[] = [];
   readonly #packet = Buffer.alloc(SLOT_PACKET);
@@ -87,6 +90,10 @@ export class RawSocketUnderlay implements Underlay {
       ring.fill(position, packet.length, 0, 0);
     }
     this.#waiting.splice(0, count);
+    if (this.#paused && this.#waiting.length === 0) {
+      this.#paused = false;
+      for (const socket of this.#receivers) socket.resumeRecv();
+    }
     ring.publish(count);
     return count;
   }
@@ -114,10 +121,14 @@ export class RawSocketUnderlay implements Underlay {
   #listen(raw: RawSocketModule, protocol: number): void {
     const socket = raw.createSocket({ protocol, bufferSize: SLOT_PACKET });
     this.#sockets.push(socket);
+    this.#receivers.push(socket);
     socket.on('error', () => {}); // a receive that failed: the next packet comes all the same
     socket.on('message', (packet) => {
-      if (this.#waiting.length >= QUEUE_LENGTH) return;
       this.#waiting.push(Buffer.from(packet)); // the package reads into one buffer again and again
+      if (this.#waiting.length >= QUEUE_LENGTH && !this.#paused) {
+        this.#paused = true;
+        for (const receiver of this.#receivers) receiver.pauseRecv();
+      }
       this.onReadable?.();
     });
   }
