@@ -1,10 +1,10 @@
 // Two network namespaces with one veth pair between them, and processes inside them.
 //
 //   left 192.0.2.1 --- u0 === u0 --- 192.0.2.2 right      MTU 1500, offloads off
-//
-// Everything has a unique name, every process is ended by its id, and close() removes the rest.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { ip, Namespaces, SEARCH_PATH } from '../../src/demo/namespaces.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 
 export interface Side {
@@ -16,154 +16,171 @@ export interface Side {
 export interface Lab {
   readonly left: Side;
   readonly right: Side;
+  /** For files; goes with the lab. */
+  readonly folder: string;
   /** False when `ethtool` is missing: the veth then carries superpackets. */
   readonly offloadsOff: boolean;
-  close(): void;
+
+  /** Runs a command in a namespace to its end and returns its stdout. Does not hold up the event loop. */
+  run(side: Side, words: readonly string[], limitMs: number): Promise<string>;
+
+  /** Starts a process in a namespace and waits for its line with `ready`, on stdout or stderr. */
+  start(side: Side, words: readonly string[]): Promise<Running>;
+
+  /** Ends what was started and removes what was made. */
+  close(): Promise<void>;
 }
 
 /** A process inside a namespace. */
 export interface Running {
-  readonly pid: number;
   /** From the start of the process to its line with `ready`. */
   readonly readyMs: number;
   /** User and system time it has used so far. */
   cpuSeconds(): number;
   rssMegabytes(): number;
-  /** SIGTERM, then SIGKILL after two seconds. */
+  /** Resolves with all it said on stdout once it has ended by itself; rejects after `limitMs`. */
+  finish(limitMs: number): Promise<string>;
+  /** SIGTERM, then SIGKILL. */
   stop(): Promise<void>;
 }
 
-const UNDERLAY_MTU = 1500;
-const COMMAND_LIMIT_MS = 10_000;
 const READY_LIMIT_MS = 10_000;
-const STOP_LIMIT_MS = 2_000;
 /** USER_HZ: the unit of the times in /proc/PID/stat on every Linux this runs on. */
 const TICKS_PER_SECOND = 100;
 
-let labs = 0;
-
 /** Makes both namespaces and the veth. Throws a Failure, and leaves nothing, when a step is refused. */
-export function openLab(): Lab {
-  const name = `grebe-path-${process.pid}-${++labs}`;
-  const left: Side = { namespace: `${name}-l`, address: '192.0.2.1' };
-  const right: Side = { namespace: `${name}-r`, address: '192.0.2.2' };
-  const close = () => {
-    for (const side of [left, right]) spawnSync('ip', ['netns', 'delete', side.namespace]);
-  };
+export async function openLab(): Promise<Lab> {
+  const namespaces = new Namespaces('path');
   try {
-    for (const side of [left, right]) command('ip', ['netns', 'add', side.namespace]);
-    const veth = ['link', 'add', 'u0', 'mtu', `${UNDERLAY_MTU}`, 'type', 'veth'];
-    command('ip', ['-n', left.namespace, ...veth, 'peer', 'name', 'u0', 'netns', right.namespace]);
-    for (const side of [left, right]) {
-      command('ip', ['-n', side.namespace, 'address', 'add', `${side.address}/24`, 'dev', 'u0']);
-      command('ip', ['-n', side.namespace, 'link', 'set', 'u0', 'up', 'mtu', `${UNDERLAY_MTU}`]);
-      command('ip', ['-n', side.namespace, 'link', 'set', 'lo', 'up']);
-    }
-    const offloadsOff = [left, right].every((side) => turnOffloadsOff(side));
-    return { left, right, offloadsOff, close };
+    // Without IPv6 no packet crosses that the bench did not send.
+    const [a, b] = [
+      namespaces.add('left', { ipv6: false }),
+      namespaces.add('right', { ipv6: false }),
+    ];
+    const left: Side = { namespace: a, address: '192.0.2.1' };
+    const right: Side = { namespace: b, address: '192.0.2.2' };
+    namespaces.link(cableEnd(left), cableEnd(right));
+    return {
+      left,
+      right,
+      folder: namespaces.folder,
+      offloadsOff: [left, right].every(turnOffloadsOff),
+      run: async (side, words, limitMs) => {
+        const child = startProcess(namespaces, side, words);
+        return finish(namespaces, child, gather(child), words, limitMs);
+      },
+      start: (side, words) => startReady(namespaces, side, words),
+      close: () => namespaces.close(),
+    };
   } catch (error) {
-    close();
+    await namespaces.close();
     throw error;
   }
+}
+
+function cableEnd(side: Side) {
+  return { namespace: side.namespace, device: 'u0', addresses: [`${side.address}/24`] };
 }
 
 function turnOffloadsOff(side: Side): boolean {
   const features = ['-K', 'u0', 'tso', 'off', 'gso', 'off', 'gro', 'off'];
-  return spawnSync('ip', ['netns', 'exec', side.namespace, 'ethtool', ...features]).status === 0;
+  const words = ['netns', 'exec', side.namespace, 'ethtool', ...features];
+  return spawnSync('ip', words, { env: { ...process.env, PATH: SEARCH_PATH } }).status === 0;
 }
 
-/** Whether `program` is in the PATH. */
+/** Whether `program` is in the search path. */
 export function hasProgram(program: string): boolean {
-  return spawnSync('sh', ['-c', `command -v "${program}"`]).status === 0;
+  const env = { ...process.env, PATH: SEARCH_PATH };
+  return spawnSync('sh', ['-c', `command -v "${program}"`], { env }).status === 0;
 }
 
-/** Runs a command to its end and returns its stdout. Throws a Failure with its stderr. */
-export function command(program: string, words: readonly string[], limitMs = COMMAND_LIMIT_MS) {
-  const result = spawnSync(program, words, { encoding: 'utf8', timeout: limitMs });
-  if (result.status === 0) return result.stdout;
-  const cause = result.error?.message ?? result.stderr.trim() ?? `exit ${result.status}`;
-  throw new Failure(EXIT.failed, `${program} ${words.join(' ')}: ${cause || result.stdout.trim()}`);
+/** `ip` inside the namespace of `side`. */
+export function ipOf(side: Side, ...words: string[]): string {
+  return ip('-n', side.namespace, ...words);
 }
 
-/** Runs a command in a namespace to its end, without holding up the event loop. */
-export function commandIn(side: Side, words: readonly string[], limitMs: number): Promise<string> {
+interface Gathered {
+  stdout: string;
+  stderr: string;
+}
+
+function startProcess(namespaces: Namespaces, side: Side, words: readonly string[]): ChildProcess {
+  const [program = '', ...rest] = words;
+  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe'];
+  return namespaces.start(side.namespace, program, rest, { stdio });
+}
+
+function gather(child: ChildProcess): Gathered {
+  const text = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (chunk) => {
+    text.stdout += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    text.stderr += chunk;
+  });
+  return text;
+}
+
+function finish(
+  namespaces: Namespaces,
+  child: ChildProcess,
+  text: Gathered,
+  words: readonly string[],
+  limitMs: number,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawnIn(side, words, limitMs);
-    let stdout = '';
-    let stderr = '';
-    child.stdout?.on('data', (chunk) => {
-      stdout += chunk;
-    });
-    child.stderr?.on('data', (chunk) => {
-      stderr += chunk;
-    });
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      if (code === 0) return resolve(stdout);
-      const cause = stderr.trim() || stdout.trim() || `ended with ${signal ?? code}`;
-      reject(new Failure(EXIT.failed, `${words.join(' ')}: ${cause}`));
-    });
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      void namespaces.stop(child);
+    }, limitMs);
+    const refuse = (cause: string) => {
+      const said = text.stderr.trim() || text.stdout.trim().slice(-500);
+      reject(new Failure(EXIT.failed, `${words.join(' ')} ${cause}${said ? `: ${said}` : ''}`));
+    };
+    const settle = (code: number | null, signal: string | null) => {
+      clearTimeout(timer);
+      if (code === 0) resolve(text.stdout);
+      else refuse(late ? `took more than ${limitMs} ms` : `ended (${signal ?? `exit ${code}`})`);
+    };
+    if (child.exitCode !== null) settle(child.exitCode, null);
+    else child.once('close', settle);
   });
 }
 
-/** `ip netns exec` becomes the program itself, so the process id is the program's. */
-function spawnIn(side: Side, words: readonly string[], limitMs?: number): ChildProcess {
-  return spawn('ip', ['netns', 'exec', side.namespace, ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    ...(limitMs === undefined ? {} : { timeout: limitMs, killSignal: 'SIGKILL' as const }),
-  });
-}
-
-/** Starts a process in a namespace and waits for its line with `ready`, on stdout or stderr. */
-export async function startIn(side: Side, words: readonly string[]): Promise<Running> {
+async function startReady(
+  namespaces: Namespaces,
+  side: Side,
+  words: readonly string[],
+): Promise<Running> {
   const startedAt = performance.now();
-  const child = spawnIn(side, words);
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  const stop = () => stopChild(child, ended);
-  try {
-    await readyLine(child, words);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  const readyMs = performance.now() - startedAt;
-  const pid = child.pid ?? 0;
-  return {
-    pid,
-    readyMs,
-    cpuSeconds: () => cpuSecondsOf(pid),
-    rssMegabytes: () => rssMegabytesOf(pid),
-    stop,
-  };
-}
-
-function readyLine(child: ChildProcess, words: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const refuse = (cause: string) =>
-      reject(new Failure(EXIT.failed, `${words.join(' ')}: ${cause}: ${text.trim().slice(-500)}`));
-    const timer = setTimeout(() => refuse('not ready in time'), READY_LIMIT_MS);
-    const look = (chunk: Buffer) => {
-      text = (text + chunk.toString()).slice(-4096);
-      if (!/\bready\b/.test(text)) return;
+  const child = startProcess(namespaces, side, words);
+  const text = gather(child);
+  await new Promise<void>((resolve, reject) => {
+    const fail = (cause: string) => {
+      clearTimeout(timer);
+      const said = `${text.stderr}${text.stdout}`.trim().slice(-500);
+      reject(new Failure(EXIT.failed, `${words.join(' ')} ${cause}: ${said}`));
+    };
+    const timer = setTimeout(() => fail('was not ready in time'), READY_LIMIT_MS);
+    const look = () => {
+      if (!/\bready\b/.test(text.stdout + text.stderr)) return;
       clearTimeout(timer);
       resolve();
     };
     child.stdout?.on('data', look);
     child.stderr?.on('data', look);
-    child.once('error', (error) => refuse(error.message));
-    child.once('exit', (code, signal) => {
-      clearTimeout(timer);
-      refuse(`ended with ${signal ?? code}`);
-    });
+    child.once('exit', (code, signal) => fail(`ended (${signal ?? `exit ${code}`})`));
   });
-}
-
-async function stopChild(child: ChildProcess, ended: Promise<void>): Promise<void> {
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
-  await ended;
-  clearTimeout(timer);
+  const readyMs = performance.now() - startedAt;
+  const pid = child.pid ?? 0;
+  return {
+    readyMs,
+    cpuSeconds: () => cpuSecondsOf(pid),
+    rssMegabytes: () => rssMegabytesOf(pid),
+    finish: (limitMs) => finish(namespaces, child, text, words, limitMs),
+    stop: () => namespaces.stop(child),
+  };
 }
 
 function cpuSecondsOf(pid: number): number {

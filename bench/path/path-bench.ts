@@ -1,14 +1,13 @@
 // path bench: two namespaces, one veth, a tunnel over it, traffic through it.
 //
 //   1. every path in turn, round after round (A B A B): the machine's mood falls on all of them
-//   2. one path, one round: open -> probe -> idle -> TCP -> UDP small -> UDP large -> status -> close
+//   2. one path, one round: start -> idle -> TCP -> UDP small -> UDP large -> status -> stop
 //   3. medians and spread over the rounds, ratios to the C daemon
-import { rmSync } from 'node:fs';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { hasProgram, type Lab, openLab, type Running } from './lab.js';
 import { describeMachine, type Machine } from './machine.js';
-import { builtinPaths, makeFolder, type OpenPath, type Path } from './paths.js';
-import { measureTcp, measureUdp, probe } from './traffic.js';
+import { builtinPaths, type Path } from './paths.js';
+import { chooseTraffic, type Traffic } from './traffic.js';
 
 export interface PathBenchOptions {
   /** Under 30 seconds: fewer paths, rounds and seconds. */
@@ -55,7 +54,10 @@ export interface PathBenchResult {
   readonly rounds: number;
   readonly tcpSeconds: number;
   readonly udpSeconds: number;
+  /** Off on both ends of the veth, unless ethtool is missing. */
   readonly offloadsOff: boolean;
+  /** What sent and received. */
+  readonly traffic: Traffic['program'];
   readonly rows: readonly PathRow[];
 }
 
@@ -93,36 +95,24 @@ export async function runPathBench(options: PathBenchOptions): Promise<PathBench
   const rounds = options.rounds ?? plan.rounds;
   const paths = choose(options);
   const samples = new Map<string, Sample[]>(paths.map((path) => [path.name, []]));
-  const folder = makeFolder();
+  const traffic = chooseTraffic();
   let offloadsOff = true;
-  try {
-    for (let round = 1; round <= rounds; round++) {
-      for (const path of paths.filter((each) => each.missing() === undefined)) {
-        options.onStep?.(`round ${round} of ${rounds}: ${path.name}`);
-        const lab = openLab();
-        offloadsOff &&= lab.offloadsOff;
-        try {
-          samples.get(path.name)?.push(await measurePath(path, lab, folder, plan));
-        } finally {
-          lab.close();
-        }
+  for (let round = 1; round <= rounds; round++) {
+    for (const path of paths.filter((each) => each.missing() === undefined)) {
+      options.onStep?.(`round ${round} of ${rounds}: ${path.name}`);
+      const lab = await openLab();
+      offloadsOff &&= lab.offloadsOff;
+      try {
+        samples.get(path.name)?.push(await measurePath(path, lab, traffic, plan));
+      } finally {
+        await lab.close();
       }
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
   const { tcpSeconds, udpSeconds } = plan;
   const rows = withRatios(paths.map((path) => rowOf(path, samples.get(path.name) ?? [])));
-  const machine = describeMachine();
-  return {
-    schema: 'grebe.bench-path/1',
-    machine,
-    rounds,
-    tcpSeconds,
-    udpSeconds,
-    offloadsOff,
-    rows,
-  };
+  const settings = { rounds, tcpSeconds, udpSeconds, offloadsOff, traffic: traffic.program };
+  return { schema: 'grebe.bench-path/1', machine: describeMachine(), ...settings, rows };
 }
 
 function choose(options: PathBenchOptions): Path[] {
@@ -146,27 +136,13 @@ function requireRights(): void {
   if (process.getuid?.() !== 0) {
     throw new Failure(EXIT.noPermission, 'network namespaces need root', 'run it with sudo');
   }
-  for (const program of ['ip', 'iperf3']) {
-    if (hasProgram(program)) continue;
-    throw new Failure(
-      EXIT.failed,
-      `${program} is not installed`,
-      `apt-get install iproute2 iperf3`,
-    );
+  if (!hasProgram('ip')) {
+    throw new Failure(EXIT.failed, 'ip is not installed', 'apt-get install iproute2');
   }
 }
 
-async function measurePath(path: Path, lab: Lab, folder: string, plan: Plan): Promise<Sample> {
-  const open = await path.open(lab, folder);
-  try {
-    probe(lab, open.target);
-    return await measureOpenPath(open, lab, plan);
-  } finally {
-    await open.close();
-  }
-}
-
-async function measureOpenPath(open: OpenPath, lab: Lab, plan: Plan): Promise<Sample> {
+async function measurePath(path: Path, lab: Lab, traffic: Traffic, plan: Plan): Promise<Sample> {
+  const open = await path.open(lab);
   const { target, routers } = open;
   const sample: Sample = new Map();
   if (routers.length > 0) {
@@ -176,15 +152,15 @@ async function measureOpenPath(open: OpenPath, lab: Lab, plan: Plan): Promise<Sa
     sample.set('idlePercent', ((cpuOf(routers) - idleFrom) / plan.idleSeconds) * 100);
   }
   const busyFrom = cpuOf(routers);
-  sample.set('tcpGbits', await measureTcp(lab, target, plan.tcpSeconds));
+  sample.set('tcpGbits', await traffic.measureTcp(lab, target, plan.tcpSeconds));
   sample.set('cpuPerSecond', (cpuOf(routers) - busyFrom) / plan.tcpSeconds);
   for (const key of plan.udpLengths) {
-    sample.set(key, await measureUdp(lab, target, plan.udpSeconds, UDP_LENGTHS[key]));
+    sample.set(key, await traffic.measureUdp(lab, target, plan.udpSeconds, UDP_LENGTHS[key]));
   }
   if (routers.length > 0) {
     sample.set('rssMegabytes', Math.max(...routers.map((router) => router.rssMegabytes())));
   }
-  if (open.measureStatus) sample.set('statusMs', open.measureStatus());
+  if (open.measureStatus) sample.set('statusMs', await open.measureStatus());
   return sample;
 }
 

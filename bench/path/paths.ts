@@ -6,28 +6,28 @@
 //   raw-scalar
 //   raw-socket   grebe on the npm package raw-socket
 //   any other    a command line of the caller's
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { command, hasProgram, type Lab, type Running, type Side, startIn } from './lab.js';
+import { EXIT, Failure } from '../../src/sys/failure.js';
+import { hasProgram, ipOf, type Lab, type Running, type Side } from './lab.js';
 
 export interface OpenPath {
   /** Where left sends to reach right over this path. */
   readonly target: string;
   readonly routers: readonly Running[];
   /** Milliseconds that `grebe status` takes; absent for what is not grebe. */
-  readonly measureStatus?: () => number;
-  close(): Promise<void>;
+  measureStatus?(): Promise<number>;
 }
 
 export interface Path {
   readonly name: string;
   /** Why it cannot run here, or undefined. */
   missing(): string | undefined;
-  /** `folder` is the caller's, for files of this path. */
-  open(lab: Lab, folder: string): Promise<OpenPath>;
+  /** Starts the routers of both sides. */
+  open(lab: Lab): Promise<OpenPath>;
 }
 
 /** One end of the tunnel, as a command line sees it. */
@@ -43,6 +43,7 @@ interface End {
 const TUNNEL_MTU = 1476;
 /** Linux gives a TUN device 500, which drops under load. */
 const TRANSMIT_QUEUE = 1000;
+const STATUS_LIMIT_MS = 5_000;
 /** From dist/bench/path/ to the root of the tree. */
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const GREBE = [process.execPath, join(ROOT, 'dist/src/cli/main.js')];
@@ -64,8 +65,8 @@ export function builtinPaths(): Path[] {
  * device its address.
  */
 export function commandPath(name: string, words: readonly string[]): Path {
-  const open = (lab: Lab, folder: string) =>
-    openEnds(lab, folder, {
+  const open = (lab: Lab) =>
+    openEnds(lab, {
       words: (end) => words.map((word) => fillIn(word, end)),
       addressed: words.some((word) => word.includes('{config}')),
       config: grebeConfig('auto', 'auto'),
@@ -77,7 +78,6 @@ function plainVeth(): Path {
   const open = async (lab: Lab): Promise<OpenPath> => ({
     target: lab.right.address,
     routers: [],
-    close: async () => {},
   });
   return { name: 'veth', missing: () => undefined, open };
 }
@@ -86,11 +86,10 @@ function perPacketC(): Path {
   return {
     name: 'c',
     missing: () => (hasProgram('gcc') ? undefined : 'gcc is not installed'),
-    open: async (lab, folder) => {
-      const program = join(folder, 'per-packet');
-      const source = join(ROOT, 'bench/peers/per-packet.c');
-      command('gcc', ['-O2', '-Wall', '-pthread', '-o', program, source]);
-      return openEnds(lab, folder, {
+    open: async (lab) => {
+      const program = join(lab.folder, 'per-packet');
+      compile(join(ROOT, 'bench/peers/per-packet.c'), program);
+      return openEnds(lab, {
         words: (end) => [program, end.device, end.side.address, end.remote],
         addressed: false,
       });
@@ -105,13 +104,13 @@ function grebe(name: string, underlay: string, codec: string): Path {
       underlay === 'raw-socket' && !hasPackage('raw-socket')
         ? 'the npm package raw-socket is not installed'
         : undefined,
-    open: async (lab, folder) => {
-      const path = await openEnds(lab, folder, {
+    open: async (lab) => {
+      const path = await openEnds(lab, {
         words: (end) => [...GREBE, 'run', '--config', end.config],
         addressed: true,
         config: grebeConfig(underlay, codec),
       });
-      return { ...path, measureStatus: () => measureStatus(lab.left, path.socket) };
+      return { ...path, measureStatus: () => measureStatus(lab, path.socket) };
     },
   };
 }
@@ -132,48 +131,37 @@ interface OpenEnds extends OpenPath {
   readonly socket: string;
 }
 
-/** Starts one router a side; when the second does not start, the first is stopped. */
-async function openEnds(lab: Lab, folder: string, recipe: Recipe): Promise<OpenEnds> {
-  const own = mkdtempSync(join(folder, 'ends-'));
-  const ends = [endOf(own, lab.left, lab.right, LEFT), endOf(own, lab.right, lab.left, RIGHT)];
+/** Starts one router a side; whatever happens, they end with the lab. */
+async function openEnds(lab: Lab, recipe: Recipe): Promise<OpenEnds> {
+  const ends = [endOf(lab, lab.left, lab.right, LEFT), endOf(lab, lab.right, lab.left, RIGHT)];
   const routers: Running[] = [];
-  const close = async () => {
-    await Promise.all(routers.map((router) => router.stop()));
-    rmSync(own, { recursive: true, force: true });
-  };
-  try {
-    for (const end of ends) {
-      if (recipe.config) writeFileSync(end.config, recipe.config(end));
-      routers.push(await startIn(end.side, recipe.words(end)));
-      if (!recipe.addressed) setAddress(end);
-    }
-  } catch (error) {
-    await close();
-    throw error;
+  for (const end of ends) {
+    if (recipe.config) writeFileSync(end.config, recipe.config(end));
+    routers.push(await lab.start(end.side, recipe.words(end)));
+    if (!recipe.addressed) setAddress(end);
   }
-  return { target: '10.9.0.2', routers, close, socket: socketPath(own, LEFT) };
+  return { target: `10.9.0.${RIGHT}`, routers, socket: socketPath(lab, LEFT) };
 }
 
-function endOf(folder: string, side: Side, other: Side, host: number): End {
+function endOf(lab: Lab, side: Side, other: Side, host: number): End {
   return {
     side,
     remote: other.address,
     inner: `10.9.0.${host}/24`,
     device: 'gre1',
-    config: join(folder, `${host}.toml`),
-    socket: socketPath(folder, host),
+    config: join(lab.folder, `${host}.toml`),
+    socket: socketPath(lab, host),
   };
 }
 
-function socketPath(folder: string, host: number): string {
-  return join(folder, `${host}.sock`);
+function socketPath(lab: Lab, host: number): string {
+  return join(lab.folder, `${host}.sock`);
 }
 
 function setAddress(end: End): void {
-  const ip = ['-n', end.side.namespace];
-  command('ip', [...ip, 'address', 'add', end.inner, 'dev', end.device]);
+  ipOf(end.side, 'address', 'add', end.inner, 'dev', end.device);
   const link = ['mtu', `${TUNNEL_MTU}`, 'txqueuelen', `${TRANSMIT_QUEUE}`, 'up'];
-  command('ip', [...ip, 'link', 'set', end.device, ...link]);
+  ipOf(end.side, 'link', 'set', end.device, ...link);
 }
 
 function fillIn(word: string, end: End): string {
@@ -200,11 +188,16 @@ address = ["${end.inner}"]
 `;
 }
 
-function measureStatus(side: Side, socket: string): number {
+async function measureStatus(lab: Lab, socket: string): Promise<number> {
   const startedAt = performance.now();
-  const words = ['status', '-j', '--socket', socket];
-  command('ip', ['netns', 'exec', side.namespace, ...GREBE, ...words]);
+  await lab.run(lab.left, [...GREBE, 'status', '-j', '--socket', socket], STATUS_LIMIT_MS);
   return performance.now() - startedAt;
+}
+
+function compile(source: string, program: string): void {
+  const words = ['-O2', '-Wall', '-pthread', '-o', program, source];
+  const result = spawnSync('gcc', words, { encoding: 'utf8' });
+  if (result.status !== 0) throw new Failure(EXIT.failed, `gcc ${source}: ${result.stderr.trim()}`);
 }
 
 function hasPackage(name: string): boolean {
@@ -214,9 +207,4 @@ function hasPackage(name: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A folder for the files of one bench. */
-export function makeFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'grebe-path-'));
 }

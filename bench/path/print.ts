@@ -25,7 +25,7 @@ export function formatPathBench(result: PathBenchResult): string {
   const measured = result.rows.filter((row) => row.skipped === undefined);
   const lines = [
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, grebe ${machine.commit}`,
-    `two namespaces, one veth, MTU 1500; 1 TCP flow for ${tcpSeconds} s, UDP for ${udpSeconds} s; median [low-high] of ${rounds} rounds`,
+    `two namespaces, one veth, MTU 1500; ${result.traffic}: 1 TCP flow for ${tcpSeconds} s, UDP for ${udpSeconds} s; median [low-high] of ${rounds} rounds`,
     '',
     ...table([COLUMNS.map((column) => column.title), ...measured.map(cellsOf)]),
     '',
