@@ -7,7 +7,7 @@
 //   4. deliver          the inner packet: checks, ECN, trim to it, device header in front
 //      checkInner4/6    inner header sound, addresses possible
 //      checkPolicy      addresses allowed from this tunnel, TTL
-import { putDeviceHeader } from './device';
+import { partialTcpHeaders, putDeviceHeader } from './device';
 import {
   CONTROL_TABLE,
   DESCRIPTOR_INNER_LENGTH,
@@ -174,7 +174,9 @@ function decapGre(descriptor: usize, slot: usize, outer: usize, image: usize, st
   if (tunnel === NO_TUNNEL) return REASON_NO_TUNNEL;
   const record = recordAt(image, tunnel);
   // Verified whenever it is there, whatever the tunnel sends itself (RFC 2784, 2.2).
-  if (flags & GRE_C && finish(sum(gre, length, 0)) !== 0) return REASON_GRE_CHECKSUM;
+  if (flags & GRE_C && finish(sum(gre, length, 0)) !== 0) {
+    if (!isMerged(gre, own, length)) return REASON_GRE_CHECKSUM;
+  }
   if (flags & GRE_S && load<u32>(record, RECORD_FLAGS) & FLAG_SEQUENCE_IN) {
     const state = states + tunnel * STATE_SIZE;
     if (!acceptsSequence(state, greSequence(gre, flags))) return REASON_GRE_SEQUENCE;
@@ -187,6 +189,23 @@ function decapGre(descriptor: usize, slot: usize, outer: usize, image: usize, st
     return deliver(descriptor, slot, outer, image, record, gre + own, length - own, 6);
   }
   return REASON_UNKNOWN_PROTOCOL;
+}
+
+/**
+ * Whether the kernel made this packet of several on receipt (GRO). It verified the GRE checksum of each,
+ * and left that of the first in the merged one, where it fits nothing.
+ */
+function isMerged(gre: usize, own: u32, length: u32): bool {
+  const inner = gre + own;
+  const available = length - own;
+  const type = <u32>load<u16>(gre, GRE_PROTOCOL_TYPE);
+  if (type === PROTOCOL_TYPE_IPV4) {
+    if (available < IPV4_LENGTH || version(inner) !== 4 || !isSound4(inner, available))
+      return false;
+    return partialTcpHeaders(inner, totalLength4(inner), 4) !== 0;
+  }
+  if (type !== PROTOCOL_TYPE_IPV6 || available < IPV6_LENGTH || version(inner) !== 6) return false;
+  return totalLength6(inner) <= available && partialTcpHeaders(inner, totalLength6(inner), 6) !== 0;
 }
 
 function decapIp(

@@ -17,19 +17,28 @@ const GSO_TCPV6: u32 = 4;
 export function putDeviceHeader(record: usize, inner: usize, length: u32, family: u32): void {
   let first: u64 = 0; // all but csum_offset
   let checksumOffset: u32 = 0;
-  const start = tcpStart(inner, family);
-  if (start !== 0 && start < length) {
-    const segment = inner + start;
-    const own = tcpHeaderLength(segment, length - start);
-    if (own !== 0 && isChecksumPartial(segment, sumPseudo(inner, length - start, family))) {
-      first =
-        NEEDS_CHECKSUM | ((<u64>start) << 48) | segmentation(record, length, start + own, family);
-      checksumOffset = TCP_CHECKSUM;
-    }
+  const headers = partialTcpHeaders(inner, length, family);
+  if (headers !== 0) {
+    const start = <u64>tcpStart(inner, family);
+    first = NEEDS_CHECKSUM | (start << 48) | segmentation(record, length, headers, family);
+    checksumOffset = TCP_CHECKSUM;
   }
   const header = inner - DEVICE_HEADER_SIZE;
   store<u64>(header, first);
   store<u16>(header, <u16>checksumOffset, 8);
+}
+
+/**
+ * Length of IP and TCP header of a packet whose TCP checksum is the pseudo-header sum alone, the mark of
+ * packets that a kernel merged or has not cut yet; 0 for every other packet.
+ */
+export function partialTcpHeaders(inner: usize, length: u32, family: u32): u32 {
+  const start = tcpStart(inner, family);
+  if (start === 0 || start >= length) return 0;
+  const segment = inner + start;
+  const own = tcpHeaderLength(segment, length - start);
+  if (own === 0) return 0;
+  return isChecksumPartial(segment, sumPseudo(inner, length - start, family)) ? start + own : 0;
 }
 
 /** Where the TCP header begins, or 0: not TCP, or only a fragment of it. */

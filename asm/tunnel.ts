@@ -30,6 +30,7 @@ import {
   RECORD_REMOTE,
   RECORD_SIZE,
 } from './layout';
+import { isMapped } from './wire/address';
 
 // The table image as the packet path reads it: tunnels by their endpoints, our own addresses, accepted
 // sources. The host builds it (src/tunnel) and computes the same hashes.
@@ -148,15 +149,20 @@ export function ownFlags(image: usize, high: u64, low: u64): u32 {
   return 0;
 }
 
-/** Whether the tunnel accepts an inner source: one of its prefixes holds it. */
+/**
+ * Whether the tunnel accepts an inner source: one of its prefixes holds it. An IPv6 prefix shorter than the
+ * mapped form's own 96 bits, such as ::/0, holds IPv4 addresses by value but does not mean them.
+ */
 export function acceptsSource(record: usize, high: u64, low: u64): bool {
+  const isIpv4 = isMapped(high, low);
   let prefix = <usize>load<u32>(record, RECORD_PREFIXES);
   const end = prefix + load<u32>(record, RECORD_PREFIX_COUNT) * PREFIX_SIZE;
   for (; prefix < end; prefix += PREFIX_SIZE) {
     const differs =
       ((high & load<u64>(prefix, PREFIX_MASK)) ^ load<u64>(prefix, PREFIX_ADDRESS)) |
       ((low & load<u64>(prefix, PREFIX_MASK + 8)) ^ load<u64>(prefix, PREFIX_ADDRESS + 8));
-    if (differs === 0) return true;
+    if (differs === 0 && (!isIpv4 || load<u32>(prefix, PREFIX_MASK + 8) === 0xffffffff))
+      return true;
   }
   return false;
 }

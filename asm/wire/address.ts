@@ -10,10 +10,14 @@ export function mappedLow(ptr: usize): u64 {
   return MAPPED_LOW | ((<u64>load<u32>(ptr)) << 32);
 }
 
+/** Whether it stands for an IPv4 address. */
+export function isMapped(high: u64, low: u64): bool {
+  return high === MAPPED_HIGH && <u32>low === <u32>MAPPED_LOW;
+}
+
 /** ff00::/8 (RFC 4291, 2.7) or, mapped, 224/4. */
 export function isMulticast(high: u64, low: u64): bool {
-  if (high === MAPPED_HIGH)
-    return <u32>((low >>> 32) & 0xf0) === 0xe0 && <u32>low === <u32>MAPPED_LOW;
+  if (isMapped(high, low)) return <u32>((low >>> 32) & 0xf0) === 0xe0;
   return <u32>(high & 0xff) === 0xff;
 }
 

@@ -13,7 +13,7 @@
 import { formatIpv4 } from './address.js';
 import { setU16, u8, u16 } from './bytes.js';
 import { isValid, update } from './checksum.js';
-import { deviceHeader } from './device-header.js';
+import { deviceHeader, isPartialTcp } from './device-header.js';
 import { decapEcn, ecnOf } from './ecn.js';
 import { checkGre, type GreHeader, readGre, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
 import { checkInner, type Inner, readInner } from './inner.js';
@@ -147,13 +147,24 @@ function checkReceive(
   state: TunnelState,
 ): Reason | null {
   // RFC 2784, 2.2: a checksum is checked whether or not the tunnel sends one itself.
-  if (gre.hasChecksum && !isValid(payload)) return 'gre-checksum';
+  if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
   const isOrdered = tunnel.mode === 'gre' && tunnel.sequenceIn;
   if (isOrdered && gre.sequence !== null && !acceptSequence(state, gre.sequence)) {
     return 'gre-sequence';
   }
   if (gre.protocol !== TYPE_IPV4 && gre.protocol !== TYPE_IPV6) return 'unknown-protocol';
   return null;
+}
+
+/**
+ * Whether the kernel made this packet of several on receipt (GRO). It verified the GRE checksum of each,
+ * and left that of the first in the merged one, where it fits nothing.
+ */
+function isMerged(payload: Uint8Array, gre: GreHeader): boolean {
+  const bytes = payload.subarray(gre.length);
+  const version = gre.protocol === TYPE_IPV4 ? 4 : 6;
+  if (version === 6 && gre.protocol !== TYPE_IPV6) return false;
+  return checkInner(bytes, version) === null && isPartialTcp(readInner(bytes, version));
 }
 
 /** A copy of the inner packet with these ECN bits, its IPv4 header checksum following them. */

@@ -19,9 +19,9 @@ const TCP_CHECKSUM = 16;
  */
 export function deviceHeader(inner: Inner, mtu: number): Uint8Array {
   const header = new Uint8Array(DEVICE_HEADER);
-  const tcp = inner.bytes.subarray(inner.headerLength);
-  if (inner.protocol !== PROTOCOL_TCP || inner.isFragment || !isPartial(inner, tcp)) return header;
+  if (!isPartialTcp(inner)) return header;
 
+  const tcp = inner.bytes.subarray(inner.headerLength);
   const view = new DataView(header.buffer);
   view.setUint8(0, FLAG_NEEDS_CHECKSUM);
   view.setUint16(6, inner.headerLength, true);
@@ -35,8 +35,13 @@ export function deviceHeader(inner: Inner, mtu: number): Uint8Array {
   return header;
 }
 
-/** Whether the TCP checksum field holds the folded sum of the pseudo-header and nothing else. */
-function isPartial(inner: Inner, tcp: Uint8Array): boolean {
+/**
+ * Whether this is TCP whose checksum field holds the folded sum of the pseudo-header and nothing else:
+ * the mark of packets that a kernel merged, or has not cut yet.
+ */
+export function isPartialTcp(inner: Inner): boolean {
+  if (inner.protocol !== PROTOCOL_TCP || inner.isFragment) return false;
+  const tcp = inner.bytes.subarray(inner.headerLength);
   if (tcp.length < TCP_HEADER) return false;
   const length = dataOffset(tcp);
   if (length < TCP_HEADER || length > tcp.length) return false;
