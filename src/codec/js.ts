@@ -86,10 +86,16 @@ class JsCodec implements Codec {
     const end = this.#load(ring + RING_PROCESSED);
     for (let at = this.#load(ring + RING_DRAINED); at !== end; at = (at + 1) >>> 0) {
       const descriptor = this.#descriptor(ring, at);
-      const tunnel = this.#load(descriptor + DESCRIPTOR_TUNNEL);
-      const row = rows + (tunnel < TUNNEL_CAPACITY ? tunnel : NO_TUNNEL) * COUNTER_ROW_SIZE;
-      if (isEncap) this.#countEncap(descriptor, row);
-      else this.#countDecap(descriptor, row, nowMs);
+      const { tunnel, reason } = this.#outcome(descriptor);
+      const row = rows + tunnel * COUNTER_ROW_SIZE;
+      if (reason !== REASON_NONE) {
+        this.#count(row + (isEncap ? COUNTER_ENCAP_DROPS : COUNTER_DECAP_DROPS) + reason * 8, 1);
+        continue;
+      }
+      const length = this.#load(descriptor + DESCRIPTOR_INNER_LENGTH);
+      this.#count(row + (isEncap ? COUNTER_TX_PACKETS : COUNTER_RX_PACKETS), 1);
+      this.#count(row + (isEncap ? COUNTER_TX_BYTES : COUNTER_RX_BYTES), length);
+      if (!isEncap) this.#counters[(row + COUNTER_LAST_RX) / 8] = BigInt(Math.trunc(nowMs));
     }
     this.#store(ring + RING_DRAINED, end);
   }
@@ -138,25 +144,12 @@ class JsCodec implements Codec {
     return this.#table;
   }
 
-  #countEncap(descriptor: number, row: number): void {
+  /** Where a packet counts. A descriptor that no build of ours leaves is its fault, whatever it says. */
+  #outcome(descriptor: number): { tunnel: number; reason: number } {
+    const tunnel = this.#load(descriptor + DESCRIPTOR_TUNNEL);
     const reason = this.#load(descriptor + DESCRIPTOR_REASON);
-    if (reason !== REASON_NONE) {
-      this.#count(row + COUNTER_ENCAP_DROPS + countedReason(reason) * 8, 1);
-      return;
-    }
-    this.#count(row + COUNTER_TX_PACKETS, 1);
-    this.#count(row + COUNTER_TX_BYTES, this.#load(descriptor + DESCRIPTOR_INNER_LENGTH));
-  }
-
-  #countDecap(descriptor: number, row: number, nowMs: number): void {
-    const reason = this.#load(descriptor + DESCRIPTOR_REASON);
-    if (reason !== REASON_NONE) {
-      this.#count(row + COUNTER_DECAP_DROPS + countedReason(reason) * 8, 1);
-      return;
-    }
-    this.#count(row + COUNTER_RX_PACKETS, 1);
-    this.#count(row + COUNTER_RX_BYTES, this.#load(descriptor + DESCRIPTOR_INNER_LENGTH));
-    this.#counters[(row + COUNTER_LAST_RX) / 8] = BigInt(Math.trunc(nowMs));
+    if (tunnel < TUNNEL_CAPACITY && reason < REASON_CAPACITY) return { tunnel, reason };
+    return { tunnel: NO_TUNNEL, reason: REASON_CODEC_FAULT };
   }
 
   #count(address: number, amount: number): void {
@@ -170,11 +163,6 @@ class JsCodec implements Codec {
   #store(address: number, value: number): void {
     this.#words[address >>> 2] = value;
   }
-}
-
-/** A number that no build of ours gives counts as its fault. */
-function countedReason(reason: number): number {
-  return reason < REASON_CAPACITY ? reason : REASON_CODEC_FAULT;
 }
 
 /** A slot and, word by word, its descriptor. */

@@ -143,7 +143,10 @@ export function formatPrefix(prefix: Prefix): string {
   return `${prefix.address}/${prefix.bits}`;
 }
 
-/** The block a prefix names: host bits cleared. Null when the prefix is none. */
+/**
+ * The block a prefix names: host bits cleared. ::ffff:a.b.c.d/96+n is the IPv4 block it stands for. Null
+ * when the prefix is none.
+ */
 export function toBlock(prefix: Prefix): Block | null {
   const address = parseAddress(prefix.address);
   if (address === null) return null;
@@ -153,6 +156,9 @@ export function toBlock(prefix: Prefix): Block | null {
   for (let bit = prefix.bits; bit < width; bit++) {
     const index = bit >>> 3;
     bytes[index] = (bytes[index] ?? 0) & ~(0x80 >>> (bit & 7));
+  }
+  if (address.version === 6 && prefix.bits >= 96 && isMapped(bytes)) {
+    return { version: 4, bytes: bytes.subarray(12), bits: prefix.bits - 96 };
   }
   return { version: address.version, bytes, bits: prefix.bits };
 }

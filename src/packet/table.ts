@@ -1,5 +1,14 @@
 // Tunnels made ready for looking up: addresses as numbers, prefixes as blocks, our own addresses.
-import { type Block, formatAddress, parseAddress, parseIpv4, toBlock } from './address.js';
+import {
+  addressBytes,
+  type Block,
+  formatIpv4,
+  formatIpv6,
+  isMapped,
+  parseAddress,
+  parseIpv4,
+  toBlock,
+} from './address.js';
 import { u32 } from './bytes.js';
 import { isLinkLocal4 } from './ipv4.js';
 import { overhead, type Prefix, type Tunnel } from './tunnel.js';
@@ -45,7 +54,7 @@ export function createTable(tunnels: readonly (Tunnel | undefined)[]): Table {
     for (const { address } of tunnel.addresses) {
       const parsed = parseAddress(address);
       if (parsed === null) throw new RangeError(`${tunnel.name}: ${address} is no address`);
-      ownInner.add(formatAddress(parsed));
+      ownInner.add(ownName(addressBytes(parsed)));
     }
     return createEntry(tunnel);
   });
@@ -85,11 +94,10 @@ export function allowsLinkLocal(tunnel: Tunnel): boolean {
   });
 }
 
-/** Addresses in wire order as the sets of own addresses hold them. */
+/** An address in wire order as the sets of own addresses hold it; a mapped one is the IPv4 it stands for. */
 export function ownName(bytes: Uint8Array): string {
-  return formatAddress(
-    bytes.length === 4 ? { version: 4, value: u32(bytes, 0) } : { version: 6, value: bytes },
-  );
+  if (bytes.length === 4) return formatIpv4(u32(bytes, 0));
+  return isMapped(bytes) ? formatIpv4(u32(bytes, 12)) : formatIpv6(bytes);
 }
 
 function endpoint(tunnel: Tunnel, text: string): number {

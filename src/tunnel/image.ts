@@ -65,7 +65,7 @@ function decodeOwn(view: DataView, image: number): Pick<Table, 'ownOuter' | 'own
     const flags = view.getUint32(own + slot * OWN_SIZE + OWN_FLAGS, true);
     if (flags === 0) continue;
     const address = copy16(view, own + slot * OWN_SIZE);
-    const name = ownName(isMapped(address) ? address.subarray(12) : address);
+    const name = ownName(address);
     if (flags & OWN_OUTER) ownOuter.add(name);
     if (flags & OWN_INNER) ownInner.add(name);
   }

@@ -37,6 +37,7 @@ import {
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { parseAddress, toBlock } from '../packet/address.js';
+import { ownName } from '../packet/table.js';
 import type { Prefix, Tunnel } from '../packet/tunnel.js';
 import {
   BUCKET_COUNT,
@@ -214,7 +215,7 @@ interface OwnAddress {
 function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAddress> {
   const own = new Map<string, OwnAddress>();
   const add = (bytes: Uint8Array, flag: number): void => {
-    const name = bytes.join('.');
+    const name = ownName(bytes);
     own.set(name, { bytes, flags: (own.get(name)?.flags ?? 0) | flag });
   };
   for (const tunnel of tunnels) {

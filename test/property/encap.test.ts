@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import { decap } from '../../src/packet/decap.js';
+import { encap } from '../../src/packet/encap.js';
+import { inner, noise, tunnel, tunnelList } from '../support/arbitrary.js';
+import { assertAgreement } from '../support/oracle.js';
+import type { Plane } from '../support/plane.js';
+import { createPlanes } from '../support/planes.js';
+
+let planes: Plane[] = [];
+before(() => {
+  planes = createPlanes();
+});
+after(() => {
+  for (const plane of planes) plane.assertCanaries();
+});
+
+/** Records of the table, holes, and numbers past its end. */
+const record = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 1, max: 6 }) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 7, 16383, 16384, 0xffffffff) },
+);
+
+test('encap agrees with the reference: TOS, TTL, DF, identification, key, sequence, checksum', () => {
+  const packets = fc.array(fc.record({ bytes: inner, tunnel: record }), {
+    minLength: 1,
+    maxLength: 16,
+  });
+  fc.assert(
+    fc.property(tunnelList(6), packets, (tunnels, batch) => {
+      assertAgreement(planes, tunnels, 'encap', batch);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('encap survives any bytes a device may hand over', () => {
+  const packets = fc.array(fc.record({ bytes: noise, tunnel: record }), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  fc.assert(
+    fc.property(tunnelList(6), packets, (tunnels, batch) => {
+      assertAgreement(planes, tunnels, 'encap', batch);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('what encap sends, the far end takes out of its tunnel unchanged', () => {
+  fc.assert(
+    fc.property(tunnel, inner, (near, packet) => {
+      const sent = encap(packet, near);
+      fc.pre(sent.verdict === 'ok' && near.local !== 'any');
+      const far = {
+        ...near,
+        local: near.remote,
+        remote: near.local,
+        link: 0,
+        allow: 'any',
+        addresses: [],
+      } as const;
+      const { keyOut } = near.mode === 'gre' ? near : { keyOut: undefined };
+      const keyed = keyOut === undefined ? { ...far } : { ...far, keyIn: keyOut };
+      if (keyOut === undefined && 'keyIn' in keyed) delete keyed.keyIn;
+      const received = decap(sent.packet, [keyed]);
+      // The packet itself may be one that nobody takes out: martians, a TTL of 1, our own address.
+      if (received.verdict === 'drop') assert.match(received.reason, /^(inner-|nesting)/);
+      else assert.deepEqual(received.packet, packet);
+    }),
+    { numRuns: 2000 },
+  );
+});

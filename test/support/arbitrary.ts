@@ -1,0 +1,299 @@
+// Random tunnels and packets. Addresses and keys come from small pools, so that most packets meet a
+// tunnel and get deep into the path; the rest of the odds goes to values that must be refused.
+import fc from 'fast-check';
+import type { Prefix, Tunnel } from '../../src/packet/tunnel.js';
+import { gre, ipv4, ipv6, tcp } from './packets.js';
+
+// A property that fails prints its assertion together with the seed.
+fc.configureGlobal({ includeErrorInReport: true });
+
+const LOCALS = ['192.0.2.1', '192.0.2.9'];
+const REMOTES = ['198.51.100.1', '198.51.100.2', '203.0.113.7'];
+const KEYS = [0, 1, 42, 0xffffffff];
+const LINKS = [0, 0, 0, 2, 3];
+const SIZES = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(1476) },
+  fc.integer({ min: 68, max: 65535 }),
+);
+
+const SOURCES4 = ['10.1.1.5', '10.1.2.200', '172.16.0.1', '169.254.6.1', '192.0.2.1', '10.2.2.1'];
+const MARTIANS4 = ['0.0.0.0', '127.0.0.1', '224.0.0.5', '240.0.0.1', '255.255.255.255', '0.1.2.3'];
+const DESTINATIONS4 = [
+  '10.2.2.9',
+  '10.2.2.1',
+  '224.0.0.5',
+  '192.0.2.1',
+  '198.51.100.2',
+  '169.254.6.2',
+];
+
+const SOURCES6 = [
+  '20010db8000a00000000000000000005',
+  '20010db8000b00000000000000000001',
+  'fe800000000000000000000000000001',
+  'fd000000000000000000000000000001',
+];
+const MARTIANS6 = [
+  '00000000000000000000000000000000',
+  '00000000000000000000000000000001',
+  '0000000000000000000000000a010105',
+  '00000000000000000000ffff0a010105',
+  'ff020000000000000000000000000001',
+  '00000000000000010000ffff0a010105',
+];
+const DESTINATIONS6 = [
+  '20010db8000b00000000000000000009',
+  '20010db8000b00000000000000000001',
+  'ff020000000000000000000000000005',
+  'ff010000000000000000000000000001',
+  'ff050000000000000000000000000001',
+  'fe800000000000000000000000000002',
+];
+
+const PREFIXES: Prefix[] = [
+  { address: '10.1.1.0', bits: 24 },
+  { address: '10.1.0.0', bits: 16 },
+  { address: '0.0.0.0', bits: 0 },
+  { address: '10.1.2.200', bits: 32 },
+  { address: '169.254.6.0', bits: 29 },
+  { address: '2001:db8:a::', bits: 48 },
+  { address: '::', bits: 0 },
+  { address: '2001:db8:a::5', bits: 128 },
+  { address: 'fd00::', bits: 7 },
+];
+const DEVICE_ADDRESSES: Prefix[] = [
+  { address: '10.2.2.1', bits: 24 },
+  { address: '169.254.6.2', bits: 30 },
+  { address: '2001:db8:b::1', bits: 64 },
+];
+
+/** Absent as often as each value. */
+function maybe<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.option(arbitrary, { nil: undefined, freq: 2 });
+}
+
+const key = fc.constantFrom(...KEYS);
+
+/** What all modes share. */
+const base = {
+  name: fc.constant('t'),
+  local: fc.constantFrom(...LOCALS, ...LOCALS, 'any'),
+  remote: fc.constantFrom(...REMOTES, ...REMOTES, 'any'),
+  ttl: fc.constantFrom(1, 64, 255, 'inherit' as const),
+  tos: fc.constantFrom(0, 0x10, 0xfc, 'inherit' as const),
+  pmtudisc: fc.boolean(),
+  mtu: SIZES,
+  link: fc.constantFrom(...LINKS),
+  allow: fc.oneof(fc.constant('any' as const), fc.subarray(PREFIXES, { maxLength: 4 })),
+  addresses: fc.subarray(DEVICE_ADDRESSES),
+};
+
+const greTunnel: fc.Arbitrary<Tunnel> = fc
+  .record({
+    ...base,
+    mode: fc.constant('gre' as const),
+    keyIn: maybe(key),
+    keyOut: maybe(key),
+    checksumOut: fc.boolean(),
+    sequenceIn: fc.boolean(),
+    sequenceOut: fc.boolean(),
+  })
+  .map(({ keyIn, keyOut, ...tunnel }) => ({
+    ...tunnel,
+    ...(keyIn === undefined ? {} : { keyIn }),
+    ...(keyOut === undefined ? {} : { keyOut }),
+  }));
+
+const ipTunnel: fc.Arbitrary<Tunnel> = fc.record({
+  ...base,
+  mode: fc.constantFrom('ipip' as const, 'sit' as const),
+});
+
+export const tunnel: fc.Arbitrary<Tunnel> = fc.oneof(
+  { weight: 3, arbitrary: greTunnel },
+  { weight: 1, arbitrary: ipTunnel },
+);
+
+/** A table with holes. */
+export function tunnelList(maxLength: number): fc.Arbitrary<(Tunnel | undefined)[]> {
+  const place = fc.option(tunnel, { nil: undefined, freq: 8 });
+  return fc.array(place, { minLength: 1, maxLength });
+}
+
+/** `usual` three times as often as `odd`. */
+function mostly<T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>): fc.Arbitrary<T> {
+  return fc.oneof({ weight: 7, arbitrary: usual }, { weight: 1, arbitrary: odd });
+}
+
+const byte = fc.integer({ min: 0, max: 255 });
+const payload = fc.uint8Array({ maxLength: 80 });
+const ttl = mostly(fc.constantFrom(64, 255, 2), fc.constantFrom(0, 1));
+const protocol = fc.constantFrom(1, 17, 17, 4, 41, 47, 89);
+
+const inner4 = fc
+  .record({
+    source: mostly(fc.constantFrom(...SOURCES4), fc.constantFrom(...MARTIANS4)),
+    destination: mostly(fc.constantFrom(...DESTINATIONS4), fc.constantFrom(...MARTIANS4)),
+    protocol,
+    ttl,
+    tos: byte,
+    identification: fc.integer({ min: 0, max: 0xffff }),
+    fragment: fc.constantFrom(0, 0x4000, 0x2000, 0x00b9),
+    options: fc.constantFrom(0, 0, 0, 4, 40).map((size) => new Uint8Array(size).fill(1)),
+    payload,
+  })
+  .map(ipv4);
+
+const inner6 = fc
+  .record({
+    source: mostly(fc.constantFrom(...SOURCES6), fc.constantFrom(...MARTIANS6)),
+    destination: mostly(fc.constantFrom(...DESTINATIONS6), fc.constantFrom(...MARTIANS6)),
+    nextHeader: protocol,
+    hopLimit: ttl,
+    trafficClass: byte,
+    payload,
+  })
+  .map(ipv6);
+
+/** TCP as a sender's kernel leaves it to a network card, and nearly so. */
+const innerTcp = fc
+  .record({
+    version: fc.constantFrom(4, 6),
+    checksum: fc.constantFrom('partial' as const, 'partial' as const, 0, 0xffff),
+    headerWords: fc.constantFrom(5, 5, 8, 4, 15),
+    payload: fc.oneof(
+      payload,
+      fc.constantFrom(1400, 3000).map((size) => new Uint8Array(size)),
+    ),
+    fragment: fc.constantFrom(0, 0x4000, 0x2000),
+    tos: byte,
+  })
+  .map(({ version, fragment, tos, ...fields }) => {
+    if (version === 4) {
+      const source = Uint8Array.of(10, 1, 1, 5);
+      const destination = Uint8Array.of(10, 2, 2, 9);
+      return ipv4({
+        source: source.join('.'),
+        destination: destination.join('.'),
+        protocol: 6,
+        fragment,
+        tos,
+        payload: tcp({ ...fields, source, destination }),
+      });
+    }
+    const [from = '', to = ''] = [SOURCES6[0], DESTINATIONS6[0]];
+    const source = Uint8Array.from(Buffer.from(from, 'hex'));
+    const destination = Uint8Array.from(Buffer.from(to, 'hex'));
+    const segment = tcp({ ...fields, source, destination });
+    return ipv6({
+      source: from,
+      destination: to,
+      nextHeader: 6,
+      trafficClass: tos,
+      payload: segment,
+    });
+  });
+
+/** A whole inner packet, sound by itself. */
+export const inner: fc.Arbitrary<Uint8Array> = fc.oneof(
+  { weight: 3, arbitrary: inner4 },
+  { weight: 3, arbitrary: inner6 },
+  { weight: 1, arbitrary: innerTcp },
+);
+
+const sequence = fc.oneof(
+  fc.integer({ min: 0, max: 20 }),
+  fc.constantFrom(0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff),
+);
+
+const grePayload = fc
+  .record({
+    payload: inner,
+    flags: mostly(fc.constant(0), fc.integer({ min: 0, max: 0xffff })),
+    checksum: mostly<boolean | number>(fc.boolean(), fc.integer({ min: 0, max: 0xffff })),
+    reserved1: mostly(fc.constant(0), byte),
+    key: maybe(key),
+    sequence: maybe(sequence),
+    protocol: maybe(fc.constantFrom(0x0800, 0x86dd, 0x0800, 0x6558, 0)),
+    isRight: fc.integer({ min: 0, max: 4 }),
+  })
+  .map(({ key: k, sequence: s, protocol: p, isRight, ...fields }) =>
+    gre({
+      ...fields,
+      ...(k === undefined ? {} : { key: k }),
+      ...(s === undefined ? {} : { sequence: s }),
+      ...(p === undefined || isRight > 0 ? {} : { protocol: p }),
+    }),
+  );
+
+/** A tunnel packet: sound as a rule, and where not, wrong in one place. */
+export const outer: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    carried: fc.oneof(
+      { weight: 4, arbitrary: grePayload.map((bytes) => ({ protocol: 47, payload: bytes })) },
+      { weight: 1, arbitrary: inner4.map((bytes) => ({ protocol: 4, payload: bytes })) },
+      { weight: 1, arbitrary: inner6.map((bytes) => ({ protocol: 41, payload: bytes })) },
+    ),
+    source: mostly(fc.constantFrom(...REMOTES), fc.constantFrom(...MARTIANS4, ...LOCALS)),
+    destination: mostly(fc.constantFrom(...LOCALS), fc.constantFrom('10.9.9.9', '255.255.255.255')),
+    tos: byte,
+    ttl: fc.constantFrom(1, 64),
+    fragment: mostly(fc.constantFrom(0, 0x4000), fc.constantFrom(0x2000, 0x0001, 0x8000)),
+    options: fc.constantFrom(0, 0, 0, 0, 8, 40).map((size) => new Uint8Array(size).fill(1)),
+    trailing: fc.constantFrom(0, 0, 0, 6),
+  })
+  .map(({ carried, trailing, ...fields }) => {
+    const packet = ipv4({ ...fields, ...carried });
+    return Uint8Array.from([...packet, ...new Uint8Array(trailing).fill(0xee)]);
+  });
+
+const change = fc.record({
+  /** Where, counted from a header's beginning: most of what matters lies in the first 90 bytes. */
+  offset: fc.integer({ min: 0, max: 89 }),
+  value: fc.oneof(byte, fc.constantFrom(0, 1, 0x40, 0x45, 0x60, 0x80, 0xff)),
+});
+
+/** A tunnel packet with bytes changed, cut off or added, its outer header checksum mended or not. */
+export const mutated: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    packet: outer,
+    changes: fc.array(change, { maxLength: 3 }),
+    cut: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 100 })),
+    mended: fc.integer({ min: 0, max: 3 }).map((odds) => odds > 0),
+  })
+  .map(({ packet, changes, cut, mended }) => {
+    const bytes = Buffer.from(packet.subarray(0, Math.max(0, packet.length - cut)));
+    for (const { offset, value } of changes) if (offset < bytes.length) bytes[offset] = value;
+    return mended ? mend(bytes) : Uint8Array.from(bytes);
+  });
+
+/** Gives an outer header its right checksum and a total length that fits, so that the rest is looked at. */
+function mend(bytes: Buffer): Uint8Array {
+  const length = ((bytes[0] ?? 0) & 15) * 4;
+  if (length < 20 || length > bytes.length) return Uint8Array.from(bytes);
+  const [protocol = 0, ttlOf = 0, tos = 0] = [bytes[9], bytes[8], bytes[1]];
+  const packet = ipv4({
+    version: (bytes[0] ?? 0) >>> 4,
+    source: bytes.subarray(12, 16).join('.'),
+    destination: bytes.subarray(16, 20).join('.'),
+    protocol,
+    ttl: ttlOf,
+    tos,
+    identification: bytes.readUInt16BE(4),
+    fragment: bytes.readUInt16BE(6),
+    options: bytes.subarray(20, length),
+    payload: bytes.subarray(length),
+  });
+  return packet;
+}
+
+/** Bytes that come from nowhere, some with a header's first byte. */
+export const noise: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    bytes: fc.uint8Array({ maxLength: 1600, size: 'max' }),
+    first: fc.option(fc.constantFrom(0x45, 0x46, 0x60), { freq: 2 }),
+  })
+  .map(({ bytes, first }) => {
+    if (first !== null && bytes.length > 0) bytes[0] = first;
+    return bytes;
+  });

@@ -1,0 +1,166 @@
+// What a codec must have done with packets, by the reference: every byte, every field, every counter.
+import assert from 'node:assert/strict';
+import { DEVICE_HEADER_SIZE, SLOT_HEADROOM } from '../../asm/layout.js';
+import { decap } from '../../src/packet/decap.js';
+import { encapInto } from '../../src/packet/encap.js';
+import { REASON, reasonName } from '../../src/packet/reason.js';
+import { createState, type State } from '../../src/packet/state.js';
+import { createTable, type Table } from '../../src/packet/table.js';
+import type { Tunnel } from '../../src/packet/tunnel.js';
+import type { Counters, RecordCounters } from '../../src/tunnel/counters.js';
+import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } from './plane.js';
+
+/** The reference with its own memory of sequence numbers, and the counters it expects. */
+export class Oracle {
+  readonly #table: Table;
+  readonly #state: State = createState();
+  /** Counter name -> count, for the packets seen so far. */
+  readonly #expected = new Map<string, number>();
+
+  constructor(tunnels: readonly (Tunnel | undefined)[]) {
+    this.#table = createTable(
+      // The state is kept by name, and random tunnels may share one.
+      tunnels.map((tunnel, index) => tunnel && { ...tunnel, name: `tunnel ${index}` }),
+    );
+  }
+
+  /** What must have become of `packet`. */
+  expect(direction: Direction, packet: Filled): Processed {
+    const expected = direction === 'encap' ? this.#encap(packet) : this.#decap(packet);
+    const row = `${expected.tunnel} ${direction}`;
+    if (expected.reason !== 0) this.#count(`${row} ${reasonName(expected.reason)}`, 1);
+    else {
+      this.#count(`${row} packets`, 1);
+      this.#count(`${row} bytes`, expected.innerLength);
+    }
+    return expected;
+  }
+
+  /** Every counter grew by what was expected, and no other. */
+  assertCounters(before: Counters, after: Counters): void {
+    const grown = flatten(after);
+    for (const [name, count] of flatten(before)) grown.set(name, (grown.get(name) ?? 0) - count);
+    const nonzero = (counters: Map<string, number>) =>
+      Object.fromEntries([...counters].filter(([, count]) => count !== 0).sort());
+    assert.deepEqual(nonzero(grown), nonzero(this.#expected));
+  }
+
+  #decap({ bytes, link }: Filled): Processed {
+    const window = dirtyWindow(bytes);
+    const result = decap(bytes, this.#table, this.#state, link);
+    if (result.verdict === 'drop') return dropped(REASON[result.reason], result.record, window);
+    const offset = SLOT_HEADROOM + result.offset;
+    window.set(result.deviceHeader, offset - DEVICE_HEADER_SIZE);
+    window.set(result.packet, offset);
+    const { length } = result.packet;
+    return { reason: 0, tunnel: result.record, offset, length, innerLength: length, window };
+  }
+
+  #encap({ bytes, tunnel: record = 0 }: Filled): Processed {
+    const window = dirtyWindow(bytes);
+    const isKnown = record <= this.#table.entries.length;
+    const entry = this.#table.entries[record - 1];
+    const state = this.#state.of(entry?.tunnel ?? NOBODY, record);
+    const result = encapInto(bytes, entry, state);
+    const tunnel = isKnown ? record : 0;
+    if (result.verdict === 'drop') return dropped(REASON[result.reason], tunnel, window);
+    const offset = SLOT_HEADROOM - result.outerLength;
+    window.set(result.packet, offset);
+    return {
+      reason: 0,
+      tunnel,
+      offset,
+      length: result.packet.length,
+      innerLength: bytes.length,
+      window,
+    };
+  }
+
+  #count(name: string, amount: number): void {
+    this.#expected.set(name, (this.#expected.get(name) ?? 0) + amount);
+  }
+}
+
+/** Stands where the host named a tunnel that is not there. */
+const NOBODY: Tunnel = {
+  name: 'nobody',
+  mode: 'ipip',
+  local: 'any',
+  remote: 'any',
+  ttl: 64,
+  tos: 0,
+  pmtudisc: true,
+  mtu: 1480,
+  link: 0,
+  allow: [],
+  addresses: [],
+};
+
+/** A dropped packet stays where and what it was. */
+function dropped(reason: number, tunnel: number, window: Uint8Array): Processed {
+  const length = window.length - dirtyWindow(new Uint8Array(0)).length;
+  return { reason, tunnel, offset: SLOT_HEADROOM, length, innerLength: length, window };
+}
+
+function flatten(counters: Counters): Map<string, number> {
+  const flat = new Map<string, number>();
+  const drops = (row: string, counts: RecordCounters['decapDrops']): void => {
+    for (const [reason, count] of Object.entries(counts)) flat.set(`${row} ${reason}`, count);
+  };
+  for (const [index, record] of counters.records.entries()) {
+    flat.set(`${index} decap packets`, record.rx.packets);
+    flat.set(`${index} decap bytes`, record.rx.bytes);
+    flat.set(`${index} encap packets`, record.tx.packets);
+    flat.set(`${index} encap bytes`, record.tx.bytes);
+    drops(`${index} decap`, record.decapDrops);
+    drops(`${index} encap`, record.encapDrops);
+  }
+  return flat;
+}
+
+/** One packet is as the reference says. Dropped ones keep only their place and their reason. */
+export function assertProcessed(actual: Processed, expected: Processed, name: string): void {
+  if (isSame(actual, expected)) return;
+  const show = ({ window, reason, ...rest }: Processed) => ({
+    reason: reasonName(reason) ?? 'forwarded',
+    ...rest,
+    window: Buffer.from(window).toString('hex'),
+  });
+  assert.deepEqual(show(actual), show(expected), `${name} and the reference disagree`);
+}
+
+/** The inner length of a dropped packet counts nowhere. */
+function isSame(actual: Processed, expected: Processed): boolean {
+  return (
+    actual.reason === expected.reason &&
+    actual.tunnel === expected.tunnel &&
+    actual.offset === expected.offset &&
+    actual.length === expected.length &&
+    (actual.reason !== 0 || actual.innerLength === expected.innerLength) &&
+    Buffer.compare(actual.window, expected.window) === 0
+  );
+}
+
+/** Takes packets through every plane, each in batches of a full ring, and compares all there is to compare. */
+export function assertAgreement(
+  planes: readonly Plane[],
+  tunnels: readonly (Tunnel | undefined)[],
+  direction: Direction,
+  packets: readonly Filled[],
+): void {
+  const oracle = new Oracle(tunnels);
+  const expected = packets.map((packet) => oracle.expect(direction, packet));
+  for (const plane of planes) {
+    plane.publish(tunnels);
+    const before = plane.counters();
+    for (let start = 0; start < packets.length; start += 128) {
+      const batch = packets.slice(start, start + 128);
+      for (const [index, processed] of plane.run(direction, batch).entries()) {
+        const wanted = expected[start + index];
+        assert.ok(wanted);
+        assertProcessed(processed, wanted, plane.codec.name);
+      }
+    }
+    oracle.assertCounters(before, plane.counters());
+  }
+}

@@ -1,0 +1,163 @@
+// A codec with a memory of its own, packets that go through it, and what may have changed by then.
+//
+// Slots are dirty: 0xa5 everywhere but in the packet. `run` gives back the bytes around each packet too,
+// so that a test compares everything a codec could have touched; `assertCanaries` looks at the rest.
+import assert from 'node:assert/strict';
+import {
+  DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_SIZE,
+  RING_DESCRIPTORS,
+  RING_SLOTS,
+  SLOT_COUNT,
+  SLOT_HEADROOM,
+  SLOT_STRIDE,
+} from '../../asm/layout.js';
+import type { Codec } from '../../src/codec/contract.js';
+import type { Tunnel } from '../../src/packet/tunnel.js';
+import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
+import { Ring } from '../../src/ring/ring.js';
+import { type Counters, readCounters } from '../../src/tunnel/counters.js';
+import { TunnelTable } from '../../src/tunnel/table.js';
+
+export const DIRT = 0xa5;
+/** Bytes behind the packet that are compared as well. */
+const GUARD = 64;
+
+export type Direction = 'encap' | 'decap';
+
+/** A packet for a ring, as the filling end describes it. */
+export interface Filled {
+  readonly bytes: Uint8Array;
+  /** Encap: the tunnel the host chose. */
+  readonly tunnel?: number;
+  readonly link?: number;
+}
+
+/** What a codec left of it. */
+export interface Processed {
+  readonly reason: number;
+  readonly tunnel: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly innerLength: number;
+  /** The slot from its headroom to GUARD bytes behind the packet that was filled in. */
+  readonly window: Uint8Array;
+}
+
+/** The bytes of a slot that holds `packet` and nothing else. */
+export function dirtyWindow(packet: Uint8Array): Uint8Array {
+  const window = new Uint8Array(SLOT_HEADROOM + packet.length + GUARD).fill(DIRT);
+  window.set(packet, SLOT_HEADROOM);
+  return window;
+}
+
+export class Plane {
+  readonly codec: Codec;
+  readonly memory: WebAssembly.Memory;
+  readonly plan: MemoryPlan;
+  readonly table: TunnelTable;
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #rings: Record<Direction, Ring>;
+  readonly #used: Record<Direction, number[]>;
+
+  constructor(createCodec: (memory: WebAssembly.Memory) => Codec) {
+    this.plan = planMemory(1);
+    this.memory = createMemory(this.plan);
+    this.table = new TunnelTable(this.memory, this.plan);
+    this.#bytes = new Uint8Array(this.memory.buffer);
+    this.#words = new Uint32Array(this.memory.buffer);
+    const [lane] = this.plan.lanes;
+    assert.ok(lane);
+    this.#rings = {
+      encap: new Ring(this.memory, lane.encap),
+      decap: new Ring(this.memory, lane.decap),
+    };
+    this.#used = {
+      encap: new Array<number>(SLOT_COUNT).fill(0),
+      decap: new Array<number>(SLOT_COUNT).fill(0),
+    };
+    for (const direction of ['encap', 'decap'] as const) {
+      const slots = this.#slot(direction, 0);
+      this.#bytes.fill(DIRT, slots, slots + SLOT_COUNT * SLOT_STRIDE);
+    }
+    this.codec = createCodec(this.memory);
+  }
+
+  /** Makes `tunnels` the live table and forgets all sequence numbers. */
+  publish(tunnels: readonly (Tunnel | undefined)[]): void {
+    this.table.publish(tunnels);
+    for (let record = 0; record <= tunnels.length; record++) this.table.resetState(record);
+  }
+
+  counters(): Counters {
+    return readCounters(this.memory, this.plan);
+  }
+
+  /** Takes packets, at most as many as the ring has slots, through the codec and settles them. */
+  run(direction: Direction, packets: readonly Filled[], nowMs = 1): Processed[] {
+    const ring = this.#rings[direction];
+    assert.ok(packets.length <= ring.reserve(), 'the packets fit the ring');
+    const first = ring.filled;
+    for (const [index, packet] of packets.entries()) this.#fill(direction, first + index, packet);
+    ring.publish(packets.length);
+    assert.equal(this.codec[direction](ring.address), packets.length);
+    assert.equal(ring.processed, ring.filled);
+    const processed = packets.map((packet, index) =>
+      this.#processed(direction, first + index, packet),
+    );
+    this.codec.settle(ring.address, nowMs);
+    assert.equal(ring.drained, ring.filled);
+    return processed;
+  }
+
+  /** Every byte of every slot behind the packets that were ever in it is as dirty as at first. */
+  assertCanaries(): void {
+    for (const direction of ['encap', 'decap'] as const) {
+      for (const [index, used] of this.#used[direction].entries()) {
+        const slot = this.#slot(direction, index);
+        const rest = this.#bytes.subarray(slot + used, slot + SLOT_STRIDE);
+        const broken = rest.findIndex((byte) => byte !== DIRT);
+        assert.equal(broken, -1, `${direction} slot ${index}: byte ${used + broken} was written`);
+      }
+    }
+  }
+
+  #fill(direction: Direction, position: number, { bytes, tunnel, link }: Filled): void {
+    const slot = this.#slot(direction, position);
+    const window = dirtyWindow(bytes);
+    this.#bytes.set(window, slot);
+    this.#rings[direction].fill(position, bytes.length, tunnel ?? 0, link ?? 0);
+    const used = this.#used[direction];
+    const index = position & (SLOT_COUNT - 1);
+    used[index] = Math.max(used[index] ?? 0, window.length);
+  }
+
+  #processed(direction: Direction, position: number, { bytes }: Filled): Processed {
+    const ring = this.#rings[direction];
+    const slot = this.#slot(direction, position);
+    const end = slot + SLOT_HEADROOM + bytes.length + GUARD;
+    return {
+      reason: ring.reason(position),
+      tunnel: ring.tunnel(position),
+      offset: ring.processedAddress(position) - slot,
+      length: ring.length(position),
+      innerLength: this.#word(this.#descriptor(direction, position) + DESCRIPTOR_INNER_LENGTH),
+      window: this.#bytes.slice(slot, end),
+    };
+  }
+
+  #slot(direction: Direction, position: number): number {
+    const slots = this.#word(this.#rings[direction].address + RING_SLOTS);
+    return slots + (position & (SLOT_COUNT - 1)) * SLOT_STRIDE;
+  }
+
+  #descriptor(direction: Direction, position: number): number {
+    const descriptors = this.#word(this.#rings[direction].address + RING_DESCRIPTORS);
+    return descriptors + (position & (SLOT_COUNT - 1)) * DESCRIPTOR_SIZE;
+  }
+
+  #word(address: number): number {
+    return this.#words[address >>> 2] ?? 0;
+  }
+}
