@@ -7,12 +7,13 @@ import { setU16, u8, u16 } from '../packet/bytes.js';
 import { checksum } from '../packet/checksum.js';
 import { type Decoded, type DecodedGre, type DecodeOptions, decode } from '../packet/decode.js';
 import { GRE_CHECKSUM, GRE_KEY, greLength } from '../packet/gre.js';
-import { IPV4_HEADER } from '../packet/ipv4.js';
+import { IPV4_HEADER, PROTOCOL_UDP } from '../packet/ipv4.js';
 import { IPV6_HEADER } from '../packet/ipv6.js';
 import { type Outer, readOuter } from '../packet/outer.js';
 import type { Reason } from '../packet/reason.js';
 
 const GRE_BASE = 4;
+const UDP_HEADER = 8;
 
 /**
  * Decodes a captured packet of which `originalLength` bytes were on the wire, both counted from the outer
@@ -30,6 +31,8 @@ export function decodeCaptured(
   const outer = readOuter(filled);
   if (outer === null) return null;
   const start = outer.payload.byteOffset - filled.byteOffset;
+  // Behind extension headers that nobody saw there may be anything.
+  if (outer.version === 6 && start - udpLength(outer) > bytes.length) return null;
   const parts = partsOf(outer, start, bytes.length);
   if (outer.isGre && hasChecksum(outer)) mendChecksum(outer.payload, 4);
   // Without its whole GRE header a packet cannot be told to be of one tunnel or another.
@@ -55,6 +58,11 @@ function fillUp(bytes: Uint8Array, length: number): Uint8Array {
   return filled;
 }
 
+/** Bytes of the UDP header in front of the payload. */
+function udpLength({ protocol }: Outer): number {
+  return protocol === PROTOCOL_UDP ? UDP_HEADER : 0;
+}
+
 function mendChecksum(bytes: Uint8Array, offset: number): void {
   setU16(bytes, offset, 0);
   setU16(bytes, offset, checksum(bytes));
@@ -66,6 +74,8 @@ function hasChecksum({ payload }: Outer): boolean {
 
 /** Which parts of the packet were captured. */
 interface Parts {
+  /** All headers in front of the payload were captured. */
+  readonly headersKnown: boolean;
   /** Captured bytes of the GRE header and all behind it. */
   readonly payload: number;
   /** The whole GRE header was captured, or there is none. */
@@ -83,6 +93,7 @@ function partsOf(outer: Outer, start: number, captured: number): Parts {
   const first = u8(outer.payload, header);
   const innerHeader = first >>> 4 === 4 ? Math.max((first & 0x0f) * 4, IPV4_HEADER) : IPV6_HEADER;
   return {
+    headersKnown: captured >= start,
     payload,
     greKnown: !outer.isGre || (payload >= GRE_BASE && payload >= header),
     inner,
@@ -108,6 +119,8 @@ function withoutGuess(decoded: Decoded, outer: Outer, parts: Parts): Decoded {
 /** Whether the bytes that a reason rests on were captured. */
 function isSeen(reason: Reason, outer: Outer, parts: Parts): boolean {
   switch (reason) {
+    case 'udp-header':
+      return parts.headersKnown;
     case 'udp-checksum':
     case 'gre-checksum':
       return false;
