@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import type { TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Prefix, Tunnel } from '../packet/tunnel.js';
@@ -54,19 +55,30 @@ export function configureDevices(
   configs: readonly TunnelConfig[],
   tunnels: readonly Tunnel[],
 ): Promise<void> {
+  for (const { mode, name } of configs) if (mode === 'ipip') disableIpv6(name);
   const lines = configs.flatMap((config, index): IpLine[] => {
     const { name } = config;
-    // An IPIP tunnel carries no IPv6: a link-local address would only make router solicitations to drop.
-    const linkLocal = config.mode === 'ipip' ? ' addrgenmode none' : '';
     const mtu = tunnels[index]?.mtu;
     return [
-      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}${linkLocal}`,
+      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}`,
       ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
       `link set dev ${name} up`,
       ...config.routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}`),
     ].map((line) => ({ line, owner: `tunnel ${name}` }));
   });
   return ipBatch(lines);
+}
+
+/**
+ * An IPIP tunnel carries no IPv6: the kernel's multicast reports and router solicitations would only be
+ * dropped. Where the setting cannot be written they are, and are counted.
+ */
+function disableIpv6(name: string): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
+  } catch {
+    // A kernel without IPv6, or a service with read-only kernel settings.
+  }
 }
 
 function formatPrefix({ address, bits }: Prefix): string {
