@@ -28,7 +28,7 @@ const CAPTURE = 'grebe-demo.pcapng';
 /** Its name until it is whole. */
 const UNFINISHED = `${CAPTURE}.tmp`;
 
-const FULL = { bulkSeconds: 1.5, echoCount: 100 };
+const FULL = { bulkSeconds: 1, echoCount: 100 };
 const QUICK = { bulkSeconds: 0.3, echoCount: 20 };
 
 /** Runs the demo and returns the exit code: 0 only if everything passed. */

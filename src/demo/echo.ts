@@ -36,7 +36,7 @@ const ICMPV6: Family = { family: AF_INET6, protocol: 58, request: 128, reply: 12
  * Sends `count` echo requests with `size` data bytes to `address` and waits up to `timeoutMs` for each
  * answer. Blocks; meant for a process of its own. Needs CAP_NET_RAW.
  */
-export function echo(address: string, count: number, size: number, timeoutMs = 1000): EchoResult {
+export function echo(address: string, count: number, size: number, timeoutMs: number): EchoResult {
   const client = new EchoClient(address, size);
   const roundTrips: number[] = [];
   try {

@@ -28,16 +28,17 @@ export interface Frame {
   readonly bytes: Uint8Array;
 }
 
-/** Pings `address` from inside `namespace`. */
+/** Pings `address` from inside `namespace`, waiting up to `timeoutMs` for each answer. */
 export async function pingFrom(
   namespaces: Namespaces,
   namespace: string,
   address: string,
   count: number,
   size: number,
+  timeoutMs = 1000,
 ): Promise<EchoResult> {
-  const line = await runTask(namespaces, namespace, 'echo', address, `${count}`, `${size}`);
-  return ECHO_RESULT.parse(line);
+  const words = [address, `${count}`, `${size}`, `${timeoutMs}`];
+  return ECHO_RESULT.parse(await runTask(namespaces, namespace, 'echo', ...words));
 }
 
 /** Sends to a receiver that `startReceiver` has started, for `seconds` or up to `maxBytes`. */

@@ -1,7 +1,7 @@
 // What runs inside the namespace of a host or router of the demo, one process a task. Results go to stdout
 // as lines of JSON.
 //
-//   echo ADDRESS COUNT SIZE         ping, then {sent, received, minMs, avgMs, maxMs}
+//   echo ADDRESS COUNT SIZE [MS]    ping, then {sent, received, minMs, avgMs, maxMs}
 //   receive ADDRESS PORT            a bulk receiver; {"listening":true} once it can be connected to
 //   send ADDRESS PORT SECONDS [MAX] a bulk sender, then {bytes, seconds, intact}
 //   capture DEVICE PROTOCOL COUNT   the first COUNT frames of an outer protocol: {"listening":true}, then
@@ -17,6 +17,8 @@ import { PacketSocket } from './packet-socket.js';
 const SNAP_LENGTH = 192;
 const ETHERTYPE_IPV4 = 0x0800;
 const WAIT_MS = 1000;
+/** How long an echo request waits for its answer unless told otherwise. */
+const ECHO_LIMIT_MS = 1000;
 
 const [task = '', ...words] = process.argv.slice(2);
 try {
@@ -29,7 +31,7 @@ try {
 async function run(task: string, [target = '', first = '', second = '', third]: string[]) {
   switch (task) {
     case 'echo':
-      return print(echo(target, Number(first), Number(second)));
+      return print(echo(target, Number(first), Number(second), Number(third ?? ECHO_LIMIT_MS)));
     case 'receive':
       receiveBulk(target, Number(first), () => print({ listening: true }));
       return;

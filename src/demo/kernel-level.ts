@@ -11,20 +11,23 @@ import { pingFrom, sendFrom, startCapture, startReceiver } from './host-process.
 import { ip, Namespaces } from './namespaces.js';
 import {
   CAPTURE_COUNT,
-  countDrops,
+  type DropTable,
   ECHO_SIZE,
   LARGE_ECHO_COUNT,
   type LevelOptions,
   type LevelResult,
   type ModeResult,
+  newDrops,
   type OuterPacket,
   type PingResult,
+  sumDrops,
 } from './result.js';
 import { readStatus, startRouter } from './router-process.js';
 
 const BULK_PORT = 5001;
 const UNDERLAY = 'u0';
 const ETHERNET_HEADER = 14;
+const DISCOVERY_MS = 100;
 /** More than two packets hold: the hosts' kernels fragment it. */
 const LARGE_ECHO_SIZE = 3000;
 /** IP protocol numbers of the outer packets. */
@@ -68,12 +71,12 @@ export async function runKernelLevel(options: LevelOptions): Promise<LevelResult
     await startReceivers(namespaces, lab.hB);
     const packets: OuterPacket[] = [];
     const modes: ModeResult[] = [];
-    let dropsBefore = 0;
+    let before: DropTable = {};
     for (const plan of PLANS) {
       const tried = await tryMode(namespaces, lab, plan, options, packets);
-      const drops = countDrops([readStatus(routerA), readStatus(routerB)]);
-      const result = { ...tried, drops: drops - dropsBefore };
-      dropsBefore = drops;
+      const now = sumDrops([readStatus(routerA), readStatus(routerB)]);
+      const result = { ...tried, drops: newDrops(before, now) };
+      before = now;
       modes.push(result);
       options.onMode(result);
     }
@@ -153,8 +156,9 @@ async function tryMode(
     size,
     ...(await pingFrom(namespaces, lab.hA, target, count, size)),
   });
-  // The first one lets the neighbours find each other, which is not the tunnel's time.
-  await ping(1, ECHO_SIZE);
+  // The first ones let neighbours and path MTU be found: IPv6 loses a large packet each way for that.
+  await pingFrom(namespaces, lab.hA, target, 1, ECHO_SIZE);
+  await pingFrom(namespaces, lab.hA, target, 2, LARGE_ECHO_SIZE, DISCOVERY_MS);
   const pings = [
     await ping(options.echoCount, ECHO_SIZE),
     await ping(LARGE_ECHO_COUNT, LARGE_ECHO_SIZE),

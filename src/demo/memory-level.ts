@@ -9,14 +9,16 @@ import type { BulkResult } from './bulk.js';
 import { MemoryHost } from './memory-host.js';
 import {
   CAPTURE_COUNT,
-  countDrops,
+  type DropTable,
   ECHO_SIZE,
   LARGE_ECHO_COUNT,
   type LevelOptions,
   type LevelResult,
   type ModeResult,
+  newDrops,
   type OuterPacket,
   type PingResult,
+  sumDrops,
   summarize,
 } from './result.js';
 
@@ -38,13 +40,13 @@ export async function runMemoryLevel(options: LevelOptions): Promise<LevelResult
   try {
     const packets: OuterPacket[] = [];
     const modes: ModeResult[] = [];
-    let dropsBefore = 0;
+    let before: DropTable = {};
     for (const mode of MODES) {
       capture([routerA, routerB], packets);
       const tried = await tryMode(mode, routerA, routerB, options);
-      const drops = countDrops([routerA.status(), routerB.status()]);
-      const result = { ...tried, drops: drops - dropsBefore };
-      dropsBefore = drops;
+      const now = sumDrops([routerA.status(), routerB.status()]);
+      const result = { ...tried, drops: newDrops(before, now) };
+      before = now;
       modes.push(result);
       options.onMode(result);
     }

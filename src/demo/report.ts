@@ -1,5 +1,11 @@
 // What the demo prints for people.
-import { hasPassed, type LevelResult, type ModeResult, type PingResult } from './result.js';
+import {
+  type DropTable,
+  hasPassed,
+  type LevelResult,
+  type ModeResult,
+  type PingResult,
+} from './result.js';
 
 export type Level = 'a' | 'b';
 
@@ -46,8 +52,13 @@ export function formatMode(level: Level, result: ModeResult): string {
   const state = bulk.intact ? 'every byte right' : 'NOT what was sent';
   return [
     `  ${mode.padEnd(5)} ${hasPassed(result) ? 'ok  ' : 'FAIL'}  ${pings.map(formatPing).join('; ')}`,
-    `              ${sent}: ${megabytes} MB in ${bulk.seconds.toFixed(2)} s, ${gigabits} Gbit/s, ${state}; drops: ${drops}`,
+    `              ${sent}: ${megabytes} MB in ${bulk.seconds.toFixed(2)} s, ${gigabits} Gbit/s, ${state}; ${formatDrops(drops)}`,
   ].join('\n');
+}
+
+function formatDrops(drops: DropTable): string {
+  const reasons = Object.entries(drops).map(([reason, count]) => `${count} ${reason}`);
+  return reasons.length === 0 ? 'no drops' : `DROPPED ${reasons.join(', ')}`;
 }
 
 function formatPing({ size, sent, received, minMs, avgMs, maxMs }: PingResult): string {

@@ -21,8 +21,8 @@ export interface ModeResult {
   readonly mode: Mode;
   readonly pings: readonly PingResult[];
   readonly bulk: BulkResult;
-  /** Packets that either router dropped. */
-  readonly drops: number;
+  /** Packets that either router dropped meanwhile, by reason. */
+  readonly drops: DropTable;
 }
 
 /** An outer packet on its way, as the capture file keeps it. */
@@ -59,7 +59,7 @@ export const CAPTURE_COUNT = 200;
 /** Whether everything that was sent arrived, unharmed. */
 export function hasPassed({ pings, bulk, drops }: ModeResult): boolean {
   const allAnswered = pings.every(({ sent, received }) => sent === received);
-  return allAnswered && bulk.intact && bulk.bytes > 0 && drops === 0;
+  return allAnswered && bulk.intact && bulk.bytes > 0 && Object.keys(drops).length === 0;
 }
 
 /** Smallest, mean and largest of the round trips that came back out of `sent`. */
@@ -76,17 +76,33 @@ export function summarize(sent: number, roundTrips: readonly number[]): EchoResu
   };
 }
 
-/** Drops by reason, of a router and of its tunnels: what any status of a router holds. */
-interface Drops {
-  readonly drops: Readonly<Record<string, number>>;
-  readonly tunnels: readonly { readonly drops: Readonly<Record<string, number>> }[];
+/** Packets by drop reason. */
+export type DropTable = Readonly<Record<string, number>>;
+
+/** Of any status of a router: drops of packets that no tunnel took, and of its tunnels. */
+interface RouterDrops {
+  readonly drops: DropTable;
+  readonly tunnels: readonly { readonly drops: DropTable }[];
 }
 
 /** Packets that these routers dropped so far. */
-export function countDrops(statuses: readonly Drops[]): number {
-  const tables = statuses.flatMap(({ drops, tunnels }) => [
-    drops,
-    ...tunnels.map((tunnel) => tunnel.drops),
+export function sumDrops(statuses: readonly RouterDrops[]): DropTable {
+  const sums: Record<string, number> = {};
+  for (const { drops, tunnels } of statuses) {
+    for (const table of [drops, ...tunnels.map((tunnel) => tunnel.drops)]) {
+      for (const [reason, count] of Object.entries(table)) {
+        sums[reason] = (sums[reason] ?? 0) + count;
+      }
+    }
+  }
+  return sums;
+}
+
+/** What came to `before` since. */
+export function newDrops(before: DropTable, now: DropTable): DropTable {
+  const grown = Object.entries(now).map(([reason, count]) => [
+    reason,
+    count - (before[reason] ?? 0),
   ]);
-  return tables.flatMap((table) => Object.values(table)).reduce((sum, count) => sum + count, 0);
+  return Object.fromEntries(grown.filter(([, count]) => count !== 0));
 }
