@@ -17,6 +17,7 @@ import type { Table } from './parse.js';
 import { checkAllow, checkPrefixes, isIpv6, type PlacedPrefix, type Subject } from './prefixes.js';
 import { readTable, type TablePlace } from './read.js';
 import { MTU_MAX, SUPPORTED_MODES, tunnelSchema } from './schema.js';
+import { tunnelOf } from './tunnel.js';
 
 /** A tunnel as far as it could be read. */
 export interface TunnelDraft {
@@ -196,14 +197,12 @@ function keyNumber(key: number | string | undefined): number | undefined {
 function checkMtu({ report, places, path }: Subject, config: TunnelConfig): void {
   if (config.mtu === undefined) return;
   const place = places.value([...path, 'mtu']);
-  const common = { ...config, mtu: config.mtu, link: 0, addresses: config.address };
-  const { mode } = config;
-  const outer = overhead(mode === 'gre' ? { ...common, mode } : { ...common, mode });
+  const outer = overhead(tunnelOf(config));
   if (config.mtu + outer > MTU_MAX) {
     const message = `mtu must be at most ${MTU_MAX - outer} here, not ${config.mtu}: the outer headers add ${outer} bytes`;
     report.add(CODE.range, place, message);
   }
-  const carriesIpv6 = mode === 'sit' || [...config.address, ...config.routes].some(isIpv6);
+  const carriesIpv6 = config.mode === 'sit' || [...config.address, ...config.routes].some(isIpv6);
   if (carriesIpv6 && config.mtu < IPV6_MTU_MIN) {
     const message = `mtu = ${config.mtu} is below ${IPV6_MTU_MIN}: the kernel takes no IPv6 address on such a device`;
     report.add(CODE.smallMtu, place, message);

@@ -1,0 +1,150 @@
+// grebe run: the router in the foreground.
+//
+//   1. config     judged whole; nothing is touched when it is wrong
+//   2. control    claims the socket, so that a second router on it ends here
+//   3. router     devices, table, lane
+//   4. ready      one line in the log, READY=1 to the service manager
+//   5. wait       for a signal, or for the router's own end
+//   6. stop       devices and socket are gone, exit 0
+
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { listBuilds, loadBuild } from '../../codec/builds.js';
+import { verifyBuild } from '../../codec/verify.js';
+import type { Config } from '../../config/config.js';
+import { countDiagnostics, type Diagnostic, formatDiagnostic } from '../../config/diagnostic.js';
+import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
+import { tunnelOf } from '../../config/tunnel.js';
+import { type ControlServer, openControl } from '../../control/server.js';
+import { formatPrefix } from '../../packet/address.js';
+import type { Router } from '../../router/contract.js';
+import { startRouter } from '../../router/router.js';
+import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
+import { notify } from '../../sys/notify.js';
+import { requireCapabilities } from '../capability.js';
+import type { Call } from '../command.js';
+import { openLog } from '../log.js';
+
+/** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
+const STOP_LIMIT_MS = 900;
+
+export async function runRun(call: Call): Promise<ExitCode> {
+  const start = performance.now();
+  const { config, warnings } = readConfig(call);
+  if (call.options.dryRun === true) return showPlan(config, call);
+  const log = openLog(logSettings(config, call));
+  for (const { code, file, line, column, message } of warnings) {
+    log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
+  }
+  const end = watchForEnd(log);
+  if (config.router.underlay !== 'memory') requireCapabilities();
+  const socket = call.socket === undefined ? config.router.socket : resolve(call.socket);
+  const control = await openControl(socket, listBuilds);
+  const router = await startRouter(config, log).catch(async (error: unknown) => {
+    await control.close();
+    throw error;
+  });
+  control.serve(router);
+  await announce(config, socket, performance.now() - start, log);
+  const cause = await Promise.race([end, router.finished]);
+  return stop(cause, router, control, log);
+}
+
+/** Reads the config. One with errors is shown like in `grebe check`, and ends the command. */
+function readConfig({ config: file = DEFAULT_CONFIG_FILE, output }: Call): {
+  readonly config: Config;
+  readonly warnings: readonly Diagnostic[];
+} {
+  const { config, diagnostics } = loadConfig(file);
+  if (config !== undefined) return { config, warnings: diagnostics };
+  const shown = diagnostics.map((one) => formatDiagnostic(one, output.paintMessage));
+  output.warn(shown.join('').trimEnd());
+  throw new Failure(
+    EXIT.config,
+    `${file}: ${countDiagnostics(diagnostics)}`,
+    'nothing was changed',
+  );
+}
+
+/** What a start with this config would make. */
+function showPlan({ tunnels, router }: Config, { output, socket }: Call): ExitCode {
+  verifyBuild(loadBuild(router.codec));
+  for (const tunnel of tunnels) {
+    const { name, mode, local, remote, address, routes } = tunnel;
+    const { mtu } = tunnelOf(tunnel);
+    output.print(`device ${name}: ${mode}, ${local} -> ${remote}, MTU ${mtu}`);
+    for (const prefix of address) output.print(`  address ${formatPrefix(prefix)}`);
+    for (const prefix of routes) output.print(`  route ${formatPrefix(prefix)}`);
+  }
+  output.print(`control socket ${socket === undefined ? router.socket : resolve(socket)}`);
+  return EXIT.ok;
+}
+
+function logSettings({ router }: Config, { verbosity }: Call): Config['router']['log'] {
+  switch (verbosity) {
+    case 'quiet':
+      return { ...router.log, level: 'warn' };
+    case 'verbose':
+      return { ...router.log, level: 'debug' };
+    case 'normal':
+      return router.log;
+  }
+}
+
+/** Resolves at the first reason to stop: null for a signal, the error for one that nobody caught. */
+function watchForEnd(log: Logger): Promise<unknown> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        log.info({ event: 'signal', signal }, `${signal}: stopping`);
+        resolve(null);
+      });
+    }
+    process.on('SIGHUP', () => {
+      log.warn(
+        { event: 'signal' },
+        'SIGHUP: this version cannot reload, restart it to use a new config',
+      );
+    });
+    process.once('uncaughtException', resolve);
+    process.once('unhandledRejection', resolve);
+  });
+}
+
+async function announce(config: Config, socket: string, ms: number, log: Logger): Promise<void> {
+  const tunnels = config.tunnels.length;
+  // Whoever waits for this line gets it at every log level.
+  const always = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' });
+  always.info(
+    { event: 'ready', tunnels, socket, startMs: Math.round(ms) },
+    `ready: ${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`,
+  );
+  await tell(`READY=1\nSTATUS=${tunnels} tunnels up`, log);
+}
+
+/** Notifies the service manager; the router runs on when that fails. */
+async function tell(state: string, log: Logger): Promise<void> {
+  try {
+    await notify(state);
+  } catch (error) {
+    log.warn({ event: 'notify' }, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function stop(
+  cause: unknown,
+  router: Router,
+  control: ControlServer,
+  log: Logger,
+): Promise<ExitCode> {
+  await tell('STOPPING=1', log);
+  const limit = setTimeout(() => {
+    log.error({ event: 'stop' }, `not stopped after ${STOP_LIMIT_MS} ms: leaving`);
+    process.exit(EXIT.failed);
+  }, STOP_LIMIT_MS);
+  await Promise.all([router.stop(), control.close()]);
+  clearTimeout(limit);
+  if (cause !== null) throw cause;
+  log.info({ event: 'stopped' }, 'stopped');
+  return EXIT.ok;
+}

@@ -1,0 +1,100 @@
+// The router's log: pino's JSON lines on stderr, or the same made readable for a terminal.
+//
+// Lines are written one by one and at once: what was logged before a crash is there. A line that cannot be
+// written (a full disk, a closed pipe) is lost, and the router goes on.
+
+import { fstatSync, writeSync } from 'node:fs';
+import { type Logger, pino } from 'pino';
+import type { RouterConfig } from '../config/config.js';
+import { isFields } from '../control/message.js';
+
+const STDERR = 2;
+
+/** sd-daemon(3) priorities: the severities of RFC 5424. */
+const PRIORITY: { readonly [level: string]: number } = {
+  fatal: 2,
+  error: 3,
+  warn: 4,
+  info: 6,
+  debug: 7,
+  trace: 7,
+};
+
+/** Opens the log of `[router]` on stderr. */
+export function openLog({ level, format }: RouterConfig['log']): Logger {
+  const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
+  const toJournal = isJournal();
+  const isColored = isPretty && process.stderr.isTTY === true && !process.env.NO_COLOR;
+  const write = (line: string): void => {
+    const text = isPretty ? formatLine(line, isColored) : line;
+    writeLine(toJournal ? `<${PRIORITY[levelOf(line)] ?? 6}>${text}` : text);
+  };
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write },
+  );
+}
+
+/** Whether stderr is the journal's stream: then it wants a priority in front of each line. */
+function isJournal(): boolean {
+  const stream = process.env.JOURNAL_STREAM;
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(STDERR);
+  return stream === `${dev}:${ino}`;
+}
+
+function writeLine(text: string): void {
+  const bytes = Buffer.from(text);
+  let written = 0;
+  // A pipe whose reader is slow takes nothing for a moment: a few tries, then the line is given up.
+  for (let tries = 0; tries < 100 && written < bytes.length; tries++) {
+    try {
+      written += writeSync(STDERR, bytes, written);
+    } catch (error) {
+      const isBusy = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
+      if (!isBusy) return;
+    }
+  }
+}
+
+function levelOf(line: string): string {
+  return /^\{"level":"(\w+)"/.exec(line)?.[1] ?? 'info';
+}
+
+const COLORS: { readonly [level: string]: string } = {
+  fatal: '31',
+  error: '31',
+  warn: '33',
+  debug: '2',
+  trace: '2',
+};
+
+/** `12:03:04.123 INFO  message  key=value ...` */
+export function formatLine(line: string, isColored: boolean): string {
+  let fields: unknown;
+  try {
+    fields = JSON.parse(line);
+  } catch {
+    return line;
+  }
+  if (!isFields(fields)) return line;
+  const { level, time, msg, ...rest } = fields;
+  const name = String(level);
+  const label = name.toUpperCase().padEnd(5);
+  const color = COLORS[name];
+  const shown = isColored && color !== undefined ? `\x1b[${color}m${label}\x1b[0m` : label;
+  const clock = new Date(String(time)).toTimeString().slice(0, 8);
+  const details = Object.entries(rest).map(([key, value]) => `  ${key}=${formatField(value)}`);
+  return `${clock} ${shown} ${String(msg ?? '')}${details.join('')}\n`;
+}
+
+function formatField(value: unknown): string {
+  if (isFields(value) && typeof value.message === 'string') return value.message;
+  const isPlain = typeof value === 'string' && /^[\x21-\x7e]+$/.test(value);
+  return isPlain ? value : JSON.stringify(value);
+}

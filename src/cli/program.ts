@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT, type ExitCode } from '../sys/failure.js';
+import type { CommandSpec, OptionSpec } from './command.js';
+import { COMMANDS, GLOBAL_OPTIONS } from './commands.js';
+import { toCall } from './words.js';
+
+/** Runs the command that `words` name. Help, version and usage errors are written here too. */
+export async function runProgram(words: readonly string[]): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.ok;
+  const program = createProgram((code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+}
+
+function createProgram(onExit: (code: ExitCode) => void): Command {
+  const program = new Command('grebe')
+    .description('A tunnel router for GRE, IPIP and SIT. Without a command: status.')
+    .version(`grebe ${packageVersion()}`, '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(usageError(text, 'grebe')) })
+    .addHelpText(
+      'after',
+      '\nA command may be shortened while it is unique: grebe st. Help on one: grebe COMMAND --help\n' +
+        'Exit codes: 0 ok, 1 failed, 2 the kernel refused, 3 something is down, 64 usage, 66 no such file\n' +
+        'or tunnel, 69 router not reachable, 70 our bug, 77 capability missing, 78 config error',
+    )
+    .exitOverride();
+  for (const option of GLOBAL_OPTIONS) program.addOption(toOption(option));
+  for (const spec of COMMANDS) addCommand(program, spec, onExit);
+  return program;
+}
+
+function addCommand(program: Command, spec: CommandSpec, onExit: (code: ExitCode) => void): void {
+  const command = program
+    .command(spec.name)
+    .summary(spec.summary)
+    .description(`${spec.summary.charAt(0).toUpperCase()}${spec.summary.slice(1)}.`)
+    .helpOption('-h, --help', 'print this help')
+    .configureOutput({
+      outputError: (text, write) => write(usageError(text, `grebe ${spec.name}`)),
+    });
+  for (const { name, description } of spec.arguments) command.argument(`[${name}]`, description);
+  for (const option of spec.options) command.addOption(toOption(option));
+  const width = Math.max(...spec.examples.map(([line]) => line.length));
+  const examples = spec.examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
+  command.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+  command.action(async () => {
+    const call = toCall(command.optsWithGlobals(), command.args);
+    if (call === undefined) return onExit(EXIT.usage);
+    const run = await spec.load();
+    onExit(await run(call));
+  });
+}
+
+function toOption({ name, short, value, choices, description }: OptionSpec): Option {
+  const flags = `${short === undefined ? '' : `-${short}, `}--${name}`;
+  const option = new Option(value === undefined ? flags : `${flags} <${value}>`, description);
+  return choices === undefined ? option : option.choices([...choices]);
+}
+
+/** commander's `error: ...` with its `(Did you mean ...?)`, in the form of all our messages. */
+function usageError(text: string, command: string): string {
+  const message = text.trim().replace(/^error: /, '');
+  return `grebe: ${message}\n  see: ${command} --help\n`;
+}
+
+function packageVersion(): string {
+  const file = new URL('../../../package.json', import.meta.url);
+  const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  const isPackage = typeof content === 'object' && content !== null && 'version' in content;
+  return isPackage ? String(content.version) : 'unknown';
+}

@@ -1,0 +1,119 @@
+import type { Paint } from '../config/diagnostic.js';
+import type { StatusMessage } from '../control/message.js';
+import type { Drops, TunnelStatus } from '../router/contract.js';
+import { formatTable } from './output.js';
+
+/** A status for a person: health on top, then a row a tunnel. With an earlier status also rates. */
+export function formatStatus(status: StatusMessage, paint: Paint, before?: StatusMessage): string {
+  const lines = [formatHealth(status, paint), ''];
+  if (status.tunnels.length > 0) {
+    const seconds = before === undefined ? 0 : status.uptimeSeconds - before.uptimeSeconds;
+    const rows = status.tunnels.map((tunnel) => {
+      const earlier = before?.tunnels.find(({ name }) => name === tunnel.name);
+      return formatTunnel(tunnel, seconds > 0 ? earlier : undefined, seconds);
+    });
+    const table = formatTable([HEADING, ...rows]).split('\n');
+    lines.push(paint('dim', table[0] ?? ''));
+    status.tunnels.forEach((tunnel, index) => {
+      const row = table[index + 1] ?? '';
+      lines.push(tunnel.state === 'up' ? row : paint('red', row));
+    });
+  }
+  const drops = formatDrops(status.drops);
+  if (drops !== '') lines.push('', `packets of no tunnel, dropped: ${drops}`);
+  return lines.join('\n').trimEnd();
+}
+
+const HEADING = [
+  'NAME',
+  'MODE',
+  'LOCAL -> REMOTE',
+  'STATE',
+  'MTU',
+  'RX',
+  'TX',
+  'LAST HEARD',
+  'DROPS',
+] as const;
+
+function formatHealth(
+  { codec, underlay, uptimeSeconds, tunnels }: StatusMessage,
+  paint: Paint,
+): string {
+  const down = tunnels.filter((tunnel) => tunnel.state === 'down').length;
+  const count = `${tunnels.length} tunnel${tunnels.length === 1 ? '' : 's'}`;
+  const health =
+    tunnels.length === 0
+      ? 'no tunnels'
+      : down === 0
+        ? paint('green', `${count} up`)
+        : paint('red', `${count}, ${down} down`);
+  const up = formatSeconds(uptimeSeconds);
+  return `${health}  ·  running for ${up}  ·  codec ${codec}  ·  underlay ${underlay}`;
+}
+
+function formatTunnel(
+  tunnel: TunnelStatus,
+  earlier: TunnelStatus | undefined,
+  seconds: number,
+): string[] {
+  const traffic = (direction: 'rx' | 'tx'): string => {
+    const { packets, bytes } = tunnel[direction];
+    const total = `${packets} (${formatBytes(bytes)})`;
+    if (earlier === undefined) return total;
+    const rate = (packets - earlier[direction].packets) / seconds;
+    const bits = ((bytes - earlier[direction].bytes) * 8) / seconds;
+    return `${total} ${formatScaled(rate)}pps ${formatScaled(bits)}bit/s`;
+  };
+  return [
+    tunnel.name,
+    tunnel.mode,
+    `${tunnel.local} -> ${tunnel.remote}`,
+    tunnel.state,
+    String(tunnel.mtu),
+    traffic('rx'),
+    traffic('tx'),
+    formatLastHeard(tunnel.lastReceivedMs),
+    formatDrops(tunnel.drops) || '-',
+  ];
+}
+
+function formatLastHeard(timeMs: number | null | undefined): string {
+  if (timeMs === null || timeMs === undefined) return 'never';
+  return `${formatSeconds(Math.max(0, Date.now() - timeMs) / 1000)} ago`;
+}
+
+/** `no-tunnel 12, gre-checksum 3`, the most frequent first; nothing when there are none. */
+function formatDrops(drops: Drops): string {
+  return Object.entries(drops)
+    .filter(([, count]) => count > 0)
+    .sort(([, a], [, b]) => b - a)
+    .map(([reason, count]) => `${reason} ${count}`)
+    .join(', ');
+}
+
+/** `8 s`, `3 min 12 s`, `5 h 2 min`, `12 d 3 h`. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+/** `999 B`, `1.5 kB`, `2.3 GB`: powers of 1000. */
+export function formatBytes(bytes: number): string {
+  return `${formatScaled(bytes)}B`;
+}
+
+function formatScaled(value: number): string {
+  let scaled = value;
+  for (const prefix of ['', 'k', 'M', 'G', 'T']) {
+    // 999.95 would be shown as 1000.0.
+    if (scaled < 999.95 || prefix === 'T') {
+      return `${prefix === '' ? Math.round(scaled) : scaled.toFixed(1)} ${prefix}`;
+    }
+    scaled /= 1000;
+  }
+  return String(value);
+}

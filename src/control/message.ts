@@ -1,0 +1,122 @@
+// What the control socket answers, and what `-j` prints. Within a schema's number fields are only added.
+//
+//   GET /v1/status              StatusMessage
+//   GET /v1/codecs              CodecsMessage
+//   PUT /v1/codec {"name"}      CodecMessage
+//   anything that fails         ErrorMessage, with a status from 400 on
+
+import type { BuildListing } from '../codec/builds.js';
+import type { Drops, RouterStatus, TunnelStatus } from '../router/contract.js';
+import type { ExitCode } from '../sys/failure.js';
+
+export interface StatusMessage extends RouterStatus {
+  readonly schema: 'grebe.status/1';
+}
+
+export interface CodecsMessage {
+  readonly schema: 'grebe.codecs/1';
+  /** Name of the build that runs, null where no router was asked. */
+  readonly live: string | null;
+  readonly builds: readonly BuildListing[];
+}
+
+export interface CodecMessage {
+  readonly schema: 'grebe.codec/1';
+  /** The build that every lane runs. */
+  readonly codec: string;
+}
+
+export interface ErrorMessage {
+  readonly error: string;
+  readonly hint: string | null;
+  readonly exitCode: ExitCode;
+}
+
+/** A status as it is sent and printed: the fields of the contract, in its order. */
+export function statusMessage(status: RouterStatus): StatusMessage {
+  return {
+    schema: 'grebe.status/1',
+    codec: status.codec,
+    underlay: status.underlay,
+    uptimeSeconds: status.uptimeSeconds,
+    tunnels: status.tunnels.map(tunnelMessage),
+    drops: status.drops,
+    received: status.received,
+  };
+}
+
+function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
+  const { name, mode, local, remote, state, mtu, rx, tx, drops, lastReceivedMs } = tunnel;
+  return { name, mode, local, remote, state, mtu, rx, tx, drops, lastReceivedMs };
+}
+
+type Fields = { readonly [key: string]: unknown };
+
+/** Whether an answer is a status of this schema, in all that the command line reads from it. */
+export function isStatusMessage(value: unknown): value is StatusMessage {
+  return (
+    isFields(value) &&
+    value.schema === 'grebe.status/1' &&
+    typeof value.codec === 'string' &&
+    typeof value.underlay === 'string' &&
+    typeof value.uptimeSeconds === 'number' &&
+    isDrops(value.drops) &&
+    Array.isArray(value.tunnels) &&
+    value.tunnels.every(isTunnelStatus)
+  );
+}
+
+function isTunnelStatus(value: unknown): value is TunnelStatus {
+  return (
+    isFields(value) &&
+    [value.name, value.mode, value.local, value.remote].every((one) => typeof one === 'string') &&
+    (value.state === 'up' || value.state === 'down') &&
+    typeof value.mtu === 'number' &&
+    isTraffic(value.rx) &&
+    isTraffic(value.tx) &&
+    isDrops(value.drops)
+  );
+}
+
+function isTraffic(value: unknown): boolean {
+  return isFields(value) && typeof value.packets === 'number' && typeof value.bytes === 'number';
+}
+
+function isDrops(value: unknown): value is Drops {
+  return isFields(value) && Object.values(value).every((count) => typeof count === 'number');
+}
+
+export function isCodecsMessage(value: unknown): value is CodecsMessage {
+  return (
+    isFields(value) &&
+    value.schema === 'grebe.codecs/1' &&
+    (value.live === null || typeof value.live === 'string') &&
+    Array.isArray(value.builds) &&
+    value.builds.every(isBuildListing)
+  );
+}
+
+function isBuildListing(value: unknown): value is BuildListing {
+  return (
+    isFields(value) &&
+    typeof value.name === 'string' &&
+    typeof value.live === 'boolean' &&
+    isOr(value.file, 'string') &&
+    isOr(value.size, 'number') &&
+    isOr(value.abi, 'number') &&
+    isOr(value.fault, 'string')
+  );
+}
+
+function isOr(value: unknown, type: 'string' | 'number'): boolean {
+  return value === null || typeof value === type;
+}
+
+export function isCodecMessage(value: unknown): value is CodecMessage {
+  return isFields(value) && value.schema === 'grebe.codec/1' && typeof value.codec === 'string';
+}
+
+/** Whether a parsed JSON value is an object. */
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

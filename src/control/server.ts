@@ -1,0 +1,228 @@
+// The control socket of a running router: HTTP over a unix socket.
+//
+//   1. openControl   claims the path; from here on a second router on it is refused
+//   2. serve         shows the router that was started meanwhile
+//   3. close         ends connections, removes the socket
+
+import { lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { createConnection } from 'node:net';
+import { dirname } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import type { BuildListing } from '../codec/builds.js';
+import type { Router } from '../router/contract.js';
+import { EXIT, Failure } from '../sys/failure.js';
+import {
+  type CodecMessage,
+  type CodecsMessage,
+  type ErrorMessage,
+  isFields,
+  statusMessage,
+} from './message.js';
+
+export interface ControlServer {
+  /** Answers for `router` from here on; before, every request gets 503. */
+  serve(router: Router): void;
+  /** Stops listening and removes the socket. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Tells which codec builds there are; `live` is the one that runs. */
+export type BuildLister = (live: string) => readonly BuildListing[];
+
+/** Owner and group may talk to the router, nobody else. */
+const SOCKET_UMASK = 0o117;
+/** Longest request: the path of a codec build. */
+const BODY_MAX = 64 * 1024;
+/** How long a connection may take to send its request. */
+const REQUEST_TIMEOUT_MS = 5000;
+
+/**
+ * Listens on the unix socket `path`. The socket that a dead router left is replaced; a live one is a
+ * Failure.
+ */
+export async function openControl(path: string, builds: BuildLister): Promise<ControlServer> {
+  let router: Router | undefined;
+  const app = createApp(() => router, builds);
+  makeFolder(path);
+  const server = await listen(path, app);
+  return {
+    serve(started) {
+      router = started;
+    },
+    async close() {
+      await closeServer(server);
+    },
+  };
+}
+
+function createApp(router: () => Router | undefined, builds: BuildLister): Hono {
+  const ready = (): Router => {
+    const started = router();
+    if (started !== undefined) return started;
+    throw new Failure(EXIT.unreachable, 'the router is still starting', 'try again in a moment');
+  };
+  const app = new Hono();
+  app.use(bodyLimit({ maxSize: BODY_MAX }));
+  app.get('/v1/status', (context) => context.json(statusMessage(ready().status())));
+  app.get('/v1/codecs', (context) => {
+    const live = ready().status().codec;
+    const message: CodecsMessage = { schema: 'grebe.codecs/1', live, builds: builds(live) };
+    return context.json(message);
+  });
+  app.put('/v1/codec', async (context) => {
+    const name = codecName(await context.req.text());
+    const codec = await ready().useCodec(name);
+    const message: CodecMessage = { schema: 'grebe.codec/1', codec };
+    return context.json(message);
+  });
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec';
+    return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
+  });
+  app.onError((error, context) => {
+    if (!(error instanceof Failure)) {
+      return context.json(errorMessage(EXIT.bug, `internal error: ${error.message}`), 500);
+    }
+    const { exitCode, message, hint } = error;
+    return context.json(errorMessage(exitCode, message, hint), httpStatus(exitCode));
+  });
+  return app;
+}
+
+function codecName(body: string): string {
+  let request: unknown;
+  try {
+    request = JSON.parse(body);
+  } catch {
+    request = undefined;
+  }
+  const name = isFields(request) ? request.name : undefined;
+  if (typeof name === 'string' && name !== '') return name;
+  throw new Failure(EXIT.usage, 'the request is not {"name": "..."}', 'grebe codec use NAME');
+}
+
+function errorMessage(
+  exitCode: ErrorMessage['exitCode'],
+  error: string,
+  hint?: string,
+): ErrorMessage {
+  return { error, hint: hint ?? null, exitCode };
+}
+
+function httpStatus(exitCode: ErrorMessage['exitCode']): 400 | 404 | 409 | 500 | 503 {
+  switch (exitCode) {
+    case EXIT.usage:
+      return 400;
+    case EXIT.noInput:
+      return 404;
+    case EXIT.unreachable:
+      return 503;
+    case EXIT.bug:
+      return 500;
+    default:
+      return 409;
+  }
+}
+
+function makeFolder(path: string): void {
+  const folder = dirname(path);
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new Failure(
+      EXIT.failed,
+      `cannot make ${folder}, the folder of the control socket: ${codeOf(error)}`,
+      'choose another place: grebe run --socket PATH',
+    );
+  }
+}
+
+/** Listens on `path`, once more after a dead router's socket was removed. */
+async function listen(path: string, app: Hono): Promise<Server> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await bind(path, app);
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === 'EADDRINUSE' && attempt === 1) {
+        await removeStale(path);
+        continue;
+      }
+      throw new Failure(
+        EXIT.failed,
+        `cannot listen on the control socket ${path}: ${code}`,
+        'choose another place: grebe run --socket PATH',
+      );
+    }
+  }
+}
+
+function bind(path: string, app: Hono): Promise<Server> {
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const server = createServer((request, response) => void listener(request, response));
+  server.requestTimeout = REQUEST_TIMEOUT_MS;
+  server.headersTimeout = REQUEST_TIMEOUT_MS;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    // The socket gets its mode when it is made, inside listen(): there is no moment when others may connect.
+    const before = process.umask(SOCKET_UMASK);
+    try {
+      server.listen(path, () => {
+        server.off('error', reject);
+        resolve(server);
+      });
+    } finally {
+      process.umask(before);
+    }
+  });
+}
+
+/** Removes the socket at `path` when nobody listens on it; otherwise throws a Failure. */
+async function removeStale(path: string): Promise<void> {
+  if (!lstatSync(path).isSocket()) {
+    throw new Failure(
+      EXIT.failed,
+      `${path} exists and is no socket`,
+      'choose another place: grebe run --socket PATH',
+    );
+  }
+  const cause = await probe(path);
+  if (cause === 'ECONNREFUSED') {
+    rmSync(path, { force: true });
+    return;
+  }
+  throw new Failure(
+    EXIT.failed,
+    `another router already answers on ${path}`,
+    `see it: grebe status --socket ${path}; run a second one with another --socket`,
+  );
+}
+
+/** Why nobody answers on `path`: the error code, or undefined when somebody does. */
+function probe(path: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const connection = createConnection(path);
+    connection.once('connect', () => {
+      connection.destroy();
+      resolve(undefined);
+    });
+    connection.once('error', (error) => resolve(codeOf(error)));
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    // libuv removes the path of a unix socket that it closes.
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error ? String(error.code) : error.message;
+}
