@@ -110,8 +110,10 @@ export async function withWire(
   const namespaces = new Namespaces(label);
   try {
     const ipv6 = options.ipv6 ?? true;
-    const rA = namespaces.add('rA', { ipv6, forward: true });
-    const rB = namespaces.add('rB', { ipv6, forward: true });
+    // Only a router that has hosts forwards: it would report multicast groups of its own.
+    const forward = options.hosts ?? false;
+    const rA = namespaces.add('rA', { ipv6, forward });
+    const rB = namespaces.add('rB', { ipv6, forward });
     namespaces.link(
       { namespace: rA, device: UNDERLAY, addresses: [`${OUTER.A}/24`] },
       { namespace: rB, device: UNDERLAY, addresses: [`${OUTER.B}/24`] },
