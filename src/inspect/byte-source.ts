@@ -1,9 +1,18 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { EXIT, Failure } from '../sys/failure.js';
 
 /** A capture file that cannot be read on: what is wrong, and at which byte. */
 export class CaptureError extends Error {
   override readonly name = 'CaptureError';
+
+  constructor(
+    message: string,
+    /** The next thing to do; FILE stands for the file. */
+    readonly hint?: string,
+  ) {
+    super(message);
+  }
 }
 
 /** Fills the front of `into` and returns how many bytes that were; 0 at the end of the file. */
@@ -11,6 +20,12 @@ export type ReadChunk = (into: Uint8Array) => number;
 
 /** Bytes asked of the file at once. */
 const CHUNK_SIZE = 64 * 1024;
+
+/** What the usual errors of opening mean. */
+const OPEN_ERRORS: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'no such file'],
+  ['EACCES', 'permission denied'],
+]);
 
 /** Pause before a non-blocking standard input is asked again. */
 const RETRY_MS = 5;
@@ -94,11 +109,24 @@ export class ByteSource {
   }
 }
 
-/** An open file to read from; `-` is the standard input. Throws a Failure that names the file. */
-export function openFile(path: string): { source: ByteSource; close: () => void } {
-  if (path === '-') return { source: new ByteSource((into) => readSome(0, into)), close: () => {} };
-  const fd = openForReading(path);
-  return { source: new ByteSource((into) => readSome(fd, into)), close: () => closeSync(fd) };
+export interface OpenFile {
+  /** What messages call it. */
+  readonly name: string;
+  readonly source: ByteSource;
+  close(): void;
+}
+
+/** Opens a file to read from; `-` is the standard input. Throws a Failure that names the file. */
+export function openFile(path: string): OpenFile {
+  const isStdin = path === '-';
+  const fd = isStdin ? 0 : openForReading(path);
+  return {
+    name: isStdin ? 'standard input' : path,
+    source: new ByteSource((into) => readSome(fd, into)),
+    close: () => {
+      if (!isStdin) closeSync(fd);
+    },
+  };
 }
 
 function openForReading(path: string): number {
@@ -106,11 +134,9 @@ function openForReading(path: string): number {
   try {
     fd = openSync(path, 'r');
   } catch (error) {
-    throw new Failure(
-      EXIT.noInput,
-      `${path}: cannot be opened (${errorCode(error)})`,
-      `ls -l ${path}`,
-    );
+    const code = errorCode(error);
+    const cause = OPEN_ERRORS.get(code) ?? `cannot be opened (${code})`;
+    throw new Failure(EXIT.noInput, `${path}: ${cause}`, `ls -l ${dirname(path)}`);
   }
   if (!fstatSync(fd).isDirectory()) return fd;
   closeSync(fd);

@@ -32,7 +32,8 @@ export function readCapture(source: ByteSource): Generator<CapturedPacket, void>
   for (const format of COMPRESSED) {
     if ((magic & format.mask) >>> 0 !== format.magic) continue;
     throw new CaptureError(
-      `the file is compressed with ${format.name}: ${format.unpack} FILE | grebe decode -`,
+      `the file is compressed with ${format.name}`,
+      `${format.unpack} FILE | grebe decode -`,
     );
   }
   throw new CaptureError(

@@ -5,6 +5,7 @@
 //   3. decode        header fields and the verdict
 //   4. print         JSON or a line for people; what is no tunnel keeps its number and is not shown
 //   5. summarize     what was read, what was dropped and what could not be looked into, to stderr
+import type { Paint } from '../config/diagnostic.js';
 import { loadConfigOrFail } from '../config/load.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Decoded, DecodeOptions } from '../packet/decode.js';
@@ -14,7 +15,7 @@ import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
 import { type ByteSource, CaptureError, openFile } from './byte-source.js';
 import { readCapture } from './capture.js';
 import { decodeCaptured } from './cut.js';
-import { formatPacket, paintAnsi, paintNone } from './format-packet.js';
+import { formatPacket } from './format-packet.js';
 import { parseHex } from './hex.js';
 import { ipOffset, isKnownLinkType } from './link.js';
 
@@ -26,7 +27,8 @@ export interface DecodeCommand {
   readonly json: boolean;
   /** A config whose tunnels judge the packets; otherwise their form alone does. */
   readonly config?: string;
-  readonly color?: boolean;
+  /** Colours lines of data. */
+  readonly paint?: Paint;
   /** Takes lines of data. */
   readonly out: (line: string) => void;
   /** Takes lines of messages. */
@@ -39,8 +41,9 @@ const BREATH = 256;
 const HEX_TEXT_LIMIT = 1024 * 1024;
 
 /**
- * Decodes every tunnel packet of a capture file or of hex digits. Returns 0 whatever the verdicts, 1 when
- * the file could not be read to its end. Throws a Failure for a missing file, bad hex or a bad config.
+ * Decodes every tunnel packet of a capture file or of hex digits. Returns 0 whatever the verdicts. Throws a
+ * Failure for a missing file, bad hex, a bad config, and, after all that could be read is printed, for a
+ * file that cannot be read to its end.
  */
 export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
   if ((command.file === undefined) === (command.hex === undefined)) {
@@ -67,17 +70,16 @@ function optionsOf(config: string | undefined): DecodeOptions {
 }
 
 async function decodeFile(file: string, command: DecodeCommand, report: Report): Promise<ExitCode> {
-  const { source, close } = openFile(file);
+  const { name, source, close } = openFile(file);
   try {
     await decodeCapture(source, report);
     return EXIT.ok;
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
-    command.warn(`${file}: ${error.message}`);
-    return EXIT.failed;
+    throw new Failure(EXIT.failed, `${name}: ${error.message}`, error.hint?.replace('FILE', file));
   } finally {
     close();
-    for (const line of report.summary()) command.warn(`${file}: ${line}`);
+    for (const line of report.summary()) command.warn(`${name}: ${line}`);
   }
 }
 
@@ -157,7 +159,7 @@ class Report {
 
   #format(number: number, decoded: Decoded): string {
     if (!this.#command.json) {
-      return formatPacket(number, decoded, this.#command.color === true ? paintAnsi : paintNone);
+      return formatPacket(number, decoded, this.#command.paint ?? ((_style, text) => text));
     }
     return JSON.stringify({ schema: 'grebe.packet/1', n: number, ...decoded });
   }

@@ -1,12 +1,5 @@
+import type { Paint } from '../config/diagnostic.js';
 import type { Decoded, DecodedGre } from '../packet/decode.js';
-
-/** Wraps a text in an ANSI colour, or leaves it. */
-export type Paint = (text: string, color: 'green' | 'red' | 'dim') => string;
-
-const COLORS = { green: 32, red: 31, dim: 2 } as const;
-
-export const paintAnsi: Paint = (text, color) => `\u001b[${COLORS[color]}m${text}\u001b[0m`;
-export const paintNone: Paint = (text) => text;
 
 const TUNNELS: ReadonlyMap<number, string> = new Map([
   [4, 'ipip'],
@@ -51,7 +44,7 @@ export function formatPacket(number: number, packet: Decoded, paint: Paint): str
   const tunnel = TUNNELS.get(outer.protocol) ?? `protocol ${outer.protocol}`;
   const words = [
     String(number).padStart(6),
-    paint(verdict.padEnd(19), packet.reason === null ? 'green' : 'red'),
+    paint(packet.reason === null ? 'green' : 'red', verdict.padEnd(19)),
     `${outer.source} > ${outer.destination}`,
     tunnel,
     ...(packet.gre === null ? [] : greWords(packet.gre)),
@@ -60,7 +53,7 @@ export function formatPacket(number: number, packet: Decoded, paint: Paint): str
   if (inner === null) return line;
   const protocol = PROTOCOLS.get(inner.protocol) ?? `protocol ${inner.protocol}`;
   return (
-    `${line} ${paint('|', 'dim')} ` +
+    `${line} ${paint('dim', '|')} ` +
     `${inner.source} > ${inner.destination} ${protocol}, ${inner.length} bytes`
   );
 }
