@@ -11,7 +11,7 @@ export async function runDecode(call: Call): Promise<ExitCode> {
     ...(typeof hex === 'string' ? { hex } : {}),
     ...(config === undefined ? {} : { config }),
     json,
-    color: output.paint('dim', '') !== '',
+    paint: output.paint,
     out: output.print,
     warn: output.say,
   });
