@@ -86,12 +86,12 @@ function checkRoutes(tunnels: readonly TunnelDraft[], report: Report): void {
   );
   const around: OwnedRoute[] = []; // the routes that contain the one at hand, widest first
   for (const route of routes) {
-    let outer = around.at(-1);
-    while (outer !== undefined && !holds(outer.block, route.block)) {
+    for (let last = around.at(-1); last !== undefined; last = around.at(-1)) {
+      if (holds(last.block, route.block)) break;
       around.pop();
-      outer = around.at(-1);
     }
-    if (outer !== undefined && outer.name !== route.name) reportOverlap(outer, route, report);
+    const outer = around.findLast(({ name }) => name !== route.name);
+    if (outer !== undefined) reportOverlap(outer, route, report);
     around.push(route);
   }
 }

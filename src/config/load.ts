@@ -180,7 +180,7 @@ function checkCount(drafts: readonly TunnelDraft[], partial: boolean, report: Re
   if (excess !== undefined) {
     report.add(CODE.tooMany, excess.place, `${drafts.length} tunnels: at most ${most} fit`);
   }
-  if (drafts.length === 0 && !partial) {
+  if (drafts.length === 0 && !partial && !report.hasErrors) {
     report.add(CODE.noTunnels, FILE_START, 'no tunnels in this file', 'add one: [tunnel.gre1]');
   }
 }

@@ -72,7 +72,6 @@ function parseLines(
   report: Report,
 ): { readonly program?: AST.TOMLProgram; readonly partial: boolean } {
   const lines = text.split('\n');
-  let lastLine = 0;
   for (let errors = 0; errors < MAX_SYNTAX_ERRORS; errors++) {
     try {
       return {
@@ -81,17 +80,27 @@ function parseLines(
       };
     } catch (error) {
       const place = syntaxErrorPlace(error, lines);
-      // An error on the line after a blanked one is most likely the rest of the same mistake.
-      const follows = place.line <= lastLine + 1 && errors > 0;
-      if (!follows) report.add(CODE.syntax, place, ...syntaxMessage(error, lines, place));
-      const line = lines[place.line - 1] ?? '';
-      // Only a line that is whole in itself can be left out without making new errors.
-      if (follows || !/^\s*([\w.'"-]+\s*=\s*[^[{]*|[\w-]+)$/.test(line.trimEnd())) break;
-      lines[place.line - 1] = '';
-      lastLine = place.line;
+      report.add(CODE.syntax, place, ...syntaxMessage(error, lines, place));
+      if (!leaveOut(lines, place.line - 1)) break;
     }
   }
   return { partial: true };
+}
+
+/**
+ * Blanks the line with an error, or the whole table of a wrong heading. Returns false for a line that is part
+ * of something longer: without it, the rest would show errors of its own.
+ */
+function leaveOut(lines: string[], index: number): boolean {
+  const line = lines[index] ?? '';
+  const isHeading = /^\s*\[/.test(line);
+  if (!isHeading && !/^\s*([\w.'"-]+\s*=\s*[^[{]*|[\w-]+)\s*$/.test(line)) return false;
+  lines[index] = '';
+  for (let at = index + 1; isHeading && at < lines.length; at++) {
+    if (/^\s*\[/.test(lines[at] ?? '')) break;
+    lines[at] = '';
+  }
+  return true;
 }
 
 function syntaxErrorPlace(error: unknown, lines: readonly string[]): Place {
@@ -114,6 +123,9 @@ function syntaxMessage(
   place: Place,
 ): [message: string, hint?: string] {
   if (!(error instanceof ParseError)) return ['not TOML: a value is too long or nested too deep'];
+  if (error.message.startsWith('Defining a key multiple times')) {
+    return ['defined a second time', 'TOML allows each key and each table once'];
+  }
   const message = `not TOML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
   const before = (lines[place.line - 1] ?? '').slice(0, place.column - 1);
   const bareWord = /=\s*$/.test(before) || /=\s*\d[\d.]*$/.test(before);

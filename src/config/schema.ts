@@ -53,6 +53,23 @@ const flagOrPair = z.union([z.boolean(), flagPair], {
   error: 'true, false or { in = true, out = false }',
 });
 
+const TIME = 'a time such as "10s"';
+const keepalive = z.strictObject(
+  {
+    interval: z
+      .string({ error: TIME })
+      .regex(/^[0-9]+(ms|s|m|h)$/, { error: TIME })
+      .optional(),
+    count: inRange(1, 255).optional(),
+  },
+  { error: '{ interval = "10s", count = 3 }' },
+);
+const PEER = '{ remote = "ADDRESS", routes = ["PREFIX"] }';
+const peer = z.strictObject(
+  { remote: text('an address in quotes'), routes: list('["10.30.0.0/16"]') },
+  { error: PEER },
+);
+
 const KEY = '0..4294967295, "0.0.0.42" or { in = NUMBER, out = NUMBER }';
 const TTL = '1..255 or "inherit"';
 const TOS = '0x00..0xfc without the two ECN bits, or "inherit"';
@@ -80,17 +97,8 @@ export const tunnelSchema = z
     routes: list('["10.20.0.0/16"]'),
     allow: list('["10.20.0.0/16"], or ["any"]'),
     profile: oneOf(PROFILES),
-    keepalive: z.strictObject({
-      interval: z
-        .string({ error: 'a time such as "10s"' })
-        .regex(/^[0-9]+(ms|s|m|h)$/, { error: 'a time such as "10s"' })
-        .optional(),
-      count: inRange(1, 255).optional(),
-    }),
-    peers: z.array(
-      z.strictObject({ remote: text('an address in quotes'), routes: list('["10.30.0.0/16"]') }),
-      { error: 'a list of { remote = "ADDRESS", routes = ["PREFIX"] }' },
-    ),
+    keepalive,
+    peers: z.array(peer, { error: `a list of ${PEER}` }),
   })
   .partial();
 
