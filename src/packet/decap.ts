@@ -160,7 +160,7 @@ function checkReceive(
  * Whether the kernel made this packet of several on receipt (GRO). It verified the GRE checksum of each,
  * and left that of the first in the merged one, where it fits nothing.
  */
-function isMerged(payload: Uint8Array, gre: GreHeader): boolean {
+export function isMerged(payload: Uint8Array, gre: GreHeader): boolean {
   const bytes = payload.subarray(gre.length);
   const version = gre.protocol === TYPE_IPV4 ? 4 : 6;
   if (version === 6 && gre.protocol !== TYPE_IPV6) return false;

@@ -7,7 +7,7 @@
 import { formatIpv4, formatIpv6 } from './address.js';
 import { u8 } from './bytes.js';
 import { isValid } from './checksum.js';
-import { decap } from './decap.js';
+import { decap, isMerged } from './decap.js';
 import { checkGre, readGre, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
 import { checkInner } from './inner.js';
 import { IPV4_HEADER, PROTOCOL_IPIP, readIpv4 } from './ipv4.js';
@@ -103,7 +103,7 @@ function checkForm(outer: Outer): Reason | null {
   const { payload } = outer;
   if (!outer.isGre) return checkInner(payload, outer.protocol === PROTOCOL_IPIP ? 4 : 6);
   const gre = readGre(payload);
-  if (gre.hasChecksum && !isValid(payload)) return 'gre-checksum';
+  if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
   if (gre.protocol !== TYPE_IPV4 && gre.protocol !== TYPE_IPV6) return 'unknown-protocol';
   return checkInner(payload.subarray(gre.length), gre.protocol === TYPE_IPV4 ? 4 : 6);
 }

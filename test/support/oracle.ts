@@ -48,7 +48,9 @@ export class Oracle {
   #decap({ bytes, link }: Filled): Processed {
     const window = dirtyWindow(bytes);
     const result = decap(bytes, this.#table, this.#state, link);
-    if (result.verdict === 'drop') return dropped(REASON[result.reason], result.record, window);
+    if (result.verdict === 'drop') {
+      return dropped(REASON[result.reason], result.record, window, bytes.length);
+    }
     const offset = SLOT_HEADROOM + result.offset;
     window.set(result.deviceHeader, offset - DEVICE_HEADER_SIZE);
     window.set(result.packet, offset);
@@ -63,7 +65,9 @@ export class Oracle {
     const state = this.#state.of(entry?.tunnel ?? NOBODY, record);
     const result = encapInto(bytes, entry, state);
     const tunnel = isKnown ? record : 0;
-    if (result.verdict === 'drop') return dropped(REASON[result.reason], tunnel, window);
+    if (result.verdict === 'drop') {
+      return dropped(REASON[result.reason], tunnel, window, bytes.length);
+    }
     const offset = SLOT_HEADROOM - result.outerLength;
     window.set(result.packet, offset);
     return {
@@ -97,8 +101,7 @@ const NOBODY: Tunnel = {
 };
 
 /** A dropped packet stays where and what it was. */
-function dropped(reason: number, tunnel: number, window: Uint8Array): Processed {
-  const length = window.length - dirtyWindow(new Uint8Array(0)).length;
+function dropped(reason: number, tunnel: number, window: Uint8Array, length: number): Processed {
   return { reason, tunnel, offset: SLOT_HEADROOM, length, innerLength: length, window };
 }
 

@@ -127,14 +127,14 @@ export function tcp(fields: TcpFields): Uint8Array {
   return Uint8Array.from(segment);
 }
 
-/** Independent of src/packet: bit by bit as RFC 1071 says, with BigInt. */
+/** RFC 1071 in the form of its own example in C (4.1), independent of src/packet. */
 export function internetChecksum(bytes: Uint8Array): number {
-  let sum = 0n;
+  let sum = 0;
   for (let offset = 0; offset < bytes.length; offset += 2) {
-    sum += BigInt(((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0));
+    sum += (bytes[offset] ?? 0) * 256 + (bytes[offset + 1] ?? 0);
   }
-  while (sum >> 16n) sum = (sum & 0xffffn) + (sum >> 16n);
-  return Number(~sum & 0xffffn);
+  while (sum >>> 16 !== 0) sum = (sum & 0xffff) + (sum >>> 16);
+  return 0xffff - sum;
 }
 
 export function hex(text: string): Uint8Array {

@@ -10,6 +10,7 @@ import {
   RING_SLOTS,
   SLOT_COUNT,
   SLOT_HEADROOM,
+  SLOT_PACKET,
   SLOT_STRIDE,
 } from '../../asm/layout.js';
 import type { Codec } from '../../src/codec/contract.js';
@@ -40,13 +41,15 @@ export interface Processed {
   readonly offset: number;
   readonly length: number;
   readonly innerLength: number;
-  /** The slot from its headroom to GUARD bytes behind the packet that was filled in. */
+  /** The slot from its headroom to GUARD bytes behind the packet that was filled in; overwritten by a next run. */
   readonly window: Uint8Array;
 }
 
+const DIRTY = new Uint8Array(SLOT_HEADROOM + SLOT_PACKET + GUARD).fill(DIRT);
+
 /** The bytes of a slot that holds `packet` and nothing else. */
 export function dirtyWindow(packet: Uint8Array): Uint8Array {
-  const window = new Uint8Array(SLOT_HEADROOM + packet.length + GUARD).fill(DIRT);
+  const window = DIRTY.slice(0, SLOT_HEADROOM + packet.length + GUARD);
   window.set(packet, SLOT_HEADROOM);
   return window;
 }
@@ -125,12 +128,15 @@ export class Plane {
 
   #fill(direction: Direction, position: number, { bytes, tunnel, link }: Filled): void {
     const slot = this.#slot(direction, position);
-    const window = dirtyWindow(bytes);
-    this.#bytes.set(window, slot);
+    const packet = slot + SLOT_HEADROOM;
+    const end = packet + bytes.length + GUARD;
+    this.#bytes.fill(DIRT, slot, packet);
+    this.#bytes.set(bytes, packet);
+    this.#bytes.fill(DIRT, end - GUARD, end);
     this.#rings[direction].fill(position, bytes.length, tunnel ?? 0, link ?? 0);
     const used = this.#used[direction];
     const index = position & (SLOT_COUNT - 1);
-    used[index] = Math.max(used[index] ?? 0, window.length);
+    used[index] = Math.max(used[index] ?? 0, end - slot);
   }
 
   #processed(direction: Direction, position: number, { bytes }: Filled): Processed {
@@ -143,7 +149,7 @@ export class Plane {
       offset: ring.processedAddress(position) - slot,
       length: ring.length(position),
       innerLength: this.#word(this.#descriptor(direction, position) + DESCRIPTOR_INNER_LENGTH),
-      window: this.#bytes.slice(slot, end),
+      window: this.#bytes.subarray(slot, end),
     };
   }
 
