@@ -74,13 +74,13 @@ export async function runKernelLevel(options: LevelOptions): Promise<LevelResult
     let before: DropTable = {};
     for (const plan of PLANS) {
       const tried = await tryMode(namespaces, lab, plan, options, packets);
-      const now = sumDrops([readStatus(routerA), readStatus(routerB)]);
+      const now = sumDrops(await Promise.all([routerA, routerB].map(readStatus)));
       const result = { ...tried, drops: newDrops(before, now) };
       before = now;
       modes.push(result);
       options.onMode(result);
     }
-    const { codec, underlay } = readStatus(routerA);
+    const { codec, underlay } = await readStatus(routerA);
     await Promise.all([routerA, routerB].map(({ child }) => namespaces.stop(child)));
     return { codec, underlay, modes, packets };
   } finally {

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
+import { fetchStatus } from '../control/client.js';
+import type { StatusMessage } from '../control/message.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Namespaces } from './namespaces.js';
 
@@ -63,41 +64,9 @@ export async function startRouter(
   return { child, socket, config, readyMs: Date.now() - start, messages: () => messages };
 }
 
-const COUNTERS = z.object({ packets: z.number(), bytes: z.number() });
-const DROPS = z.record(z.string(), z.number());
-const STATUS = z.object({
-  schema: z.literal('grebe.status/1'),
-  codec: z.string(),
-  underlay: z.string(),
-  uptimeSeconds: z.number(),
-  tunnels: z.array(
-    z.object({
-      name: z.string(),
-      mode: z.string(),
-      local: z.string(),
-      remote: z.string(),
-      state: z.enum(['up', 'down']),
-      mtu: z.number(),
-      rx: COUNTERS,
-      tx: COUNTERS,
-      drops: DROPS,
-    }),
-  ),
-  drops: DROPS,
-});
+export type Status = StatusMessage;
 
-/** What `grebe status -j` tells. */
-export type Status = z.infer<typeof STATUS>;
-
-/** Asks a router for its status the way a user does. */
-export function readStatus(router: RouterProcess): Status {
-  return STATUS.parse(JSON.parse(grebe('status', '-j', '--socket', router.socket)));
-}
-
-/** Runs another command of grebe and returns its stdout; throws a Failure with its own words. */
-export function grebe(...words: string[]): string {
-  const result = spawnSync(process.execPath, [PROGRAM, ...words], { encoding: 'utf8' });
-  // `status` ends with 3 when a tunnel is down: its output is whole.
-  if (result.status === EXIT.ok || result.status === EXIT.down) return result.stdout;
-  throw new Failure(EXIT.failed, `grebe ${words.join(' ')}: ${result.stderr.trim()}`);
+/** Asks a router for its status, as `grebe status` does. */
+export function readStatus(router: RouterProcess): Promise<Status> {
+  return fetchStatus(router.socket);
 }

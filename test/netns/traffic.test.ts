@@ -69,27 +69,27 @@ for (const entry of CASES) {
         assert.ok(sent > 0, output);
         assert.equal(received, sent, output);
       }
-      assertOnlyThesePackets(lab, entry.version);
+      await assertOnlyThesePackets(lab, entry.version);
     });
   });
 }
 
 /** What one side sent, the other received: nothing is lost without a reason. */
-function assertEveryPacketCounted({ a, b }: Lab): void {
+async function assertEveryPacketCounted({ a, b }: Lab): Promise<void> {
   for (const [from, to] of [
     [a, b],
     [b, a],
   ] as const) {
-    const { tx } = tunnelStatus(from, 'tun1');
-    const { rx } = tunnelStatus(to, 'tun1');
-    const drops = Object.values(dropsOf(to)).reduce((sum, count) => sum + count, 0);
+    const { tx } = await tunnelStatus(from, 'tun1');
+    const { rx } = await tunnelStatus(to, 'tun1');
+    const drops = Object.values(await dropsOf(to)).reduce((sum, count) => sum + count, 0);
     assert.equal(tx.packets, rx.packets + drops);
     if (drops === 0) assert.equal(tx.bytes, rx.bytes);
   }
 }
 
 /** Nobody but ping has sent anything: the counters are known to the byte. */
-function assertOnlyThesePackets({ a, b }: Lab, version: Case['version']): void {
+async function assertOnlyThesePackets({ a, b }: Lab, version: Case['version']): Promise<void> {
   const small = version === 4 ? 20 + 64 : 40 + 64;
   // 3008 bytes of ICMP in three packets, each with an IP header; IPv6 adds a fragment header to each.
   const large = 3008 + 3 * (version === 4 ? 20 : 40 + 8);
@@ -98,8 +98,8 @@ function assertOnlyThesePackets({ a, b }: Lab, version: Case['version']): void {
     bytes: (FLOOD_COUNT + 3) * small + 3 * large,
   };
   for (const router of [a, b]) {
-    const { rx, tx } = tunnelStatus(router, 'tun1');
-    assert.deepEqual(dropsOf(router), {});
+    const { rx, tx } = await tunnelStatus(router, 'tun1');
+    assert.deepEqual(await dropsOf(router), {});
     assert.deepEqual({ rx, tx }, { rx: expected, tx: expected });
   }
 }
@@ -112,9 +112,9 @@ for (const entry of CASES) {
     await withLab('tcp', { tunnels: tunnels(entry), hosts: true, ipv6 }, async (lab) => {
       await assertTransfers(lab, entry.version);
       // Over IPv6 a router reports its groups, also before the other one listens.
-      if (!ipv6) assertEveryPacketCounted(lab);
-      assert.deepEqual(dropsOf(lab.a), {});
-      assert.deepEqual(dropsOf(lab.b), {});
+      if (!ipv6) await assertEveryPacketCounted(lab);
+      assert.deepEqual(await dropsOf(lab.a), {});
+      assert.deepEqual(await dropsOf(lab.b), {});
     });
   });
 }

@@ -3,15 +3,20 @@
 //   hA 10.1.0.2 -- 10.1.0.1 rA 192.0.2.1 -- u0 -- 192.0.2.2 rB 10.2.0.1 -- 10.2.0.2 hB
 //      fd00:1::2                                                              fd00:2::2
 import { execFile, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { findWay } from '../../src/demo/level.js';
 import { ip, Namespaces } from '../../src/demo/namespaces.js';
+import { type DropTable, sumDrops } from '../../src/demo/result.js';
 import {
   type RouterProcess,
   readStatus,
   type Status,
   startRouter,
 } from '../../src/demo/router-process.js';
+
+/** The command line of grebe, as it is built. */
+export const GREBE = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 export type Side = 'A' | 'B';
 
@@ -186,30 +191,35 @@ function outputOf(error: unknown): string {
   return read('stdout') + read('stderr') || error.message;
 }
 
+/** Runs the command line of grebe and returns its stdout; rejects when it fails. */
+export async function grebe(...words: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [GREBE, ...words]);
+  return stdout;
+}
+
 type TunnelStatus = Status['tunnels'][number];
 
 /** One tunnel out of a router's status. */
-export function tunnelStatus(router: RouterProcess, name: string): TunnelStatus {
-  const found = readStatus(router).tunnels.find((tunnel) => tunnel.name === name);
+export async function tunnelStatus(router: RouterProcess, name: string): Promise<TunnelStatus> {
+  const { tunnels } = await readStatus(router);
+  const found = tunnels.find((tunnel) => tunnel.name === name);
   if (found === undefined) throw new Error(`the status knows no tunnel ${name}`);
   return found;
 }
 
 /** All drops of a router, by reason: of its tunnels and of packets that no tunnel took. */
-export function dropsOf(router: RouterProcess): Record<string, number> {
-  const status = readStatus(router);
-  const all: Record<string, number> = {};
-  for (const drops of [status.drops, ...status.tunnels.map((tunnel) => tunnel.drops)]) {
-    for (const [reason, count] of Object.entries(drops)) all[reason] = (all[reason] ?? 0) + count;
-  }
-  return all;
+export async function dropsOf(router: RouterProcess): Promise<DropTable> {
+  return sumDrops([await readStatus(router)]);
 }
 
 /** Waits until `isTrue` is, for at most `limitMs`; returns whether it became true. */
-export async function eventually(isTrue: () => boolean, limitMs = 3000): Promise<boolean> {
+export async function eventually(
+  isTrue: () => boolean | Promise<boolean>,
+  limitMs = 3000,
+): Promise<boolean> {
   const end = Date.now() + limitMs;
   while (Date.now() < end) {
-    if (isTrue()) return true;
+    if (await isTrue()) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return isTrue();

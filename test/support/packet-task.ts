@@ -1,7 +1,7 @@
 // Sockets that send packets made by hand and see what passes. Runs as a program inside a namespace:
 //
 //   inject [dev DEVICE] HEX ...      sends IPv4 packets as they are; the kernel finishes their header
-//   see DEVICE SECONDS               every frame that passes a device, a line of hex each
+//   see DEVICE                       every frame that passes a device, a line of hex each
 //   join GROUP PORT ADDRESS COUNT    a multicast receiver on the device with ADDRESS; a line a datagram
 //   stream GROUP PORT ADDRESS COUNT  sends numbered datagrams to a group from the device with ADDRESS
 //
@@ -27,6 +27,8 @@ const SNAP_LENGTH = 2048;
 /** Pause between datagrams of a stream: no queue on the way fills. */
 const STREAM_PAUSE_MS = 1;
 const START_LIMIT_MS = 10_000;
+/** A watcher that nobody stopped ends by itself. */
+const SEE_LIMIT_MS = 60_000;
 
 /** Sends packets from inside `namespace`; with `device`, out of that device whatever the routes say. */
 export function injectPackets(
@@ -40,14 +42,13 @@ export function injectPackets(
   namespaces.run(namespace, process.execPath, [PROGRAM, 'inject', ...words, ...hexes]);
 }
 
-/** Sees what passes `device` for `seconds`; the lines of hex grow as frames pass. */
+/** Sees what passes `device` until the lab is closed; the lines of hex grow as frames pass. */
 export function seeFrames(
   namespaces: Namespaces,
   namespace: string,
   device: string,
-  seconds: number,
 ): Promise<readonly string[]> {
-  return startTask(namespaces, namespace, ['see', device, `${seconds}`]);
+  return startTask(namespaces, namespace, ['see', device]);
 }
 
 /** Joins a multicast group on the device with `address`; a line for each datagram that arrives. */
@@ -108,9 +109,9 @@ function inject(words: readonly string[]): void {
   close(fd);
 }
 
-function see(device: string, seconds: number): void {
+function see(device: string): void {
   const socket = new PacketSocket(device, SNAP_LENGTH);
-  const end = Date.now() + seconds * 1000;
+  const end = Date.now() + SEE_LIMIT_MS;
   print('listening');
   for (let left = end - Date.now(); left > 0; left = end - Date.now()) {
     const frame = socket.next(left);
@@ -157,7 +158,7 @@ if (process.argv[1] === PROGRAM) {
   const [task, ...words] = process.argv.slice(2);
   const [first = '', second = '', third = '', fourth = ''] = words;
   if (task === 'inject') inject(words);
-  else if (task === 'see') see(first, Number(second));
+  else if (task === 'see') see(first);
   else if (task === 'join') join(first, Number(second), third, Number(fourth));
   else if (task === 'stream') stream(first, Number(second), third, Number(fourth));
   else throw new Error(`no such task: ${task}`);
