@@ -26,15 +26,23 @@ const PUT_PORT = 5001;
 const TRANSFER = fileURLToPath(new URL('transfer.js', import.meta.url));
 const execute = promisify(execFile);
 
-/** What the kernel counted on its tunnel device. */
+/** What the kernel says of its tunnel device. */
 export interface KernelCounters {
+  readonly mtu: number;
   readonly rx: number;
   readonly tx: number;
   /** Every counter of `ip -s -s link` that is not plain traffic and not 0. */
   readonly errors: Readonly<Record<string, number>>;
 }
 
-export type Offloads = 'as they are' | 'off' | 'merging';
+/**
+ * What the underlay does to packets on the way to grebe:
+ *
+ *   on        nothing: checksums that the sender left to its card are not filled in, TCP comes as it was sent
+ *   off       fills in checksums, one packet at a time
+ *   merging   as off, and gathers packets of one flow into superpackets, as most network cards do
+ */
+export type Offloads = 'on' | 'off' | 'merging';
 
 export interface KernelLab {
   readonly peer: KernelPeer;
@@ -51,7 +59,7 @@ export interface KernelLab {
   startGrebe(words: string, addresses: readonly string[]): Promise<RouterProcess>;
   stopGrebe(router: RouterProcess): Promise<void>;
 
-  setOffloads(offloads: Offloads): Promise<void>;
+  setOffloads(offloads: Offloads): void;
 
   /** TRANSFER_SIZE random bytes over one TCP connection with the guest; throws unless all arrive. */
   transferFromKernel(host: string): Promise<void>;
@@ -131,9 +139,12 @@ function kernelSide(peer: KernelPeer) {
     addKernelTunnel: async (words: string, addresses: readonly string[]) => {
       const [kind, ...options] = words.split(' ');
       const ends = `local ${KERNEL} remote ${GREBE}`;
-      await peer.ask(`ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`);
-      for (const address of addresses) await peer.ask(`ip addr add ${address} dev ${DEVICE}`);
-      await peer.ask(`ip link set ${DEVICE} up multicast on`);
+      const lines = [
+        `ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`,
+        ...addresses.map((address) => `ip addr add ${address} dev ${DEVICE}`),
+        `ip link set ${DEVICE} up multicast on`,
+      ];
+      await peer.ask(lines.join(' && '));
     },
     deleteKernelTunnel: async () => {
       await peer.run(`ip link del ${DEVICE}`);
@@ -148,16 +159,19 @@ interface LinkCounters {
 }
 
 function parseCounters(text: string): KernelCounters {
-  const links: { stats64: { rx: LinkCounters; tx: LinkCounters } }[] = JSON.parse(text);
-  const stats = links[0]?.stats64;
-  if (!stats) throw new Error(`ip -s link printed no counters: ${text}`);
+  const links: { mtu: number; stats64: { rx: LinkCounters; tx: LinkCounters } }[] =
+    JSON.parse(text);
+  const [link] = links;
+  if (!link) throw new Error(`ip -s link printed no device: ${text}`);
+  const stats = link.stats64;
   const plain = new Set(['bytes', 'packets', 'multicast']);
   const errors = Object.entries({ rx: stats.rx, tx: stats.tx }).flatMap(([way, counters]) =>
     Object.entries(counters)
       .filter(([name, value]) => !plain.has(name) && value !== 0)
       .map(([name, value]) => [`${way}.${name}`, value] as const),
   );
-  return { rx: stats.rx.packets, tx: stats.tx.packets, errors: Object.fromEntries(errors) };
+  const { rx, tx } = stats;
+  return { mtu: link.mtu, rx: rx.packets, tx: tx.packets, errors: Object.fromEntries(errors) };
 }
 
 function grebeSide(namespaces: Namespaces, router: string) {
@@ -173,30 +187,29 @@ address = ${JSON.stringify(addresses)}
 ${words}
 `,
       ),
-    stopGrebe: (process: RouterProcess) => namespaces.stop(process.child),
+    stopGrebe: (running: RouterProcess) => namespaces.stop(running.child),
   };
 }
 
-/**
- * `merging`: the receiving end of the veth gathers packets of one flow into superpackets, as most network
- * cards do. A veth alone polls packet by packet; the timeout lets it wait for the next one.
- */
-async function setOffloads(
+function setOffloads(
   namespaces: Namespaces,
   wire: string,
   router: string,
   offloads: Offloads,
-): Promise<void> {
-  const all = (value: string) => ['tso', value, 'gso', value];
-  const sending = offloads === 'as they are' ? all('on') : all('off');
-  const receiving = ['gro', offloads === 'merging' ? 'on' : 'off'];
-  const delay = offloads === 'merging' ? [2, 1_000_000] : [0, 0];
-  namespaces.run(wire, 'ethtool', ['-K', 'w0', ...sending]);
-  namespaces.run(router, 'ethtool', ['-K', 'u0', ...sending, ...receiving]);
-  namespaces.run(router, 'sh', [
-    '-ec',
-    `cd /sys/class/net/u0; echo ${delay[0]} >napi_defer_hard_irqs; echo ${delay[1]} >gro_flush_timeout`,
-  ]);
+): void {
+  const sending = offloads === 'on' ? 'on' : 'off';
+  const receiving = offloads === 'merging' ? 'on' : 'off';
+  for (const [namespace, device] of [
+    [wire, 'w0'],
+    [router, 'u0'],
+  ] as const) {
+    const features = ['tx', sending, 'tso', sending, 'gso', sending, 'gro', receiving];
+    namespaces.run(namespace, 'ethtool', ['-K', device, ...features]);
+  }
+  // A veth is polled packet by packet; with these it waits a millisecond for the next one to merge with.
+  const [deferred, timeoutNs] = offloads === 'merging' ? [2, 1_000_000] : [0, 0];
+  const settings = `cd /sys/class/net/u0; echo ${deferred} >napi_defer_hard_irqs; echo ${timeoutNs} >gro_flush_timeout`;
+  namespaces.run(router, 'sh', ['-ec', settings]);
 }
 
 function transfers(router: string, dataSum: string) {
