@@ -6,8 +6,6 @@
 //   4. print         JSON or a line for people; what is no tunnel keeps its number and is not shown
 //   5. summarize     what was read, what was dropped and what could not be looked into, to stderr
 import type { Paint } from '../config/diagnostic.js';
-import { loadConfigOrFail } from '../config/load.js';
-import { tunnelOf } from '../config/tunnel.js';
 import type { Decoded, DecodeOptions } from '../packet/decode.js';
 import { createState } from '../packet/state.js';
 import { createTable } from '../packet/table.js';
@@ -53,7 +51,7 @@ export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
       'grebe decode FILE.pcap, or grebe decode --hex 4500...',
     );
   }
-  const report = new Report(command, optionsOf(command.config));
+  const report = new Report(command, await optionsOf(command.config));
   if (command.hex !== undefined) {
     const bytes = parseHex(command.hex === '-' ? readText('-') : command.hex);
     report.packet(1, bytes, bytes.length);
@@ -63,8 +61,11 @@ export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
   return decodeFile(command.file ?? '-', command, report);
 }
 
-function optionsOf(config: string | undefined): DecodeOptions {
+async function optionsOf(config: string | undefined): Promise<DecodeOptions> {
   if (config === undefined) return {};
+  // Loaded here because reading a config takes longer to load than most captures to decode.
+  const { loadConfigOrFail } = await import('../config/load.js');
+  const { tunnelOf } = await import('../config/tunnel.js');
   const tunnels = loadConfigOrFail(config).tunnels.map((tunnel) => tunnelOf(tunnel));
   return { tunnels: createTable(tunnels), state: createState() };
 }
