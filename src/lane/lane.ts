@@ -77,39 +77,50 @@ export class Lane {
     this.#codec = codec;
   }
 
-  /** Lets the codec work on all filled slots of `ring`; whatever it leaves is safe to send or write. */
+  /**
+   * Lets the codec work on all filled slots of `ring`. Whatever it leaves there is safe to send or write:
+   * a codec can spoil packets, not the process. One that traps, loses the cursors or describes a packet
+   * outside its slot is replaced, and the packets concerned are dropped as codec-fault.
+   */
   process(ring: Ring): void {
     const from = ring.processed;
     const to = ring.filled;
+    const { drained } = ring;
     try {
       if (ring === this.encapRing) this.#codec.encap(ring.address);
       else this.#codec.decap(ring.address);
+      if (ring.processed !== to || ring.filled !== to) throw new Error('it lost the cursors');
     } catch (error) {
       this.#replaceCodec(error);
-      ring.abandon();
       for (let position = from; position !== to; position = (position + 1) >>> 0) {
         ring.setReason(position, REASON_CODEC_FAULT);
       }
     }
-    // INVARIANT: after this loop every packet without a reason lies inside its slot and has a known record.
+    ring.restore(to, to, drained);
+    // INVARIANT: after this loop every packet without a reason lies inside its slot and has a possible record.
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       if (ring.reason(position) !== REASON_NONE) continue;
       if (ring.processedAddress(position) < 0 || ring.tunnel(position) >= TUNNEL_CAPACITY) {
         ring.setReason(position, REASON_CODEC_FAULT);
+        this.#replaceCodec(new Error('it left an impossible descriptor'));
       }
     }
-    // A build that leaves slots unprocessed would stop the ring for ever.
-    if (ring.processed !== to) ring.abandon();
   }
 
   /** Counts all processed slots of `ring` and frees them. */
   settle(ring: Ring): void {
+    const to = ring.processed;
+    const { drained } = ring;
     try {
       this.#codec.settle(ring.address, Date.now());
     } catch (error) {
       this.#replaceCodec(error);
     }
-    if (ring.drained !== ring.processed) this.#options.fallback.settle(ring.address, Date.now());
+    if (ring.drained !== to) {
+      ring.restore(to, to, drained);
+      this.#options.fallback.settle(ring.address, Date.now());
+    }
+    ring.restore(to, to, to);
   }
 
   countDeviceReceived(count: number): void {

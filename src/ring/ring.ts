@@ -86,9 +86,11 @@ export class Ring {
     this.#words[this.#filled] = this.filled + count;
   }
 
-  /** Moves PROCESSED up to FILLED in the codec's stead, after it trapped. */
-  abandon(): void {
-    this.#words[this.#processed] = this.filled;
+  /** Puts the cursors to where they belong after a codec had its hands on them. */
+  restore(filled: number, processed: number, drained: number): void {
+    this.#words[this.#filled] = filled;
+    this.#words[this.#processed] = processed;
+    this.#words[this.#drained] = drained;
   }
 
   /** Address of the packet at `position` as the codec left it, or -1 if it does not lie in its slot. */

@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  DESCRIPTOR_LENGTH,
+  DESCRIPTOR_OFFSET,
+  DESCRIPTOR_SIZE,
+  DESCRIPTOR_TUNNEL,
+  RING_DESCRIPTORS,
+  RING_FILLED,
+  RING_PROCESSED,
+  SLOT_COUNT,
+} from '../../asm/layout.js';
+import { loadBuild, openCodec } from '../../src/codec/builds.js';
+import type { Codec } from '../../src/codec/contract.js';
+import { createJsCodec } from '../../src/codec/js.js';
+import { decapBatch } from '../../src/lane/decap.js';
+import { BATCH, encapBatch } from '../../src/lane/encap.js';
+import { Lane } from '../../src/lane/lane.js';
+import type { GreTunnel } from '../../src/packet/tunnel.js';
+import { createMemory, planMemory } from '../../src/ring/plan.js';
+import { MemoryTun } from '../../src/tun/memory.js';
+import { readCounters } from '../../src/tunnel/counters.js';
+import { TunnelTable } from '../../src/tunnel/table.js';
+import { MemoryUnderlay } from '../../src/underlay/memory.js';
+
+const TUNNEL: GreTunnel = {
+  name: 'gre1',
+  mode: 'gre',
+  local: '192.0.2.1',
+  remote: '192.0.2.2',
+  ttl: 64,
+  tos: 'inherit',
+  pmtudisc: true,
+  mtu: 1476,
+  link: 0,
+  allow: 'any',
+  addresses: [],
+  checksumOut: false,
+  sequenceIn: false,
+  sequenceOut: false,
+};
+
+/** 10.0.0.1 > 10.0.0.2, UDP, 28 bytes, header checksum right. */
+const INNER = Uint8Array.from(
+  Buffer.from('4500001c000100004011' + '66ce' + '0a0000010a000002' + '0035003500080000', 'hex'),
+);
+
+/** A lane in memory whose codec may be wrapped to misbehave. */
+function openLane(
+  wrap: (codec: Codec, words: Uint32Array) => Codec = (codec) => codec,
+  tunnel = TUNNEL,
+) {
+  const plan = planMemory(1);
+  const memory = createMemory(plan);
+  new TunnelTable(memory, plan).publish([tunnel]);
+  const words = new Uint32Array(memory.buffer);
+  const faults: string[] = [];
+  const sent: Uint8Array[] = [];
+  const underlay = new MemoryUnderlay(memory);
+  underlay.onSent = (packet) => sent.push(packet);
+  const device = new MemoryTun('gre1', memory);
+  const [lanePlan] = plan.lanes;
+  assert.ok(lanePlan);
+  const lane = new Lane({
+    memory,
+    plan: lanePlan,
+    underlay,
+    codec: wrap(openCodec(loadBuild('scalar'), memory), words),
+    fallback: createJsCodec(memory),
+    onFault: (codec, error) => faults.push(`${codec}: ${String(error)}`),
+  });
+  lane.devices[1] = device;
+  return {
+    lane,
+    device,
+    underlay,
+    sent,
+    faults,
+    counters: () => readCounters(memory, plan),
+    memory,
+  };
+}
+
+/** The address of the descriptor at `position`, as an index into the words of the memory. */
+function descriptorOf(words: Uint32Array, ring: number, position: number): number {
+  return ((words[(ring + RING_DESCRIPTORS) >>> 2] ?? 0) + position * DESCRIPTOR_SIZE) >>> 2;
+}
+
+test('a packet of the device leaves with its outer header and is counted once', () => {
+  const { lane, device, sent, counters } = openLane();
+  device.send(INNER);
+  assert.equal(encapBatch(lane, 1), 1);
+  assert.equal(encapBatch(lane, 1), 0);
+  assert.equal(sent.length, 1);
+  assert.deepEqual(sent[0]?.subarray(24), INNER);
+  const { records, deviceReceived, underlayReceived } = counters();
+  assert.equal(deviceReceived, 1);
+  assert.equal(underlayReceived, 0);
+  assert.deepEqual(records[1]?.tx, { packets: 1, bytes: INNER.length });
+  assert.deepEqual(records[1]?.encapDrops, {});
+});
+
+test('a batch takes at most BATCH packets, and the rest comes with the next, in order', () => {
+  const { lane, device, sent } = openLane();
+  for (let n = 0; n < BATCH + 5; n++) {
+    const packet = INNER.slice();
+    packet[27] = n; // inside the UDP header: the order can be read back
+    device.send(packet);
+  }
+  assert.equal(encapBatch(lane, 1), BATCH);
+  assert.equal(encapBatch(lane, 1), 5);
+  assert.deepEqual(
+    sent.map((packet) => packet[24 + 27]),
+    Array.from({ length: BATCH + 5 }, (_, n) => n),
+  );
+});
+
+test('a packet for a device that is gone is dropped as tunnel-down', () => {
+  const { lane, device, sent, underlay, counters } = openLane();
+  device.send(INNER);
+  encapBatch(lane, 1);
+  const reply = sent[0]?.slice();
+  assert.ok(reply);
+  // The same packet from the other end: addresses swapped, the header checksum stays.
+  reply.set(sent[0]?.subarray(16, 20) ?? [], 12);
+  reply.set(sent[0]?.subarray(12, 16) ?? [], 16);
+  underlay.inject(reply);
+  lane.devices[1] = undefined;
+  assert.equal(decapBatch(lane), 1);
+  assert.deepEqual(counters().records[1]?.decapDrops, { 'tunnel-down': 1 });
+});
+
+test('a codec that traps loses the batch in hand, all of it counted, and the reference takes over', () => {
+  const { lane, device, sent, faults, counters } = openLane((codec) => ({
+    ...bind(codec),
+    name: 'broken',
+    encap: () => {
+      throw new WebAssembly.RuntimeError('unreachable');
+    },
+  }));
+  device.send(INNER);
+  device.send(INNER);
+  assert.equal(encapBatch(lane, 1), 2);
+  assert.equal(sent.length, 0);
+  assert.equal(faults.length, 1);
+  assert.match(faults[0] ?? '', /^broken: .*unreachable/);
+  assert.equal(lane.codec.name, 'js');
+  device.send(INNER);
+  encapBatch(lane, 1);
+  assert.equal(sent.length, 1);
+  const { records, deviceReceived } = counters();
+  assert.equal(deviceReceived, 3);
+  assert.deepEqual(records[1]?.encapDrops, { 'codec-fault': 2 });
+  assert.equal(records[1]?.tx.packets, 1);
+});
+
+for (const [what, field, value] of [
+  ['an offset outside the slot', DESCRIPTOR_OFFSET, 0x7fff_ffff],
+  ['an offset that leaves no room for the device header', DESCRIPTOR_OFFSET, 3],
+  ['a length past the slot', DESCRIPTOR_LENGTH, 0x000f_ffff],
+  ['a record that does not exist', DESCRIPTOR_TUNNEL, 0x0001_0000],
+] as const) {
+  test(`a codec cannot make the host send ${what}`, () => {
+    const { lane, device, sent, counters } = openLane((codec, words) => ({
+      ...bind(codec),
+      encap: (ring) => {
+        const count = codec.encap(ring);
+        words[descriptorOf(words, ring, 0) + (field >>> 2)] = value;
+        return count;
+      },
+    }));
+    device.send(INNER);
+    device.send(INNER);
+    encapBatch(lane, 1);
+    assert.equal(sent.length, 1, 'only the packet whose descriptor is sound leaves');
+    const { records } = counters();
+    const faults =
+      (records[0]?.encapDrops['codec-fault'] ?? 0) + (records[1]?.encapDrops['codec-fault'] ?? 0);
+    assert.equal(faults, 1);
+    assert.equal(records[1]?.tx.packets, 1);
+  });
+}
+
+test('a codec that processes nothing does not stop the ring: the reference takes over', () => {
+  const { lane, device, counters } = openLane((codec) => ({ ...bind(codec), encap: () => 0 }));
+  for (let batch = 0; batch < 5; batch++) {
+    for (let n = 0; n < BATCH; n++) device.send(INNER);
+    assert.equal(encapBatch(lane, 1), BATCH);
+  }
+  assert.equal(lane.encapRing.processed, lane.encapRing.filled);
+  assert.equal(lane.encapRing.drained, lane.encapRing.filled);
+  const { records, deviceReceived } = counters();
+  assert.equal(deviceReceived, 5 * BATCH);
+  assert.deepEqual(records[1]?.encapDrops, { 'codec-fault': BATCH });
+  assert.equal(records[1]?.tx.packets, 4 * BATCH);
+});
+
+test('a codec that settles nothing does not stop the ring either', () => {
+  const { lane, device, counters } = openLane((codec) => ({ ...bind(codec), settle: () => {} }));
+  for (let n = 0; n < 200; n++) {
+    device.send(INNER);
+    encapBatch(lane, 1);
+  }
+  assert.equal(counters().records[1]?.tx.packets, 200);
+});
+
+test('a codec that moves the cursors away is not followed', () => {
+  const { lane, device, sent, counters } = openLane((codec, words) => ({
+    ...bind(codec),
+    encap: (ring) => {
+      const count = codec.encap(ring);
+      words[(ring + RING_FILLED) >>> 2] = 0x1234_5678;
+      words[(ring + RING_PROCESSED) >>> 2] = 0x1234_5678;
+      return count;
+    },
+  }));
+  device.send(INNER);
+  encapBatch(lane, 1);
+  assert.equal(sent.length, 0);
+  assert.equal(lane.encapRing.reserve(), SLOT_COUNT);
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'codec-fault': 1 });
+});
+
+test('swapping the codec between batches loses nothing and goes on with the sequence', () => {
+  const { lane, device, sent, counters, memory } = openLane(undefined, {
+    ...TUNNEL,
+    sequenceOut: true,
+  });
+  for (const name of ['simd', 'js', 'scalar', 'simd', 'js']) {
+    device.send(INNER);
+    device.send(INNER);
+    encapBatch(lane, 1);
+    lane.useCodec(openCodec(loadBuild(name), memory));
+  }
+  assert.equal(counters().records[1]?.tx.packets, 10);
+  const sequences = sent.map((packet) => Buffer.from(packet).readUInt32BE(24));
+  assert.deepEqual(sequences, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+/** A codec's functions as plain properties, so that a test can replace some. */
+function bind(codec: Codec): Codec {
+  return {
+    name: codec.name,
+    encap: (ring) => codec.encap(ring),
+    decap: (ring) => codec.decap(ring),
+    settle: (ring, nowMs) => codec.settle(ring, nowMs),
+    checksum: (address, length) => codec.checksum(address, length),
+  };
+}
