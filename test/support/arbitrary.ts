@@ -8,8 +8,8 @@ import { gre, ipv4, ipv6, tcp } from './packets.js';
 fc.configureGlobal({ includeErrorInReport: true });
 
 const LOCALS = ['192.0.2.1', '192.0.2.9'];
-const REMOTES = ['198.51.100.1', '198.51.100.2', '203.0.113.7'];
-const KEYS = [0, 1, 42, 0xffffffff];
+const REMOTES = ['198.51.100.2', '203.0.113.7'];
+const KEYS = [0, 42];
 const LINKS = [0, 0, 0, 2, 3];
 const SIZES = fc.oneof(
   { weight: 5, arbitrary: fc.constant(1476) },
@@ -117,12 +117,12 @@ export const tunnel: fc.Arbitrary<Tunnel> = fc.oneof(
 /** A table with holes. */
 export function tunnelList(maxLength: number): fc.Arbitrary<(Tunnel | undefined)[]> {
   const place = fc.option(tunnel, { nil: undefined, freq: 8 });
-  return fc.array(place, { minLength: 1, maxLength });
+  return fc.array(place, { minLength: 1, maxLength, size: 'max' });
 }
 
-/** `usual` three times as often as `odd`. */
+/** Nearly always `usual`: a packet that is odd in several places ends at the first. */
 function mostly<T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>): fc.Arbitrary<T> {
-  return fc.oneof({ weight: 7, arbitrary: usual }, { weight: 1, arbitrary: odd });
+  return fc.oneof({ weight: 19, arbitrary: usual }, { weight: 1, arbitrary: odd });
 }
 
 const byte = fc.integer({ min: 0, max: 255 });
@@ -209,7 +209,10 @@ const sequence = fc.oneof(
 const grePayload = fc
   .record({
     payload: inner,
-    flags: mostly(fc.constant(0), fc.integer({ min: 0, max: 0xffff })),
+    flags: mostly(
+      fc.constant(0),
+      fc.integer({ min: 0, max: 15 }).map((bit) => 1 << bit),
+    ),
     checksum: mostly<boolean | number>(fc.boolean(), fc.integer({ min: 0, max: 0xffff })),
     reserved1: mostly(fc.constant(0), byte),
     key: maybe(key),
