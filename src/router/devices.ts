@@ -10,6 +10,11 @@ import { createTun } from '../tun/linux.js';
 /** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
 const QUEUE_LENGTH = 1000;
 
+/** Devices that are closed one by one when the router stops: together well within its second. */
+const CLOSE_LIMIT = 8;
+/** Device group of more, for their removal: of this process alone. */
+const GROUP = 0x67000000 + process.pid;
+
 /** A tunnel's device as the kernel made it; it exists as long as `fd` is open. */
 export interface Device {
   readonly config: TunnelConfig;
@@ -31,6 +36,22 @@ export function createDevices(configs: readonly TunnelConfig[]): Device[] {
 /** Closes the devices, and with that removes them, their addresses and their routes. */
 export function closeDevices(devices: readonly Device[]): void {
   for (const { fd } of devices) close(fd);
+}
+
+/**
+ * Removes the devices, also many of them at once: closing takes the kernel 20 to 30 ms each, a group of a
+ * thousand 0.4 s.
+ */
+export async function removeDevices(devices: readonly Device[]): Promise<void> {
+  // What this leaves, closing removes.
+  if (isGrouped(devices))
+    await ipBatch([{ line: `link del group ${GROUP}`, owner: 'stop' }]).catch(() => {});
+  closeDevices(devices);
+}
+
+/** Whether there are so many devices that they form a group. */
+function isGrouped(devices: readonly unknown[]): boolean {
+  return devices.length > CLOSE_LIMIT;
 }
 
 /** Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. */
@@ -56,11 +77,12 @@ export function configureDevices(
   tunnels: readonly Tunnel[],
 ): Promise<void> {
   for (const { mode, name } of configs) if (mode === 'ipip') disableIpv6(name);
+  const group = isGrouped(configs) ? ` group ${GROUP}` : '';
   const lines = configs.flatMap((config, index): IpLine[] => {
     const { name } = config;
     const mtu = tunnels[index]?.mtu;
     return [
-      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}`,
+      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}${group}`,
       ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
       `link set dev ${name} up`,
       ...config.routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}`),

@@ -25,10 +25,10 @@ import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import type { Router, RouterStatus } from './contract.js';
 import {
-  closeDevices,
   configureDevices,
   createDevices,
   type Device,
+  removeDevices,
   resolveTunnels,
 } from './devices.js';
 import { readStatus } from './status.js';
@@ -53,7 +53,7 @@ export async function startRouter(config: Config, log: Logger): Promise<Router> 
     await router.ready();
     return router;
   } catch (error) {
-    closeDevices(devices);
+    await removeDevices(devices);
     throw error;
   }
 }
@@ -135,7 +135,7 @@ class RunningRouter implements Router {
   async #stop(): Promise<void> {
     const lane = await this.#lane;
     await lane.stop(STOP_LIMIT_MS);
-    closeDevices(this.#devices);
+    await removeDevices(this.#devices);
     this.#flags.close();
     this.#finish(null);
   }
