@@ -7,10 +7,10 @@
 
 import type { ExitCode } from '../sys/failure.js';
 import { reportFailure } from './failure-report.js';
-import { endOnClosedPipe } from './output.js';
+import { endOnUnwritableOutput } from './output.js';
 import { completeWords, parseStatus } from './words.js';
 
-endOnClosedPipe();
+endOnUnwritableOutput();
 main(process.argv.slice(2)).then(
   (exitCode) => {
     process.exitCode = exitCode;

@@ -1,4 +1,5 @@
 import type { Paint, Style } from '../config/diagnostic.js';
+import { EXIT } from '../sys/failure.js';
 
 export type ColorChoice = 'auto' | 'always' | 'never';
 
@@ -35,11 +36,15 @@ export function openOutput(color: ColorChoice, isQuiet: boolean): Output {
   };
 }
 
-/** Ends the process quietly when the reader of stdout goes away, as in `grebe decode F | head`. */
-export function endOnClosedPipe(): void {
+/**
+ * Ends the process when stdout cannot be written: quietly when its reader went away, as in
+ * `grebe decode F | head`, with a message for everything else (a full disk).
+ */
+export function endOnUnwritableOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-    throw error;
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.ok);
+    process.stderr.write(`grebe: cannot write the output: ${error.message}\n`);
+    process.exit(EXIT.failed);
   });
   // Nobody reads the messages: that is no reason to stop.
   process.stderr.on('error', () => undefined);

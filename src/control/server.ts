@@ -65,7 +65,12 @@ function createApp(router: () => Router | undefined, builds: BuildLister): Hono 
     throw new Failure(EXIT.unreachable, 'the router is still starting', 'try again in a moment');
   };
   const app = new Hono();
-  app.use(bodyLimit({ maxSize: BODY_MAX }));
+  app.use(
+    bodyLimit({
+      maxSize: BODY_MAX,
+      onError: (context) => context.json(errorMessage(EXIT.usage, 'the request is too long'), 413),
+    }),
+  );
   app.get('/v1/status', (context) => context.json(statusMessage(ready().status())));
   app.get('/v1/codecs', (context) => {
     const live = ready().status().codec;

@@ -29,14 +29,13 @@ import { openLog } from '../log.js';
 const STOP_LIMIT_MS = 900;
 
 export async function runRun(call: Call): Promise<ExitCode> {
-  const start = performance.now();
   const { config, warnings } = readConfig(call);
   if (call.options.dryRun === true) return showPlan(config, call);
   const log = openLog(logSettings(config, call));
+  const end = watchForEnd(log);
   for (const { code, file, line, column, message } of warnings) {
     log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
   }
-  const end = watchForEnd(log);
   if (config.router.underlay !== 'memory') requireCapabilities();
   const socket = call.socket === undefined ? config.router.socket : resolve(call.socket);
   const control = await openControl(socket, listBuilds);
@@ -45,7 +44,7 @@ export async function runRun(call: Call): Promise<ExitCode> {
     throw error;
   });
   control.serve(router);
-  await announce(config, socket, performance.now() - start, log);
+  await announce(config, socket, log);
   const cause = await Promise.race([end, router.finished]);
   return stop(cause, router, control, log);
 }
@@ -111,12 +110,13 @@ function watchForEnd(log: Logger): Promise<unknown> {
   });
 }
 
-async function announce(config: Config, socket: string, ms: number, log: Logger): Promise<void> {
+async function announce(config: Config, socket: string, log: Logger): Promise<void> {
   const tunnels = config.tunnels.length;
   // Whoever waits for this line gets it at every log level.
   const always = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' });
   always.info(
-    { event: 'ready', tunnels, socket, startMs: Math.round(ms) },
+    // performance.now() counts from the start of the process.
+    { event: 'ready', tunnels, socket, startMs: Math.round(performance.now()) },
     `ready: ${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`,
   );
   await tell(`READY=1\nSTATUS=${tunnels} tunnels up`, log);

@@ -1,0 +1,235 @@
+// The real server and the real client over a real unix socket; the router behind them is the contract's.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { listBuilds } from '../../src/codec/builds.js';
+import { fetchCodecs, fetchStatus, useCodec } from '../../src/control/client.js';
+import { statusMessage } from '../../src/control/message.js';
+import { type ControlServer, openControl } from '../../src/control/server.js';
+import { EXIT, type ExitCode, Failure } from '../../src/sys/failure.js';
+import { createRouter, STATUS } from './router.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'grebe-control-'));
+after(() => rmSync(folder, { recursive: true }));
+let count = 0;
+const NOBODY = 65534;
+
+/** A path for a socket that is not there yet. */
+function freePath(): string {
+  return join(folder, `${++count}.sock`);
+}
+
+/** Runs `use` with a served router's socket. */
+async function withControl(
+  use: (path: string, control: ControlServer) => Promise<void>,
+): Promise<void> {
+  const path = freePath();
+  const control = await openControl(path, listBuilds);
+  control.serve(createRouter());
+  try {
+    await use(path, control);
+  } finally {
+    await control.close();
+  }
+}
+
+function isFailure(exitCode: ExitCode, message: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert(error instanceof Failure, String(error));
+    assert.equal(error.exitCode, exitCode);
+    assert.match(error.message, message);
+    assert(error.hint);
+    return true;
+  };
+}
+
+/** Sends a request as any other client would. */
+function send(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: string,
+): Promise<{ status: number; body: string; type: string }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          body: text,
+          type: String(response.headers['content-type']),
+        }),
+      );
+    });
+    call.once('error', reject);
+    call.end(body);
+  });
+}
+
+test('the status arrives as the router has it, with its schema', async () => {
+  await withControl(async (path) => {
+    assert.deepEqual(await fetchStatus(path), statusMessage(STATUS));
+    assert.equal((await fetchStatus(path)).schema, 'grebe.status/1');
+  });
+});
+
+test('the codec list marks the live build, and a swap changes it', async () => {
+  await withControl(async (path) => {
+    const before = await fetchCodecs(path);
+    assert.equal(before.live, 'simd');
+    assert.deepEqual(
+      before.builds.map(({ name }) => name),
+      ['simd', 'scalar', 'js'],
+    );
+    assert.equal((await useCodec(path, 'scalar')).codec, 'scalar');
+    assert.equal((await fetchCodecs(path)).live, 'scalar');
+    assert.equal((await fetchStatus(path)).codec, 'scalar');
+  });
+});
+
+test('a refused build reaches the client with the message, hint and exit code of the router', async () => {
+  await withControl(async (path) => {
+    await assert.rejects(useCodec(path, '/x.wasm'), isFailure(EXIT.failed, /refused: ABI 9/));
+    assert.equal((await fetchStatus(path)).codec, 'simd');
+  });
+});
+
+test('requests that make no sense get a JSON error and the right status', async () => {
+  await withControl(async (path) => {
+    for (const [method, target, body, status] of [
+      ['GET', '/', undefined, 404],
+      ['POST', '/v1/status', undefined, 404],
+      ['PUT', '/v1/codec', '', 400],
+      ['PUT', '/v1/codec', '{"name":5}', 400],
+      ['PUT', '/v1/codec', '[]', 400],
+      ['PUT', '/v1/codec', 'nonsense', 400],
+      ['PUT', '/v1/codec', `{"name":"${'x'.repeat(70_000)}"}`, 413],
+    ] as const) {
+      const answer = await send(path, method, target, body);
+      assert.equal(answer.status, status, `${method} ${target}`);
+      assert.match(answer.type, /^application\/json/);
+      const message = JSON.parse(answer.body);
+      assert.equal(typeof message.error, 'string');
+      assert.equal(message.exitCode, EXIT.usage);
+    }
+  });
+});
+
+test('only owner and group may talk to the socket', async () => {
+  await withControl(async (path) => {
+    assert.equal(statSync(path).mode & 0o777, 0o660);
+  });
+});
+
+test('the socket is gone after close, and closing twice is fine', async () => {
+  const path = freePath();
+  const control = await openControl(path, listBuilds);
+  assert(existsSync(path));
+  await control.close();
+  await control.close();
+  assert.equal(existsSync(path), false);
+});
+
+test('before the router is served the client hears that it is starting', async () => {
+  const path = freePath();
+  const control = await openControl(path, listBuilds);
+  await assert.rejects(fetchStatus(path), isFailure(EXIT.unreachable, /still starting/));
+  await control.close();
+});
+
+test('a missing folder is made', async () => {
+  const path = join(folder, 'a', 'b', 'grebe.sock');
+  const control = await openControl(path, listBuilds);
+  assert(existsSync(path));
+  await control.close();
+});
+
+test('the socket of a dead router is replaced', async () => {
+  const path = freePath();
+  const script = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+  spawnSync(process.execPath, ['-e', script, path]);
+  assert(existsSync(path), 'a killed process leaves its socket');
+  const control = await openControl(path, listBuilds);
+  control.serve(createRouter());
+  assert.equal((await fetchStatus(path)).codec, 'simd');
+  await control.close();
+});
+
+test('the socket of a living router is left alone, and the second one is told', async () => {
+  await withControl(async (path) => {
+    await assert.rejects(openControl(path, listBuilds), isFailure(EXIT.failed, /already answers/));
+    assert.equal((await fetchStatus(path)).codec, 'simd');
+  });
+});
+
+test('a file that is no socket is left alone', async () => {
+  const path = freePath();
+  writeFileSync(path, 'precious');
+  await assert.rejects(openControl(path, listBuilds), isFailure(EXIT.failed, /is no socket/));
+  assert(existsSync(path));
+});
+
+test('a folder that cannot be made is named', async () => {
+  const file = freePath();
+  writeFileSync(file, '');
+  await assert.rejects(
+    openControl(join(file, 'x', 'grebe.sock'), listBuilds),
+    isFailure(EXIT.failed, /cannot make .*ENOTDIR/),
+  );
+});
+
+test('a client without a router is told how to start one', async () => {
+  await assert.rejects(
+    fetchStatus(freePath()),
+    isFailure(EXIT.unreachable, /no router is running: there is no /),
+  );
+});
+
+test('a client does not wait for a router that never answers', async () => {
+  const path = freePath();
+  const silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(path, resolve));
+  try {
+    const start = performance.now();
+    await assert.rejects(fetchStatus(path), isFailure(EXIT.unreachable, /does not answer in time/));
+    assert(performance.now() - start < 5000);
+  } finally {
+    silent.close();
+  }
+});
+
+test('what answers but is no router is not taken for one', async () => {
+  const path = freePath();
+  const stranger = createServer((connection) => {
+    connection.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}');
+  });
+  await new Promise<void>((resolve) => stranger.listen(path, resolve));
+  try {
+    await assert.rejects(fetchStatus(path), isFailure(EXIT.unreachable, /no grebe router/));
+  } finally {
+    stranger.close();
+  }
+});
+
+test('a socket that is not ours to open is named as such', async () => {
+  await withControl(async (path) => {
+    chmodSync(path, 0);
+    // Root may open every socket, so for a moment it is somebody else.
+    const isRoot = process.geteuid?.() === 0;
+    if (isRoot) process.seteuid?.(NOBODY);
+    try {
+      await assert.rejects(fetchStatus(path), isFailure(EXIT.unreachable, /not permitted/));
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+    }
+  });
+});

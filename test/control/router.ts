@@ -1,0 +1,60 @@
+import type { Router, RouterStatus } from '../../src/router/contract.js';
+import { EXIT, Failure } from '../../src/sys/failure.js';
+
+/** A router's status with every kind of field in it. */
+export const STATUS: RouterStatus = {
+  codec: 'simd',
+  underlay: 'raw',
+  uptimeSeconds: 192,
+  received: { device: 3, underlay: 21 },
+  tunnels: [
+    {
+      name: 'gre1',
+      mode: 'gre',
+      local: '192.0.2.1',
+      remote: '192.0.2.2',
+      state: 'up',
+      mtu: 1476,
+      rx: { packets: 4, bytes: 336 },
+      tx: { packets: 3, bytes: 1_500_000 },
+      drops: { 'gre-checksum': 2, 'inner-ttl': 10 },
+      lastReceivedMs: 1_700_000_000_000,
+    },
+    {
+      name: 'sit1',
+      mode: 'sit',
+      local: 'any',
+      remote: '192.0.2.3',
+      state: 'down',
+      mtu: 1480,
+      rx: { packets: 0, bytes: 0 },
+      tx: { packets: 0, bytes: 0 },
+      drops: {},
+      lastReceivedMs: null,
+    },
+  ],
+  drops: { 'no-tunnel': 5 },
+};
+
+/** The contract's router without a packet path: shows `status`, takes the builds of this version. */
+export function createRouter(status: RouterStatus = STATUS): Router {
+  let { codec } = status;
+  let end: (failure: Failure | null) => void = () => {};
+  const finished = new Promise<Failure | null>((resolve) => {
+    end = resolve;
+  });
+  return {
+    status: () => ({ ...status, codec }),
+    async useCodec(name) {
+      if (!['simd', 'scalar', 'js'].includes(name)) {
+        throw new Failure(EXIT.failed, `codec ${name} is refused: ABI 9`, 'grebe codec list');
+      }
+      codec = name;
+      return name;
+    },
+    async stop() {
+      end(null);
+    },
+    finished,
+  };
+}
