@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import {
+  REASON_NONE,
+  REASON_QUEUE_FULL,
+  REASON_TUNNEL_DOWN,
+  REASON_TX_ERROR,
+} from '../../asm/reason.js';
+import { createMemory, planMemory } from '../../src/ring/plan.js';
+import { EXIT, Failure } from '../../src/sys/failure.js';
+import { addressOf, interfaceIndex } from '../../src/sys/libc.js';
+import { createTun, LinuxTun } from '../../src/tun/linux.js';
+import { MemoryTun } from '../../src/tun/memory.js';
+import { enterOwnNamespace, ip } from '../support/own-namespace.js';
+
+const skip = enterOwnNamespace();
+// The kernel's own router solicitations would be read as well.
+if (!skip) writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1');
+const memory = createMemory(planMemory(1));
+const bytes = new Uint8Array(memory.buffer);
+/** Somewhere in the memory, with room for a device header in front. */
+const PLACE = 0x20_0000;
+
+function openTun(name: string): LinuxTun {
+  return new LinuxTun(name, createTun(name), addressOf(bytes));
+}
+
+/** Reads until a packet is there or a second has passed. */
+async function readSoon(device: LinuxTun): Promise<Uint8Array> {
+  for (let tries = 0; tries < 100; tries++) {
+    const length = device.read(PLACE, 65535);
+    if (length > 0) return bytes.slice(PLACE, PLACE + length);
+    await sleep(10);
+  }
+  throw new Error('nothing to read');
+}
+
+test('what the kernel sends into a TUN device is read whole, behind its device header', {
+  skip,
+}, async () => {
+  const device = openTun('tun1');
+  const socket = createSocket('udp4');
+  try {
+    ip('link set dev tun1 up');
+    ip('address add 10.9.0.1/24 dev tun1');
+    assert.equal(device.read(PLACE, 65535), 0, 'nothing waits, nothing blocks');
+    socket.send(Buffer.alloc(1000, 0x42), 9, '10.9.0.2');
+    const packet = await readSoon(device);
+    assert.equal(packet.length, 1028);
+    assert.equal(packet[0], 0x45);
+    assert.deepEqual([...packet.subarray(12, 20)], [10, 9, 0, 1, 10, 9, 0, 2]);
+    assert.ok(packet.subarray(28).every((byte) => byte === 0x42));
+    // No offloads are asked for, so the kernel leaves nothing to finish.
+    assert.ok(bytes.subarray(PLACE - DEVICE_HEADER_SIZE, PLACE).every((byte) => byte === 0));
+  } finally {
+    socket.close();
+    device.close();
+  }
+});
+
+test('what is written to a TUN device reaches the kernel', { skip }, async () => {
+  const device = openTun('tun2');
+  const socket = createSocket('udp4');
+  try {
+    ip('link set dev tun2 up');
+    ip('address add 10.8.0.1/24 dev tun2');
+    socket.bind(4242, '10.8.0.1');
+    await once(socket, 'listening');
+    // 10.8.0.2 > 10.8.0.1, UDP 53 > 4242, no UDP checksum, "hello"
+    const packet = Buffer.from(
+      '450000210000400040112698' + '0a0800020a080001' + '00351092000d0000' + '68656c6c6f',
+      'hex',
+    );
+    packet.writeUInt16BE(headerChecksum(packet), 10);
+    bytes.fill(0, PLACE - DEVICE_HEADER_SIZE, PLACE);
+    bytes.set(packet, PLACE);
+    const received = once(socket, 'message');
+    assert.equal(device.write(PLACE, packet.length), REASON_NONE);
+    const [message] = (await received) as [Buffer];
+    assert.equal(message.toString(), 'hello');
+  } finally {
+    socket.close();
+    device.close();
+  }
+});
+
+function headerChecksum(packet: Buffer): number {
+  let sum = 0;
+  for (let n = 0; n < 20; n += 2) if (n !== 10) sum += packet.readUInt16BE(n);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+test('a write to a device that is down is tunnel-down, one the kernel calls invalid is tx-error', {
+  skip,
+}, () => {
+  const device = openTun('tun3');
+  try {
+    bytes.fill(0, PLACE - DEVICE_HEADER_SIZE, PLACE + 40);
+    bytes[PLACE] = 0x45;
+    assert.equal(device.write(PLACE, 40), REASON_TUNNEL_DOWN);
+    ip('link set dev tun3 up');
+    bytes[PLACE] = 0x15; // neither IPv4 nor IPv6
+    assert.equal(device.write(PLACE, 40), REASON_TX_ERROR);
+    ip('link del dev tun3');
+    assert.equal(device.write(PLACE, 40), REASON_TUNNEL_DOWN);
+  } finally {
+    device.close();
+  }
+});
+
+test('a device goes with its descriptor', { skip }, () => {
+  const device = openTun('tun4');
+  assert.notEqual(interfaceIndex('tun4'), 0);
+  device.close();
+  assert.equal(interfaceIndex('tun4'), 0);
+});
+
+test('a name that is taken is refused before anything is made', { skip }, () => {
+  assert.throws(
+    () => createTun('lo'),
+    (error: unknown) =>
+      error instanceof Failure &&
+      error.exitCode === EXIT.kernelRefused &&
+      /interface of that name exists/.test(error.message) &&
+      /ip .*link show lo/.test(error.hint ?? ''),
+  );
+});
+
+test('a memory device hands packets over in order and drops the newest when it is full', () => {
+  const device = new MemoryTun('mem1', memory);
+  assert.equal(device.read(PLACE, 65535), 0);
+  let calls = 0;
+  device.onReadable = () => {
+    calls++;
+  };
+  assert.ok(device.send(Uint8Array.of(0x45, 1)));
+  assert.ok(device.send(Uint8Array.of(0x45, 2)));
+  assert.equal(calls, 2);
+  assert.equal(device.read(PLACE, 65535), 2);
+  assert.equal(bytes[PLACE + 1], 1);
+  assert.equal(device.read(PLACE, 65535), 2);
+  assert.equal(bytes[PLACE + 1], 2);
+  let sent = 0;
+  while (device.send(Uint8Array.of(0x45))) sent++;
+  assert.equal(sent, 1000);
+  let written = 0;
+  while (device.write(PLACE, 2) === REASON_NONE) written++;
+  assert.equal(written, 1000);
+  assert.equal(device.write(PLACE, 2), REASON_QUEUE_FULL);
+  assert.deepEqual(device.take(), Uint8Array.of(0x45, 2));
+});
