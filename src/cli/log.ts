@@ -83,7 +83,8 @@ export function formatLine(line: string, isColored: boolean): string {
     return line;
   }
   if (!isFields(fields)) return line;
-  const { level, time, msg, ...rest } = fields;
+  // The event is for programs: the message says the same.
+  const { level, time, msg, event: _event, ...rest } = fields;
   const name = String(level);
   const label = name.toUpperCase().padEnd(5);
   const color = COLORS[name];
