@@ -10,12 +10,14 @@ const TUNNELS: ReadonlyMap<number, string> = new Map([
 
 /** IP protocols that are met inside tunnels, as in /etc/protocols. */
 const PROTOCOLS: ReadonlyMap<number, string> = new Map([
+  [0, 'hop-by-hop'],
   [1, 'icmp'],
   [2, 'igmp'],
   [4, 'ipip'],
   [6, 'tcp'],
   [17, 'udp'],
-  [41, 'ipv6'],
+  [41, 'sit'],
+  [44, 'fragment'],
   [47, 'gre'],
   [50, 'esp'],
   [51, 'ah'],
