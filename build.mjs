@@ -6,7 +6,15 @@
 //
 // Plain JavaScript without packages, because it is the first thing that runs in a fresh clone.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,7 +29,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 installPackages();
-for (const build of ['scalar', 'simd']) buildCodec(build);
+for (const build of ['scalar', 'simd']) await buildCodec(build);
 buildHost();
 
 /** `npm ci`, when the installed packages are not those of the lock file. */
@@ -36,29 +44,50 @@ function installPackages() {
 }
 
 /** asm/ -> dist/asm/NAME.wasm: imports the memory, exports functions, and holds no data. */
-function buildCodec(name) {
+async function buildCodec(name) {
   const output = join('dist', 'asm', `${name}.wasm`);
   if (!isStale(output, ['asm', 'build.mjs'])) return;
   say(`compiling asm/ to ${output}`);
   mkdirSync(dirname(output), { recursive: true });
+  const compiled = join('dist', 'asm', `${name}.compiled.wasm`);
   run(process.execPath, [
     join('node_modules', 'assemblyscript', 'bin', 'asc.js'),
     join('asm', 'index.ts'),
-    ...['--outFile', output, '--textFile', output.replace('.wasm', '.wat')],
+    ...['--outFile', compiled, '--debug'], // with names, for the text
     ...['--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always'],
     // Any shared memory of 1 to 65536 pages fits: its size is the host's business.
-    ...[
-      '--importMemory',
-      '--noExportMemory',
-      '--sharedMemory',
-      '--initialMemory',
-      '1',
-      '--maximumMemory',
-      '65536',
-    ],
+    ...['--importMemory', '--noExportMemory', '--sharedMemory'],
+    ...['--initialMemory', '1', '--maximumMemory', '65536'],
     ...['--enable', name === 'simd' ? 'threads,simd' : 'threads'],
     ...(name === 'simd' ? [] : ['--disable', 'simd']),
   ]);
+  const { binary, text } = await inlineCalls(readFileSync(compiled));
+  rmSync(compiled);
+  writeFileSync(output.replace('.wasm', '.wat'), text);
+  writeFileSync(output, binary);
+}
+
+/**
+ * Inlines what asc leaves as calls: its limits are fixed, and each call costs a packet 2-3 ns in V8. Of all
+ * functions only the checksum over payloads stays one (bench/README.md has the figures).
+ */
+async function inlineCalls(bytes) {
+  const { default: binaryen } = await import('assemblyscript/binaryen');
+  const module = binaryen.readBinary(bytes);
+  binaryen.setOptimizeLevel(3);
+  binaryen.setShrinkLevel(0);
+  binaryen.setOneCallerInlineMaxSize(4000);
+  binaryen.setFlexibleInlineMaxSize(200);
+  binaryen.setAlwaysInlineMaxSize(150);
+  binaryen.setAllowInliningFunctionsWithLoops(true);
+  // Twice: what the first pass inlines, the second simplifies.
+  module.optimize();
+  module.optimize();
+  const text = module.emitText();
+  binaryen.setDebugInfo(false);
+  const binary = module.emitBinary();
+  module.dispose();
+  return { binary, text };
 }
 
 /** src/, test/, bench/ -> dist/. */

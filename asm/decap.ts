@@ -1,12 +1,15 @@
 // decap path: underlay -> ring -> decap -> ring -> TUN
 //
 //   1. decapBatch       every filled slot; shows them to the draining end together
-//   2. decapPacket      outer header: sound, whole, from a possible sender; which protocol
-//   3. decapGre         GRE header, tunnel by (local, remote, key), checksum, sequence, protocol type
-//      decapIp          IPIP and SIT: tunnel by (local, remote)
-//   4. deliver          the inner packet: checks, ECN, trim to it, device header in front
-//      checkInner4/6    inner header sound, addresses possible
+//   2. decapPacket      one packet, in this order:
+//      checkOuter       outer header: sound, whole, from a possible sender
+//      checkGre         GRE header: known and whole
+//      find             tunnel by (local, remote, key)
+//      receiveGre       checksum, sequence, protocol type
+//   3. deliver          the inner packet:
+//      checkInner4/6    header sound, addresses possible
 //      checkPolicy      addresses allowed from this tunnel, TTL
+//      takeEcn          congestion seen on the way
 import { partialTcpHeaders, putDeviceHeader } from './device';
 import {
   CONTROL_TABLE,
@@ -62,7 +65,7 @@ import {
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
 import { acceptsSource, lookup, ownFlags, recordAt } from './tunnel';
-import { isLinkLocal6, isMulticast, MAPPED_HIGH, mappedLow } from './wire/address';
+import { highOf, isLinkLocal6, isMulticast, lowOf } from './wire/address';
 import { load32 } from './wire/bytes';
 import { finish, sum } from './wire/checksum';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
@@ -110,6 +113,7 @@ import {
   IPV6_SOURCE,
   isMartianDestination6,
   isMartianSource6,
+  isSound6,
   setEcn6,
   totalLength6,
   trafficClass,
@@ -141,104 +145,108 @@ export function decapBatch(ring: usize): u32 {
 function decapPacket(descriptor: usize, slot: usize, image: usize, states: usize): u32 {
   const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
   const outer = slot + load<u32>(descriptor, DESCRIPTOR_OFFSET);
+  const reason = checkOuter(outer, length, image);
+  if (reason !== REASON_NONE) return reason;
+
+  const own = headerLength4(outer);
+  const payload = outer + own;
+  const available = totalLength4(outer) - own;
+  const protocol = <u32>load<u8>(outer, IPV4_PROTOCOL);
+  if (protocol === PROTOCOL_GRE) {
+    const fault = checkGre(payload, available);
+    if (fault !== REASON_NONE) return fault;
+  } else if (protocol !== PROTOCOL_IPIP) {
+    if (protocol !== PROTOCOL_SIT) return REASON_NO_TUNNEL;
+  }
+  const tunnel = find(descriptor, outer, payload, image, protocol);
+  if (tunnel === NO_TUNNEL) return REASON_NO_TUNNEL;
+  store<u32>(descriptor, tunnel, DESCRIPTOR_TUNNEL); // from here on a drop counts at the tunnel
+
+  const record = recordAt(image, tunnel);
+  let family: u32 = protocol === PROTOCOL_SIT ? 6 : 4;
+  let header: u32 = 0;
+  if (protocol === PROTOCOL_GRE) {
+    const fault = receiveGre(payload, available, record, states + tunnel * STATE_SIZE);
+    if (fault !== REASON_NONE) return fault;
+    header = greLength(greFlags(payload));
+    family = carriedFamily(payload);
+  }
+  const inner = payload + header;
+  return deliver(descriptor, slot, outer, image, record, inner, available - header, family);
+}
+
+/** Whether the outer header is sound, whole, and from a possible sender. */
+function checkOuter(outer: usize, length: u32, image: usize): u32 {
   if (length === 0) return REASON_OUTER_HEADER;
-  const family = version(outer);
-  if (family === 6) return length < IPV6_LENGTH ? REASON_OUTER_HEADER : REASON_NO_TUNNEL;
-  if (family !== 4 || !isSound4(outer, length)) return REASON_OUTER_HEADER;
+  if (version(outer) !== 4) {
+    // No tunnel has an IPv6 underlay.
+    return version(outer) === 6 && length >= IPV6_LENGTH ? REASON_NO_TUNNEL : REASON_OUTER_HEADER;
+  }
+  if (!isSound4(outer, length)) return REASON_OUTER_HEADER;
   if (isFragment4(outer)) return REASON_OUTER_FRAGMENT;
   if (isMartianSource4(outer + IPV4_SOURCE)) return REASON_OUTER_MARTIAN;
   // A packet of our own that came back, or a forged one.
-  if (ownFlags(image, MAPPED_HIGH, mappedLow(outer + IPV4_SOURCE)) & OWN_OUTER) {
-    return REASON_OUTER_MARTIAN;
-  }
-  const protocol = <u32>load<u8>(outer, IPV4_PROTOCOL);
-  if (protocol === PROTOCOL_GRE) return decapGre(descriptor, slot, outer, image, states);
-  if (protocol === PROTOCOL_IPIP) return decapIp(descriptor, slot, outer, image, protocol, 4);
-  if (protocol === PROTOCOL_SIT) return decapIp(descriptor, slot, outer, image, protocol, 6);
-  return REASON_NO_TUNNEL;
+  if (ownFlags(image, outer + IPV4_SOURCE, 4) & OWN_OUTER) return REASON_OUTER_MARTIAN;
+  return REASON_NONE;
 }
 
-function decapGre(descriptor: usize, slot: usize, outer: usize, image: usize, states: usize): u32 {
-  const gre = outer + headerLength4(outer);
-  const length = totalLength4(outer) - headerLength4(outer);
+/** Whether the GRE header is one that RFC 2784 and RFC 2890 know, and whole. */
+function checkGre(gre: usize, length: u32): u32 {
   if (length < GRE_BASE_LENGTH) return REASON_GRE_TRUNCATED;
   const flags = greFlags(gre);
-  if (flags & GRE_VERSION) return REASON_GRE_VERSION;
-  if (flags & GRE_R) return REASON_GRE_ROUTING_PRESENT;
-  if (flags & GRE_RESERVED) return REASON_GRE_RESERVED_BITS;
-  const own = greLength(flags);
-  if (length < own) return REASON_GRE_TRUNCATED;
+  if (flags & (GRE_VERSION | GRE_R | GRE_RESERVED)) {
+    if (flags & GRE_VERSION) return REASON_GRE_VERSION;
+    return flags & GRE_R ? REASON_GRE_ROUTING_PRESENT : REASON_GRE_RESERVED_BITS;
+  }
+  return length < greLength(flags) ? REASON_GRE_TRUNCATED : REASON_NONE;
+}
 
+/** The tunnel that a packet belongs to, or NO_TUNNEL. */
+function find(descriptor: usize, outer: usize, payload: usize, image: usize, protocol: u32): u32 {
+  const flags = protocol === PROTOCOL_GRE ? greFlags(payload) : 0;
+  const local = load32(outer + IPV4_DESTINATION);
+  const remote = load32(outer + IPV4_SOURCE);
+  const link = load<u32>(descriptor, DESCRIPTOR_LINK);
   const keyed: u32 = flags & GRE_K ? FLAG_KEY_IN : 0;
-  const tunnel = find(descriptor, outer, image, PROTOCOL_GRE, keyed, greKey(gre, flags));
-  if (tunnel === NO_TUNNEL) return REASON_NO_TUNNEL;
-  const record = recordAt(image, tunnel);
+  return lookup(image, protocol, local, remote, keyed, greKey(payload, flags), link);
+}
+
+/** What a tunnel asks of a whole GRE packet: checksum, sequence number, a payload that is IP. */
+function receiveGre(gre: usize, length: u32, record: usize, state: usize): u32 {
+  const flags = greFlags(gre);
   // Verified whenever it is there, whatever the tunnel sends itself (RFC 2784, 2.2).
-  if (flags & GRE_C && finish(sum(gre, length, 0)) !== 0) {
-    if (!isMerged(gre, own, length)) return REASON_GRE_CHECKSUM;
+  if (flags & GRE_C) {
+    if (finish(sum(gre, length, 0)) !== 0) {
+      if (!isMerged(gre, length)) return REASON_GRE_CHECKSUM;
+    }
   }
-  if (flags & GRE_S && load<u32>(record, RECORD_FLAGS) & FLAG_SEQUENCE_IN) {
-    const state = states + tunnel * STATE_SIZE;
-    if (!acceptsSequence(state, greSequence(gre, flags))) return REASON_GRE_SEQUENCE;
+  if (flags & GRE_S) {
+    if (load<u32>(record, RECORD_FLAGS) & FLAG_SEQUENCE_IN) {
+      if (!acceptsSequence(state, greSequence(gre, flags))) return REASON_GRE_SEQUENCE;
+    }
   }
+  return carriedFamily(gre) === 0 ? REASON_UNKNOWN_PROTOCOL : REASON_NONE;
+}
+
+/** IP version that the protocol type announces, 0 for any other protocol. */
+function carriedFamily(gre: usize): u32 {
   const type = <u32>load<u16>(gre, GRE_PROTOCOL_TYPE);
-  if (type === PROTOCOL_TYPE_IPV4) {
-    return deliver(descriptor, slot, outer, image, record, gre + own, length - own, 4);
-  }
-  if (type === PROTOCOL_TYPE_IPV6) {
-    return deliver(descriptor, slot, outer, image, record, gre + own, length - own, 6);
-  }
-  return REASON_UNKNOWN_PROTOCOL;
+  if (type === PROTOCOL_TYPE_IPV4) return 4;
+  return type === PROTOCOL_TYPE_IPV6 ? 6 : 0;
 }
 
 /**
  * Whether the kernel made this packet of several on receipt (GRO). It verified the GRE checksum of each,
  * and left that of the first in the merged one, where it fits nothing.
  */
-function isMerged(gre: usize, own: u32, length: u32): bool {
+function isMerged(gre: usize, length: u32): bool {
+  const own = greLength(greFlags(gre));
   const inner = gre + own;
   const available = length - own;
-  const type = <u32>load<u16>(gre, GRE_PROTOCOL_TYPE);
-  if (type === PROTOCOL_TYPE_IPV4) {
-    if (available < IPV4_LENGTH || version(inner) !== 4 || !isSound4(inner, available))
-      return false;
-    return partialTcpHeaders(inner, totalLength4(inner), 4) !== 0;
-  }
-  if (type !== PROTOCOL_TYPE_IPV6 || available < IPV6_LENGTH || version(inner) !== 6) return false;
-  return totalLength6(inner) <= available && partialTcpHeaders(inner, totalLength6(inner), 6) !== 0;
-}
-
-function decapIp(
-  descriptor: usize,
-  slot: usize,
-  outer: usize,
-  image: usize,
-  protocol: u32,
-  family: u32,
-): u32 {
-  const tunnel = find(descriptor, outer, image, protocol, 0, 0);
-  if (tunnel === NO_TUNNEL) return REASON_NO_TUNNEL;
-  const own = headerLength4(outer);
-  const length = totalLength4(outer) - own;
-  const record = recordAt(image, tunnel);
-  return deliver(descriptor, slot, outer, image, record, outer + own, length, family);
-}
-
-/** Finds the tunnel of a packet and notes it: from then on its drops count there. */
-function find(
-  descriptor: usize,
-  outer: usize,
-  image: usize,
-  protocol: u32,
-  keyed: u32,
-  key: u32,
-): u32 {
-  const local = load32(outer + IPV4_DESTINATION);
-  const remote = load32(outer + IPV4_SOURCE);
-  const link = load<u32>(descriptor, DESCRIPTOR_LINK);
-  const tunnel = lookup(image, protocol, local, remote, keyed, key, link);
-  store<u32>(descriptor, tunnel, DESCRIPTOR_TUNNEL);
-  return tunnel;
+  const family = carriedFamily(gre);
+  if (available === 0 || family === 0 || version(inner) !== family) return false;
+  const isSound = family === 4 ? isSound4(inner, available) : isSound6(inner, available);
+  return isSound && partialTcpHeaders(inner, innerLength(inner, family), family) !== 0;
 }
 
 /**
@@ -272,24 +280,16 @@ function deliver(
 ): u32 {
   if (available === 0) return REASON_INNER_TRUNCATED;
   if (version(inner) !== family) return REASON_INNER_VERSION;
-  const reason =
-    family === 4
-      ? checkInner4(image, record, inner, available)
-      : checkInner6(image, record, inner, available);
-  if (reason !== REASON_NONE) return reason;
-
+  const fault =
+    family === 4 ? checkInner4(record, inner, available) : checkInner6(inner, available);
+  if (fault !== REASON_NONE) return fault;
+  const refusal = checkPolicy(image, record, inner, family);
+  if (refusal !== REASON_NONE) return refusal;
   const outerEcn = <u32>load<u8>(outer, IPV4_TOS) & ECN_MASK;
   if (outerEcn !== ECN_NOT_ECT) {
-    const tos = family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
-    const innerEcn = tos & ECN_MASK;
-    const ecn = mergeEcn(outerEcn, innerEcn);
-    if (ecn === ECN_DROP) return REASON_ECN;
-    if (ecn !== innerEcn) {
-      if (family === 4) setEcn4(inner, ecn);
-      else setEcn6(inner, ecn);
-    }
+    if (!takeEcn(inner, family, outerEcn)) return REASON_ECN;
   }
-  const length = family === 4 ? totalLength4(inner) : totalLength6(inner);
+  const length = innerLength(inner, family);
   putDeviceHeader(record, inner, length, family);
   store<u32>(descriptor, <u32>(inner - slot), DESCRIPTOR_OFFSET);
   store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
@@ -297,77 +297,76 @@ function deliver(
   return REASON_NONE;
 }
 
-function checkInner4(image: usize, record: usize, inner: usize, available: u32): u32 {
+/** What a sound inner packet says its length is: bytes behind it are padding. */
+function innerLength(inner: usize, family: u32): u32 {
+  return family === 4 ? totalLength4(inner) : totalLength6(inner);
+}
+
+/** Whether an inner IPv4 header is sound and its addresses are possible in another network. */
+function checkInner4(record: usize, inner: usize, available: u32): u32 {
   if (available < IPV4_LENGTH) return REASON_INNER_TRUNCATED;
   if (!isSound4(inner, available)) return REASON_INNER_HEADER;
   const source = inner + IPV4_SOURCE;
   const destination = inner + IPV4_DESTINATION;
-  if (isMartianSource4(source) || isMartianDestination4(destination)) return REASON_INNER_MARTIAN;
+  if (isMartianSource4(source)) return REASON_INNER_MARTIAN;
+  if (isMartianDestination4(destination)) return REASON_INNER_MARTIAN;
   if (isLinkLocal4(source) || isLinkLocal4(destination)) {
     if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_LINK_LOCAL)) return REASON_INNER_MARTIAN;
   }
-  return checkPolicy(
-    image,
-    record,
-    MAPPED_HIGH,
-    mappedLow(source),
-    MAPPED_HIGH,
-    mappedLow(destination),
-    <u32>load<u8>(inner, IPV4_PROTOCOL),
-    <u32>load<u8>(inner, IPV4_TTL),
-  );
+  return REASON_NONE;
 }
 
-function checkInner6(image: usize, record: usize, inner: usize, available: u32): u32 {
+/** The same for IPv6, whose header has no checksum. */
+function checkInner6(inner: usize, available: u32): u32 {
   if (available < IPV6_LENGTH) return REASON_INNER_TRUNCATED;
-  if (totalLength6(inner) > available) return REASON_INNER_HEADER;
-  const sourceHigh = load<u64>(inner, IPV6_SOURCE);
-  const sourceLow = load<u64>(inner, IPV6_SOURCE + 8);
+  if (!isSound6(inner, available)) return REASON_INNER_HEADER;
   const destinationHigh = load<u64>(inner, IPV6_DESTINATION);
   const destinationLow = load<u64>(inner, IPV6_DESTINATION + 8);
+  const sourceHigh = load<u64>(inner, IPV6_SOURCE);
+  const sourceLow = load<u64>(inner, IPV6_SOURCE + 8);
   if (isMartianSource6(sourceHigh, sourceLow, destinationHigh)) return REASON_INNER_MARTIAN;
   if (isMartianDestination6(destinationHigh, destinationLow)) return REASON_INNER_MARTIAN;
-  return checkPolicy(
-    image,
-    record,
-    sourceHigh,
-    sourceLow,
-    destinationHigh,
-    destinationLow,
-    <u32>load<u8>(inner, IPV6_NEXT_HEADER),
-    <u32>load<u8>(inner, IPV6_HOP_LIMIT),
-  );
+  return REASON_NONE;
 }
 
-/** What this tunnel may send us: addresses in the form of wire/address, so one function serves both families. */
-function checkPolicy(
-  image: usize,
-  record: usize,
-  sourceHigh: u64,
-  sourceLow: u64,
-  destinationHigh: u64,
-  destinationLow: u64,
-  protocol: u32,
-  ttl: u32,
-): u32 {
-  if (ownFlags(image, sourceHigh, sourceLow)) return REASON_INNER_SRC_SPOOF;
-  const own = ownFlags(image, destinationHigh, destinationLow);
+/** What this tunnel may send us. */
+function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u32 {
+  const is4 = family === 4;
+  const source = inner + (is4 ? IPV4_SOURCE : IPV6_SOURCE);
+  const destination = inner + (is4 ? IPV4_DESTINATION : IPV6_DESTINATION);
+  if (ownFlags(image, source, family)) return REASON_INNER_SRC_SPOOF;
+  const own = ownFlags(image, destination, family);
   if (own & OWN_OUTER) {
     // A tunnel packet inside a tunnel packet would reach the tunnel past the underlay's filters.
-    const isTunnel =
-      protocol === PROTOCOL_GRE || protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT;
-    return isTunnel ? REASON_NESTING_LIMIT : REASON_INNER_DST_POLICY;
+    const next = is4 ? <u32>load<u8>(inner, IPV4_PROTOCOL) : <u32>load<u8>(inner, IPV6_NEXT_HEADER);
+    return isTunnelProtocol(next) ? REASON_NESTING_LIMIT : REASON_INNER_DST_POLICY;
   }
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
-    // Link-local sources got here only with a link-local destination: they stay on this link.
-    if (!acceptsSource(record, sourceHigh, sourceLow) && !isLinkLocal6(sourceHigh)) {
-      return REASON_INNER_SRC_SPOOF;
+    const high = highOf(source, family);
+    if (!acceptsSource(record, high, lowOf(source, family))) {
+      // Link-local sources got here only with a link-local destination: they stay on this link.
+      if (!isLinkLocal6(high)) return REASON_INNER_SRC_SPOOF;
     }
   }
-  if (ttl === 0) return REASON_INNER_TTL;
-  // RFC 791, 3.2: a router would have to drop it. What ends here is not forwarded.
-  if (ttl === 1 && own === 0 && !isMulticast(destinationHigh, destinationLow)) {
-    return REASON_INNER_TTL;
-  }
-  return REASON_NONE;
+  const ttl = is4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
+  if (ttl > 1) return REASON_NONE;
+  // A router would have to drop it (RFC 1812, 5.3.1). What ends here is not forwarded.
+  const endsHere =
+    own !== 0 || isMulticast(highOf(destination, family), lowOf(destination, family));
+  return ttl === 1 && endsHere ? REASON_NONE : REASON_INNER_TTL;
+}
+
+function isTunnelProtocol(protocol: u32): bool {
+  return protocol === PROTOCOL_GRE || protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT;
+}
+
+/** Carries the ECN field of the outer header over. Returns false when the packet must be dropped. */
+function takeEcn(inner: usize, family: u32, outerEcn: u32): bool {
+  const tos = family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
+  const ecn = mergeEcn(outerEcn, tos & ECN_MASK);
+  if (ecn === ECN_DROP) return false;
+  if (ecn === (tos & ECN_MASK)) return true;
+  if (family === 4) setEcn4(inner, ecn);
+  else setEcn6(inner, ecn);
+  return true;
 }

@@ -30,7 +30,7 @@ import {
   RECORD_REMOTE,
   RECORD_SIZE,
 } from './layout';
-import { isMapped } from './wire/address';
+import { highOf, isMapped, lowOf } from './wire/address';
 
 // The table image as the packet path reads it: tunnels by their endpoints, our own addresses, accepted
 // sources. The host builds it (src/tunnel) and computes the same hashes.
@@ -38,6 +38,13 @@ import { isMapped } from './wire/address';
 // INVARIANT: tables are at most half full; even so a probe never takes more steps than there are places.
 // INVARIANT: mix() is a bijection, so equal hashes of equal addresses and keys mean the same protocol:
 // the mode of a record need not be compared.
+
+const HASH_WORD_0: u32 = 0x9e3779b1;
+const HASH_WORD_1: u32 = 0x85ebca77;
+const HASH_WORD_2: u32 = 0xc2b2ae3d;
+const HASH_WORD_3: u32 = 0x27d4eb2f;
+/** What the first three words of a mapped address add to its hash: 0, 0 and 0xffff0000. */
+const HASH_MAPPED: u32 = 0xffff0000 * HASH_WORD_2;
 
 /** Address of record `index`. */
 export function recordAt(image: usize, index: u32): usize {
@@ -59,23 +66,18 @@ export function lookup(
   link: u32,
 ): u32 {
   const passes = load<u32>(image, IMAGE_PASSES);
-  const flags = FLAG_UP | keyed;
-  let index: u32 = NO_TUNNEL;
-  if (passes & (1 << PASS_EXACT)) {
-    index = probe(image, protocol, local, remote, flags, FLAG_UP | FLAG_KEY_IN, key, link);
+  for (let pass: u32 = PASS_EXACT; pass <= <u32>PASS_ANY; pass++) {
+    if (!(passes & (1 << pass))) continue;
+    // INVARIANT: bit 0 of a pass stands for any local, bit 1 for any remote.
+    const passLocal = pass & PASS_ANY_LOCAL ? 0 : local;
+    const passRemote = pass & PASS_ANY_REMOTE ? 0 : remote;
+    // A tunnel open to everyone compares the key by value only: none counts as 0.
+    const mask = pass === PASS_ANY ? FLAG_UP : FLAG_UP | FLAG_KEY_IN;
+    const flags = (FLAG_UP | keyed) & mask;
+    const index = probe(image, protocol, passLocal, passRemote, flags, mask, key, link);
     if (index !== NO_TUNNEL) return index;
   }
-  if (passes & (1 << PASS_ANY_LOCAL)) {
-    index = probe(image, protocol, 0, remote, flags, FLAG_UP | FLAG_KEY_IN, key, link);
-    if (index !== NO_TUNNEL) return index;
-  }
-  if (passes & (1 << PASS_ANY_REMOTE)) {
-    index = probe(image, protocol, local, 0, flags, FLAG_UP | FLAG_KEY_IN, key, link);
-    if (index !== NO_TUNNEL) return index;
-  }
-  // A tunnel open to everyone compares the key by value only: none counts as 0.
-  if (passes & (1 << PASS_ANY)) index = probe(image, protocol, 0, 0, FLAG_UP, FLAG_UP, key, link);
-  return index;
+  return NO_TUNNEL;
 }
 
 /** First record of one pass whose flags under `mask` are `flags`. */
@@ -91,31 +93,30 @@ function probe(
 ): u32 {
   const hash = hashTunnel(protocol, local, remote, flags & FLAG_KEY_IN, key);
   const buckets = <usize>load<u32>(image, IMAGE_BUCKETS);
-  const records = <usize>load<u32>(image, IMAGE_RECORDS);
   const places = load<u32>(image, IMAGE_BUCKET_MASK);
   for (let step: u32 = 0; step <= places; step++) {
     const bucket = buckets + ((hash + step) & places) * BUCKET_SIZE;
     const index = load<u32>(bucket, BUCKET_RECORD);
     if (index === NO_TUNNEL) break;
     if (load<u32>(bucket, BUCKET_HASH) !== hash) continue;
-    const record = records + index * RECORD_SIZE;
-    const bound = load<u32>(record, RECORD_LINK);
-    if (
-      load<u32>(record, RECORD_LOCAL) === local &&
-      load<u32>(record, RECORD_REMOTE) === remote &&
-      load<u32>(record, RECORD_KEY_IN) === key &&
-      (load<u32>(record, RECORD_FLAGS) & mask) === flags &&
-      (bound === 0 || link === 0 || bound === link)
-    ) {
-      return index;
-    }
+    const record = recordAt(image, index);
+    if (load<u32>(record, RECORD_LOCAL) !== local) continue;
+    if (load<u32>(record, RECORD_REMOTE) !== remote) continue;
+    if (load<u32>(record, RECORD_KEY_IN) !== key) continue;
+    if ((load<u32>(record, RECORD_FLAGS) & mask) !== flags) continue;
+    if (mayComeFrom(load<u32>(record, RECORD_LINK), link)) return index;
   }
   return NO_TUNNEL;
 }
 
+/** A record without a device takes packets from any; one whose device is not known may go to any. */
+function mayComeFrom(bound: u32, link: u32): bool {
+  return bound === 0 || link === 0 || bound === link;
+}
+
 /** Hash of a lookup key. `keyed` is 1 or 0. */
 function hashTunnel(protocol: u32, local: u32, remote: u32, keyed: u32, key: u32): u32 {
-  const words = (local * 0x9e3779b1) ^ (remote * 0x85ebca77) ^ (key * 0xc2b2ae3d);
+  const words = (local * HASH_WORD_0) ^ (remote * HASH_WORD_1) ^ (key * HASH_WORD_2);
   return mix(words ^ ((protocol << 1) | keyed));
 }
 
@@ -128,25 +129,41 @@ function mix(word: u32): u32 {
   return hash ^ (hash >>> 15);
 }
 
-/** OWN_OUTER and OWN_INNER of an address in the form of wire/address, 0 when it is not ours. */
-export function ownFlags(image: usize, high: u64, low: u64): u32 {
-  const words =
-    (<u32>high * 0x9e3779b1) ^
-    (<u32>(high >>> 32) * 0x85ebca77) ^
-    (<u32>low * 0xc2b2ae3d) ^
-    (<u32>(low >>> 32) * 0x27d4eb2f);
-  const hash = mix(words);
+/** OWN_OUTER and OWN_INNER of the address at `ptr`, 0 when it is not ours. `family`: 4 or 6. */
+export function ownFlags(image: usize, ptr: usize, family: u32): u32 {
+  const hash = family === 4 ? hashMapped(ptr) : hashAddress(load<u64>(ptr), load<u64>(ptr, 8));
+  const place = load<u32>(image, IMAGE_OWN) + (hash & load<u32>(image, IMAGE_OWN_MASK)) * OWN_SIZE;
+  if (load<u32>(place, OWN_FLAGS) === 0) return 0; // true of nearly every address
+  return probeOwn(image, hash, highOf(ptr, family), lowOf(ptr, family));
+}
+
+/** The same when the address's place in the set is taken: by it, or by another. */
+function probeOwn(image: usize, hash: u32, high: u64, low: u64): u32 {
   const own = <usize>load<u32>(image, IMAGE_OWN);
   const places = load<u32>(image, IMAGE_OWN_MASK);
   for (let step: u32 = 0; step <= places; step++) {
     const entry = own + ((hash + step) & places) * OWN_SIZE;
     const flags = load<u32>(entry, OWN_FLAGS);
     if (flags === 0) break;
-    if (load<u64>(entry, OWN_ADDRESS) === high && load<u64>(entry, OWN_ADDRESS + 8) === low) {
-      return flags;
-    }
+    if (load<u64>(entry, OWN_ADDRESS) !== high) continue;
+    if (load<u64>(entry, OWN_ADDRESS + 8) === low) return flags;
   }
   return 0;
+}
+
+/** hashAddress of the mapped form of the IPv4 address at `ptr`. */
+function hashMapped(ptr: usize): u32 {
+  return mix(HASH_MAPPED ^ (load<u32>(ptr) * HASH_WORD_3));
+}
+
+/** Hash of an address in the form of wire/address. */
+function hashAddress(high: u64, low: u64): u32 {
+  return mix(
+    (<u32>high * HASH_WORD_0) ^
+      (<u32>(high >>> 32) * HASH_WORD_1) ^
+      (<u32>low * HASH_WORD_2) ^
+      (<u32>(low >>> 32) * HASH_WORD_3),
+  );
 }
 
 /**

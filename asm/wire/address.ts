@@ -1,13 +1,18 @@
 // Addresses of both families as 16 wire bytes in two u64, as loaded: `high` the first eight bytes, `low`
 // the last eight. IPv4 is ::ffff:a.b.c.d, so that one set and one list of prefixes hold both.
 
-/** The eight bytes in front of ::ffff:a.b.c.d's last four, as loaded. */
-export const MAPPED_HIGH: u64 = 0;
+/** High half of a mapped address, and the first four bytes of its low half. */
+const MAPPED_HIGH: u64 = 0;
 const MAPPED_LOW: u64 = 0xffff0000;
 
-/** Low half of the mapped form of the IPv4 address at `ptr`. */
-export function mappedLow(ptr: usize): u64 {
-  return MAPPED_LOW | ((<u64>load<u32>(ptr)) << 32);
+/** High half of the address at `ptr`. `family`: 4 or 6. */
+export function highOf(ptr: usize, family: u32): u64 {
+  return family === 4 ? MAPPED_HIGH : load<u64>(ptr);
+}
+
+/** Low half of the address at `ptr`. */
+export function lowOf(ptr: usize, family: u32): u64 {
+  return family === 4 ? MAPPED_LOW | ((<u64>load<u32>(ptr)) << 32) : load<u64>(ptr, 8);
 }
 
 /** Whether it stands for an IPv4 address. */

@@ -17,6 +17,12 @@ export function totalLength6(header: usize): u32 {
   return IPV6_LENGTH + load16(header + 4);
 }
 
+/** Whether header and payload fit into `length` bytes. */
+export function isSound6(header: usize, length: u32): bool {
+  if (length < IPV6_LENGTH) return false;
+  return totalLength6(header) <= length;
+}
+
 export function trafficClass(header: usize): u32 {
   return (load16(header) >>> 4) & 0xff;
 }
