@@ -121,10 +121,12 @@ function checkEndpointsInside(tunnels: readonly TunnelDraft[], report: Report): 
     }
     const remote = parseAddress(config.remote);
     if (remote === null) continue;
-    for (const { prefix, place } of routes) {
+    // The kernel makes a route of an address too: to its subnet.
+    const led = [...routes, ...address];
+    for (const { prefix, place } of led) {
       const block = toBlock(prefix);
       if (block === null || !contains(block, addressBytes(remote))) continue;
-      const message = `route ${formatPrefix(prefix)} of ${config.name} leads to its own remote ${config.remote}: without a more specific route outside, its packets run in circles and are dropped (nesting-limit)`;
+      const message = `${formatPrefix(prefix)} leads packets for the remote ${config.remote} of ${config.name} into the tunnel itself: without a more specific route outside they run in circles and are dropped (nesting-limit)`;
       report.add(CODE.routeLoop, place, message, `ip route add ${config.remote}/32 via GATEWAY`);
     }
   }

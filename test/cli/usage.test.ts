@@ -102,3 +102,14 @@ test('output that cannot be written is an error, and is said', () => {
   assert.equal(status, 1);
   assert.match(stderr, /cannot write the output: .*ENOSPC/);
 });
+
+test('an error of ours ends with 70 and asks for a report', async () => {
+  const script = encodeURIComponent('JSON.parse = () => { throw new TypeError("out of order"); }');
+  const broken = `data:text/javascript,${script}`;
+  const { code, stderr } = await grebe(['--version'], {
+    env: { NODE_OPTIONS: `--import=${broken}` },
+  });
+  assert.equal(code, 70, stderr);
+  assert.match(stderr, /^grebe: internal error: TypeError: out of order\n {4}at /);
+  assert.match(stderr, /please report it/);
+});

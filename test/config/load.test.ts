@@ -213,6 +213,7 @@ address = ["192.0.2.1/24"]
     '16:10 W202', // open to everyone
     '17:7 W204', // too small for IPv6
     '22:12 W206', // own endpoint
+    '22:12 W207', // its subnet contains the remote
   ]);
 });
 

@@ -40,10 +40,12 @@ function findAction(word: string): (typeof ACTIONS)[number] {
 
 /** The builds of the running router; without one, those of this installation. */
 async function list(call: Call): Promise<ExitCode> {
-  const { output, json, socket } = call;
+  const { output, json, socket, config } = call;
   const message = await askRouter(call, fetchCodecs).catch((error: unknown): CodecsMessage => {
     // Whoever names a router wants that one's answer.
-    if (socket !== undefined || !(error instanceof Failure)) throw error;
+    const isNamed = socket !== undefined || config !== undefined;
+    const isAway = error instanceof Failure && error.exitCode === EXIT.unreachable;
+    if (isNamed || !isAway) throw error;
     output.say('no router is running: these are the builds of this installation');
     return { schema: 'grebe.codecs/1', live: null, builds: listBuilds() };
   });
