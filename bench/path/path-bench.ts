@@ -71,7 +71,7 @@ interface Plan {
 
 const UDP_LENGTHS = { udpSmallKpps: 64, udpLargeKpps: 1400 };
 const FULL: Plan = {
-  rounds: 5,
+  rounds: 3,
   tcpSeconds: 4,
   udpSeconds: 2,
   idleSeconds: 3,

@@ -27,7 +27,7 @@ export function formatPathBench(result: PathBenchResult): string {
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, grebe ${machine.commit}`,
     `two namespaces, one veth, MTU 1500; ${result.traffic}: 1 TCP flow for ${tcpSeconds} s, UDP for ${udpSeconds} s; median [low-high] of ${rounds} rounds`,
     '',
-    ...table([COLUMNS.map((column) => column.title), ...measured.map(cellsOf)]),
+    ...table(measured),
     '',
     'CPU s/s and idle %: both routers together. ready, RSS: the worse of the two.',
   ];
@@ -39,14 +39,18 @@ export function formatPathBench(result: PathBenchResult): string {
   return lines.join('\n');
 }
 
-function cellsOf(row: PathRow): string[] {
-  return COLUMNS.map((column) => column.cell(row));
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = COLUMNS.map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
-  return rows.map((row) =>
-    row
+/** One line a row under the titles; a column that nobody has a figure for is left out. */
+function table(rows: readonly PathRow[]): string[] {
+  const columns = COLUMNS.filter((column) => rows.some((row) => column.cell(row) !== ''));
+  const lines = [
+    columns.map((column) => column.title),
+    ...rows.map((row) => columns.map((column) => column.cell(row))),
+  ];
+  const widths = columns.map((_, index) =>
+    Math.max(...lines.map((line) => line[index]?.length ?? 0)),
+  );
+  return lines.map((line) =>
+    line
       .map((cell, index) => {
         const width = widths[index] ?? 0;
         return index === 0 ? cell.padEnd(width) : cell.padStart(width);

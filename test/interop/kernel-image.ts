@@ -74,13 +74,13 @@ while read -r id words; do
 done
 `;
 
-/** Kernel and initramfs; the kernel is downloaded on first use. Throws when that fails. */
-export function prepareKernelImage(): KernelImage {
+/** Kernel, downloaded on first use, and an initramfs in `folder`. Throws when one cannot be had. */
+export function prepareKernelImage(folder: string): KernelImage {
   const tree = fetchKernel();
   const boot = join(tree, 'boot');
   const kernel = readdirSync(boot).find((name) => name.startsWith('vmlinuz-'));
   if (!kernel) throw new Error(`${tree} holds no kernel`);
-  return { kernel: join(boot, kernel), initramfs: buildInitramfs(tree) };
+  return { kernel: join(boot, kernel), initramfs: buildInitramfs(tree, folder) };
 }
 
 /** Unpacks the package into the cache and returns the folder; keeps only what is there completely. */
@@ -106,25 +106,21 @@ export function fetchKernel(): string {
 }
 
 /** Packs the root file system anew each time: it takes iproute2 from the machine. */
-function buildInitramfs(tree: string): string {
-  const root = mkdtempSync(join(CACHE, 'root-'));
-  try {
-    for (const folder of ['bin', 'iproute2', 'modules']) mkdirSync(join(root, folder));
-    copyFileSync(which('busybox'), join(root, 'bin/busybox'));
-    const ip = which('ip');
-    copyFileSync(ip, join(root, 'iproute2/ip'));
-    for (const library of librariesOf(ip)) {
-      mkdirSync(join(root, dirname(library)), { recursive: true });
-      copyFileSync(library, join(root, library));
-    }
-    copyModules(tree, join(root, 'modules'));
-    writeFileSync(join(root, 'init'), INIT, { mode: 0o755 });
-    const initramfs = `${root}.cpio`;
-    run('sh', ['-c', `find . | cpio --quiet -o -H newc >"${initramfs}"`], { cwd: root });
-    return initramfs;
-  } finally {
-    rmSync(root, { recursive: true, force: true });
+function buildInitramfs(tree: string, folder: string): string {
+  const root = mkdtempSync(join(folder, 'root-'));
+  for (const name of ['bin', 'iproute2', 'modules']) mkdirSync(join(root, name));
+  copyFileSync(which('busybox'), join(root, 'bin/busybox'));
+  const ip = which('ip');
+  copyFileSync(ip, join(root, 'iproute2/ip'));
+  for (const library of librariesOf(ip)) {
+    mkdirSync(join(root, dirname(library)), { recursive: true });
+    copyFileSync(library, join(root, library));
   }
+  copyModules(tree, join(root, 'modules'));
+  writeFileSync(join(root, 'init'), INIT, { mode: 0o755 });
+  const initramfs = `${root}.cpio`;
+  run('sh', ['-c', `find . | cpio --quiet -o -H newc >"${initramfs}"`], { cwd: root });
+  return initramfs;
 }
 
 function copyModules(tree: string, target: string): void {

@@ -76,7 +76,7 @@ export async function openKernelLab(): Promise<KernelLab> {
     const wire = namespaces.add('wire', { ipv6: false });
     const router = namespaces.add('router');
     layWire(namespaces, wire, router);
-    peer = await bootKernelPeer(wire, 'p0');
+    peer = await bootKernelPeer(namespaces, wire, 'p0');
     return await prepare(namespaces, wire, router, peer);
   } catch (error) {
     await peer?.stop();

@@ -1,8 +1,9 @@
 // A real Linux kernel as tunnel peer: a guest under QEMU's TCG (no KVM), its network card a tap device in
 // a namespace of the test, its console a serial line that takes commands.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { fetchKernel, prepareKernelImage } from './kernel-image.js';
+import { type ChildProcess, spawnSync } from 'node:child_process';
+import type { Namespaces } from '../../src/demo/namespaces.js';
+import { lacking } from '../support/lab.js';
+import { fetchKernel, type KernelImage, prepareKernelImage } from './kernel-image.js';
 
 export interface CommandResult {
   readonly status: number;
@@ -26,17 +27,26 @@ export interface KernelPeer {
 
 const BOOT_LIMIT_MS = 60_000;
 const COMMAND_LIMIT_MS = 10_000;
+/** Program and the Debian package that has it. */
 const PROGRAMS = [
-  ...['qemu-system-x86_64', 'busybox', 'cpio', 'apt-get', 'apt-cache', 'dpkg'],
-  ...['ip', 'ethtool'],
-];
+  ['qemu-system-x86_64', 'qemu-system-x86'],
+  ['busybox', 'busybox-static'],
+  ['cpio', 'cpio'],
+  ['ethtool', 'ethtool'],
+  ['apt-cache', 'apt'],
+  ['apt-get', 'apt'],
+  ['dpkg', 'dpkg'],
+] as const;
 
 /** Why no guest can be booted here, or undefined. Downloads the kernel when it is not there yet. */
 export function missingForKernelPeer(): string | undefined {
   if (process.arch !== 'x64') return `the guest is x86-64, this machine is ${process.arch}`;
-  if (process.getuid?.() !== 0) return 'network namespaces need root';
-  const missing = PROGRAMS.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status);
-  if (missing.length > 0) return `not installed: ${missing.join(', ')}`;
+  const obstacle = lacking();
+  if (obstacle) return obstacle;
+  const missing = PROGRAMS.filter(([name]) => spawnSync('sh', ['-c', `command -v ${name}`]).status);
+  if (missing.length > 0) {
+    return `needs ${missing.map(([name, owner]) => `${name} (apt-get install ${owner})`).join(', ')}`;
+  }
   try {
     fetchKernel();
     return undefined;
@@ -45,11 +55,15 @@ export function missingForKernelPeer(): string | undefined {
   }
 }
 
-/** Boots a guest whose eth0 is the tap device `tap` of `namespace`, which must exist. */
-export async function bootKernelPeer(namespace: string, tap: string): Promise<KernelPeer> {
-  const image = prepareKernelImage();
+/** Boots a guest whose eth0 is the tap device `tap` of `namespace`. It ends with `namespaces` at the latest. */
+export async function bootKernelPeer(
+  namespaces: Namespaces,
+  namespace: string,
+  tap: string,
+): Promise<KernelPeer> {
+  const image = prepareKernelImage(namespaces.folder);
   const startedAt = performance.now();
-  const child = spawn('ip', ['netns', 'exec', namespace, ...qemuCommand(image, tap)], {
+  const child = namespaces.start(namespace, 'qemu-system-x86_64', qemuWords(image, tap), {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const line = new SerialLine(child);
@@ -61,24 +75,12 @@ export async function bootKernelPeer(namespace: string, tap: string): Promise<Ke
   } catch (error) {
     await line.end();
     throw error;
-  } finally {
-    rmSync(image.initramfs, { force: true });
   }
 }
 
-function qemuCommand(image: { kernel: string; initramfs: string }, tap: string): string[] {
+function qemuWords(image: KernelImage, tap: string): string[] {
   return [
-    ...[
-      'qemu-system-x86_64',
-      '-accel',
-      'tcg,thread=multi',
-      '-cpu',
-      'max',
-      '-smp',
-      '1',
-      '-m',
-      '256',
-    ],
+    ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '1', '-m', '256'],
     ...['-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
     ...['-kernel', image.kernel, '-initrd', image.initramfs],
     ...['-append', 'console=ttyS0 panic=-1 quiet'],
