@@ -8,10 +8,16 @@ import { closeSync, openSync, renameSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CaptureFile, LINKTYPE_RAW } from '../inspect/pcapng-writer.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { findWay, inUserNamespace } from './level.js';
+import { findWay, INSIDE, inUserNamespace } from './level.js';
 import { SEARCH_PATH, sweepNamespaces } from './namespaces.js';
 import { formatClosing, formatJson, formatMode, formatOpening, type Level } from './report.js';
-import { hasPassed, type LevelOptions, type LevelResult, type OuterPacket } from './result.js';
+import {
+  hasPassed,
+  LabFailure,
+  type LevelOptions,
+  type LevelResult,
+  type OuterPacket,
+} from './result.js';
 
 export interface DemoOptions {
   /** Forces a level; absent: the best one the machine allows. */
@@ -33,15 +39,24 @@ const QUICK = { bulkSeconds: 0.3, echoCount: 20 };
 
 /** Runs the demo and returns the exit code: 0 only if everything passed. */
 export async function runDemo(options: DemoOptions = {}): Promise<number> {
-  const start = performance.now();
   requireWritableFolder();
-  const { level, obstacles, isInside } = chooseLevel(options.level);
-  if (isInside) return await runInUserNamespace(options);
+  const choice = chooseLevel(options.level);
+  if (choice.inUserNamespace) return await runInUserNamespace(options);
+  try {
+    return await runHere(choice, options);
+  } catch (error) {
+    // Found out only when the lab was built: the next best level is shown instead.
+    if (options.level !== undefined || !(error instanceof LabFailure)) throw error;
+    return await runHere({ ...choice, level: 'b', obstacles: [error.message] }, options);
+  }
+}
 
+async function runHere({ level, obstacles }: Choice, options: DemoOptions): Promise<number> {
+  const start = performance.now();
   const print = (text: string): boolean => options.json || process.stdout.write(`${text}\n`);
-  print(formatOpening(level, obstacles));
   const levelOptions: LevelOptions = {
     ...(options.quick ? QUICK : FULL),
+    onReady: () => print(formatOpening(level, obstacles)),
     onMode: (mode) => print(formatMode(level, mode)),
   };
   const result = await runLevel(level, levelOptions);
@@ -58,22 +73,22 @@ interface Choice {
   readonly level: Level;
   /** Why it is not level A. */
   readonly obstacles: readonly string[];
-  /** Whether level A is to be run inside a user namespace. */
-  readonly isInside: boolean;
+  /** Whether level A is to be run by a process of its own in a user namespace. */
+  readonly inUserNamespace: boolean;
 }
 
 function chooseLevel(asked: Level | undefined): Choice {
-  if (asked === 'b') return { level: 'b', obstacles: [], isInside: false };
+  if (asked === 'b') return { level: 'b', obstacles: [], inUserNamespace: false };
   const way = findWay();
   switch (way.kind) {
     case 'direct':
       sweepNamespaces();
-      return { level: 'a', obstacles: [], isInside: false };
+      return { level: 'a', obstacles: [], inUserNamespace: false };
     case 'user-namespace':
-      return { level: 'a', obstacles: [], isInside: true };
+      return { level: 'a', obstacles: [], inUserNamespace: true };
     case 'none': {
       const { obstacles } = way;
-      if (asked === undefined) return { level: 'b', obstacles, isInside: false };
+      if (asked === undefined) return { level: 'b', obstacles, inUserNamespace: false };
       throw new Failure(
         EXIT.noPermission,
         `demo level A is not possible here: ${obstacles.join('; ')}`,
@@ -83,17 +98,22 @@ function chooseLevel(asked: Level | undefined): Choice {
   }
 }
 
-/** Each level is loaded only where it is run: level B needs neither Linux nor its system calls. */
+/** Each level is loaded only where it is run: level B needs neither namespaces nor devices. */
 async function runLevel(level: Level, options: LevelOptions): Promise<LevelResult> {
   if (level === 'a') return (await import('./kernel-level.js')).runKernelLevel(options);
   return (await import('./memory-level.js')).runMemoryLevel(options);
 }
 
 /** Runs this demo once more, as the root of a user namespace. */
-async function runInUserNamespace({ json, quick }: DemoOptions): Promise<number> {
-  const words = ['demo', '--level', 'a', ...(json ? ['-j'] : []), ...(quick ? ['--quick'] : [])];
+async function runInUserNamespace({ level, json, quick }: DemoOptions): Promise<number> {
+  const words = [
+    'demo',
+    ...(level === undefined ? [] : ['--level', level]),
+    ...(json ? ['-j'] : []),
+    ...(quick ? ['--quick'] : []),
+  ];
   const [command, args] = inUserNamespace([process.execPath, PROGRAM, ...words]);
-  const env = { ...process.env, PATH: SEARCH_PATH };
+  const env = { ...process.env, PATH: SEARCH_PATH, [INSIDE]: '1' };
   const child = spawn(command, args, { stdio: 'inherit', env });
   // A signal that reaches only this process is passed on: the child cleans up and ends.
   const pass = (signal: NodeJS.Signals): boolean => child.kill(signal);

@@ -7,6 +7,7 @@
 //   3. try       per mode: pings and a bulk transfer from hA to hB, while rA's underlay is captured
 //   4. read      drops, from both routers' status
 import type { Mode } from '../packet/tunnel.js';
+import { Failure } from '../sys/failure.js';
 import { pingFrom, sendFrom, startCapture, startReceiver } from './host-process.js';
 import { ip, Namespaces } from './namespaces.js';
 import {
@@ -14,6 +15,7 @@ import {
   type DropTable,
   ECHO_SIZE,
   LARGE_ECHO_COUNT,
+  LabFailure,
   type LevelOptions,
   type LevelResult,
   type ModeResult,
@@ -61,11 +63,12 @@ function plan4(mode: Mode, net: number): Plan {
   };
 }
 
-/** Runs level A. Throws a Failure when the machine does not let it. */
+/** Runs level A. Throws a LabFailure when the machine does not let it. */
 export async function runKernelLevel(options: LevelOptions): Promise<LevelResult> {
   const namespaces = new Namespaces('demo');
   try {
-    const lab = buildLab(namespaces);
+    const lab = tryBuildLab(namespaces);
+    options.onReady();
     const routerA = await startRouter(namespaces, lab.rA, tunnelTables('A'));
     const routerB = await startRouter(namespaces, lab.rB, tunnelTables('B'));
     await startReceivers(namespaces, lab.hB);
@@ -93,6 +96,15 @@ interface LabNames {
   readonly rA: string;
   readonly rB: string;
   readonly hB: string;
+}
+
+function tryBuildLab(namespaces: Namespaces): LabNames {
+  try {
+    return buildLab(namespaces);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new LabFailure(error.exitCode, error.message, 'see level B: grebe demo --level b');
+  }
 }
 
 function buildLab(namespaces: Namespaces): LabNames {

@@ -14,6 +14,9 @@ export type Way =
 
 const TUN = '/dev/net/tun';
 
+/** Environment variable of a demo that runs in a user namespace already: it does not nest. */
+export const INSIDE = 'GREBE_DEMO_INSIDE';
+
 /** Before a command in a user namespace: `ip netns` keeps names under /run, which is not the user's. */
 const OWN_RUN = 'mount -t tmpfs grebe-demo /run && exec "$@"';
 
@@ -33,6 +36,9 @@ export function findWay(): Way {
   if (direct === undefined) {
     attempt('ip', ['netns', 'del', probe]);
     return { kind: 'direct' };
+  }
+  if (process.env[INSIDE] !== undefined) {
+    return { kind: 'none', obstacles: [`no network namespace in a user namespace: ${direct}`] };
   }
   // The name of the namespace is gone together with the mount namespace.
   const inside = attempt(...inUserNamespace(['ip', 'netns', 'add', probe]));

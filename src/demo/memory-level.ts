@@ -37,6 +37,7 @@ export async function runMemoryLevel(options: LevelOptions): Promise<LevelResult
   const routerA = createMemoryRouter(MODES.map((mode) => tunnel(mode, 'A')));
   const routerB = createMemoryRouter(MODES.map((mode) => tunnel(mode, 'B')));
   MemoryUnderlay.join(routerA.underlay, routerB.underlay);
+  options.onReady();
   try {
     const packets: OuterPacket[] = [];
     const modes: ModeResult[] = [];

@@ -1,4 +1,5 @@
 import type { Mode } from '../packet/tunnel.js';
+import { Failure } from '../sys/failure.js';
 import type { BulkResult } from './bulk.js';
 
 export interface EchoResult {
@@ -41,10 +42,15 @@ export interface LevelResult {
   readonly packets: readonly OuterPacket[];
 }
 
+/** The machine does not let the lab of a level be built: no fault of the tunnels. */
+export class LabFailure extends Failure {}
+
 export interface LevelOptions {
   /** Seconds of each bulk transfer. */
   readonly bulkSeconds: number;
   readonly echoCount: number;
+  /** Told once the level is sure to be possible. */
+  readonly onReady: () => void;
   /** Told of each mode as soon as it is done. */
   readonly onMode: (result: ModeResult) => void;
 }
