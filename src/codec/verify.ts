@@ -34,7 +34,7 @@ export function verifyBuild(build: CodecBuild): void {
   const codec = openCodec(build, scratch.memory);
   const fault = answerFault(codec, scratch);
   if (fault !== null) throw refusal(build.name, fault);
-  warmUp(codec, scratch);
+  if (build.module !== undefined) warmUp(codec, scratch, sent(), dropped());
 }
 
 /** The first known answer that `codec`, opened over the memory of a fresh `scratch`, gets wrong; or null. */
@@ -167,6 +167,17 @@ function foundCounters(record: RecordCounters): Map<string, number> {
   for (const [reason, count] of dropEntries(record.encapDrops)) found.set(`encap ${reason}`, count);
   for (const [reason, count] of dropEntries(record.decapDrops)) found.set(`decap ${reason}`, count);
   return found;
+}
+
+/** A packet that encap forwards. */
+function sent(): { bytes: Uint8Array; tunnel: number } {
+  const answer = ENCAP_ANSWERS.find(({ drop }) => drop === undefined);
+  return { bytes: fromHex(answer?.packet ?? ''), tunnel: answer?.tunnel ?? 0 };
+}
+
+/** A packet that decap drops as late as it can. */
+function dropped(): Uint8Array {
+  return fromHex(DECAP_ANSWERS.find(({ drop }) => drop === 'inner-ttl')?.packet ?? '');
 }
 
 function verdict(reason: number): string {

