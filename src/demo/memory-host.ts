@@ -76,7 +76,8 @@ export class MemoryHost {
 
   #checkNumbered(payload: Uint8Array, length: number): void {
     const number = u32(payload, 0);
-    const isWhole = payload.subarray(4).every((byte) => byte === (number & 0xff));
+    const expected = Buffer.alloc(payload.length - 4, number & 0xff);
+    const isWhole = Buffer.compare(payload.subarray(4), expected) === 0;
     if (number !== this.numbered.packets || !isWhole) this.numbered.intact = false;
     this.numbered.packets++;
     this.numbered.bytes += length;

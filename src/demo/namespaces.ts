@@ -69,13 +69,19 @@ export class Namespaces {
       set('ipv6/conf/all/accept_dad', 0);
       set('ipv6/conf/default/accept_dad', 0);
       set('ipv6/conf/default/router_solicitations', 0);
-      if (options.forward) set('ipv6/conf/all/forwarding', 1);
+      if (options.forward) {
+        set('ipv6/conf/all/forwarding', 1);
+        // `all` is what forwarding asks. A device that has it too reports multicast groups, from ::
+        // while its address is not ready: tunnels would carry and drop what nobody sent.
+        set('ipv6/conf/default/forwarding', 0);
+      }
     }
     if (options.forward) set('ipv4/ip_forward', 1);
     // Set whatever the machine's own value is, so that runs are alike.
     set('ipv4/conf/all/rp_filter', 0);
     set('ipv4/conf/default/rp_filter', 0);
-    this.run(full, 'sh', ['-ec', settings.join('\n')]);
+    const script = ['sh', '-ec', settings.join('\n')];
+    execute('ip', ['netns', 'exec', full, ...script], `kernel settings in ${full}`);
     ip('-n', full, 'link', 'set', 'lo', 'up');
     return full;
   }
@@ -158,11 +164,16 @@ export function sweepNamespaces(): void {
   }
 }
 
-function execute(command: string, args: readonly string[]): string {
+/** `what`: how a failure names the command. */
+function execute(
+  command: string,
+  args: readonly string[],
+  what = `${command} ${args.join(' ')}`,
+): string {
   const result = spawnSync(command, args, { encoding: 'utf8', env: ENVIRONMENT });
   if (result.status === 0) return result.stdout;
   const cause = result.error?.message ?? (result.stderr.trim() || `exit ${result.status}`);
-  throw new Failure(EXIT.failed, `${command} ${args.join(' ')}: ${cause}`);
+  throw new Failure(EXIT.failed, `${what}: ${cause}`);
 }
 
 /** Runs `ip` with these words and returns what it printed, whether or not it liked them. */

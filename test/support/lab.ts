@@ -115,7 +115,6 @@ export async function withWire(
   const namespaces = new Namespaces(label);
   try {
     const ipv6 = options.ipv6 ?? true;
-    // Only a router that has hosts forwards: it would report multicast groups of its own.
     const forward = options.hosts ?? false;
     const rA = namespaces.add('rA', { ipv6, forward });
     const rB = namespaces.add('rB', { ipv6, forward });
