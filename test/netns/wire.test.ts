@@ -2,17 +2,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  command,
-  eventually,
-  lacking,
-  ping,
-  type Side,
-  tunnelTable,
-  withLab,
-} from '../support/lab.js';
+import { command, eventually, lacking, type Side, tunnelTable, withLab } from '../support/lab.js';
 
+/** Packets of each direction. */
 const COUNT = 20;
+const LIMIT_MS = 20_000;
 
 const tunnels = (side: Side): string =>
   tunnelTable(
@@ -40,10 +34,12 @@ test('tshark finds keyed, checksummed, numbered GRE well-formed', {
     capture.stderr?.on('data', (data) => {
       messages += String(data);
     });
-    assert.ok(await eventually(() => /Capturing on/.test(messages), 10_000), messages);
-    const { received, output } = await ping(rA, '-c', `${COUNT}`, '-i', '0.02', '10.9.0.2');
-    assert.equal(received, COUNT, output);
-    assert.ok(await eventually(() => capture.exitCode !== null, 10_000), messages);
+    // tshark does not say when it has begun: pings go on until it has seen enough of them.
+    const pings = namespaces.start(rA, 'ping', ['-q', '-i', '0.02', '10.9.0.2'], {
+      stdio: 'ignore',
+    });
+    assert.ok(await eventually(() => capture.exitCode !== null, LIMIT_MS), messages);
+    await namespaces.stop(pings);
 
     const rows = await readBack(rB, file);
     assert.equal(rows.length, COUNT * 2);
@@ -53,7 +49,7 @@ test('tshark finds keyed, checksummed, numbered GRE well-formed', {
     }
     for (const source of ['192.0.2.1', '192.0.2.2']) {
       const numbers = rows.filter((row) => row.source === source).map((row) => row.sequence);
-      assert.equal(numbers.length, COUNT);
+      assert.ok(numbers.length >= COUNT - 1, `${numbers.length} packets of ${source}`);
       const first = numbers[0] ?? 0;
       assert.deepEqual(
         numbers,
