@@ -61,7 +61,7 @@ async function buildCodec(name) {
     ...['--enable', name === 'simd' ? 'threads,simd' : 'threads'],
     ...(name === 'simd' ? [] : ['--disable', 'simd']),
   ]);
-  const { binary, text } = await inlineCalls(readFileSync(compiled));
+  const { binary, text } = await inlineCalls(readFileSync(compiled), name);
   rmSync(compiled);
   writeFileSync(output.replace('.wasm', '.wat'), text);
   writeFileSync(output, binary);
@@ -71,9 +71,13 @@ async function buildCodec(name) {
  * Inlines what asc leaves as calls: its limits are fixed, and each call costs a packet 2-3 ns in V8. Of all
  * functions only the checksum over payloads stays one (bench/README.md has the figures).
  */
-async function inlineCalls(bytes) {
+async function inlineCalls(bytes, name) {
   const { default: binaryen } = await import('assemblyscript/binaryen');
+  const used = binaryen.Features;
   const module = binaryen.readBinary(bytes);
+  const scalar = used.Atomics | used.BulkMemory | used.NontrappingFPToInt | used.SignExt;
+  module.setFeatures(name === 'simd' ? scalar | used.SIMD128 : scalar);
+  if (!module.validate()) throw new Error(`the ${name} build uses what it was not to use`);
   binaryen.setOptimizeLevel(3);
   binaryen.setShrinkLevel(0);
   binaryen.setOneCallerInlineMaxSize(4000);

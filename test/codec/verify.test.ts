@@ -1,0 +1,225 @@
+// A build that is wrong in any one thing is refused, and the refusal says in which.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loadBuild } from '../../src/codec/builds.js';
+import { verifyBuild } from '../../src/codec/verify.js';
+import { Failure } from '../../src/sys/failure.js';
+import { alterScalar, assemble, type Change, compileChanged, withFile } from './altered-build.js';
+
+/** Asserts that a build with these bytes is refused for a cause that `cause` describes. */
+function assertRefused(bytes: Uint8Array, cause: RegExp): void {
+  withFile(bytes, (path) => {
+    assert.throws(
+      () => verifyBuild(loadBuild(path)),
+      (error) => {
+        assert.ok(error instanceof Failure, String(error));
+        assert.equal(error.exitCode, 1);
+        assert.ok(error.message.startsWith(`codec ${path} is refused: `), error.message);
+        assert.match(error.message, cause);
+        assert.match(error.hint ?? '', /grebe codec list/);
+        return true;
+      },
+    );
+  });
+}
+
+for (const name of ['simd', 'scalar', 'js', 'auto']) {
+  test(`the build ${name} passes`, () => {
+    verifyBuild(loadBuild(name));
+  });
+}
+
+test('a build of one’s own passes from its path', () => {
+  withFile(alterScalar('', ''), (path) => {
+    const build = loadBuild(path);
+    verifyBuild(build);
+    assert.equal(build.name, path);
+  });
+});
+
+test('bytes that are no WebAssembly are refused', () => {
+  assertRefused(new TextEncoder().encode('not wasm'), /does not compile/);
+  assertRefused(alterScalar('', '').subarray(0, 400), /does not compile/);
+});
+
+test('an export too few is refused', () => {
+  const bytes = alterScalar('(export "settle" (func $asm/index/settle))', '');
+  assertRefused(bytes, /does not export settle/);
+});
+
+test('an export too many is refused', () => {
+  const bytes = alterScalar(
+    '(export "settle"',
+    '(export "flush" (func $asm/index/encap)) (export "settle"',
+  );
+  assertRefused(bytes, /exports function flush/);
+});
+
+test('a build that exports the memory is refused', () => {
+  const bytes = alterScalar('(export "settle"', '(export "memory" (memory 0)) (export "settle"');
+  assertRefused(bytes, /exports memory memory/);
+});
+
+test('an export that is no function is refused', () => {
+  const bytes = alterScalar(
+    '(export "settle" (func $asm/index/settle))',
+    '(global $settle i32 (i32.const 1)) (export "settle" (global $settle))',
+  );
+  assertRefused(bytes, /settle is a global/);
+});
+
+test('an export with other parameters is refused', () => {
+  const bytes = alterScalar(
+    '(export "encap" (func $asm/index/encap)',
+    '(export "encap" (func $asm/index/settle)',
+  );
+  assertRefused(bytes, /encap takes 2 parameters, not 1/);
+});
+
+test('an import too many is refused', () => {
+  const bytes = alterScalar(
+    '(import "env"',
+    '(import "env" "now" (func (result i32))) (import "env"',
+  );
+  assertRefused(bytes, /imports function env\.now/);
+});
+
+test('a build with a memory of its own is refused', () => {
+  const bytes = alterScalar(
+    '(import "env" "memory" (memory $mimport$0 1 65536 shared))',
+    '(memory $mimport$0 1 65536 shared)',
+  );
+  assertRefused(bytes, /does not import memory env\.memory/);
+});
+
+test('a build that wants a memory that is not shared is refused', () => {
+  const bytes = assemble(`(module (import "env" "memory" (memory 1 65536))
+    (func $none (result i32) (i32.const 1))
+    (func $one (param i32) (result i32) (i32.const 0))
+    (func $two (param i32 i32) (result i32) (i32.const 0))
+    (export "abiVersion" (func $none)) (export "encap" (func $one)) (export "decap" (func $one))
+    (export "settle" (func $two)) (export "checksum" (func $two)))`);
+  assertRefused(bytes, /shared/);
+});
+
+test('a build that wants more memory than there is is refused', () => {
+  const bytes = alterScalar(
+    '(memory $mimport$0 1 65536 shared)',
+    '(memory $mimport$0 60000 65536 shared)',
+  );
+  assertRefused(bytes, /memory import/);
+});
+
+test('a build with a data section is refused: it would overwrite the live memory', () => {
+  const bytes = alterScalar('(export "settle"', '(data (i32.const 0) "!") (export "settle"');
+  assertRefused(bytes, /data section/);
+});
+
+test('a build with a start function is refused: it would run on the live memory', () => {
+  const bytes = alterScalar('(export "settle"', '(func $go) (start $go) (export "settle"');
+  assertRefused(bytes, /start function/);
+});
+
+test('a build that traps is refused', () => {
+  const bytes = alterScalar(
+    '(export "decap" (func $asm/index/decap))',
+    '(func $trap (param i32) (result i32) (unreachable)) (export "decap" (func $trap))',
+  );
+  assertRefused(bytes, /decap trapped/);
+});
+
+test('a build that leaves the packets alone is refused', () => {
+  const bytes = alterScalar(
+    '(export "encap" (func $asm/index/encap))',
+    '(func $idle (param i32) (result i32) (i32.const 0)) (export "encap" (func $idle))',
+  );
+  assertRefused(bytes, /encap processed 0 of \d+ packets/);
+});
+
+/** Mistakes that each change what a packet becomes or how it is counted. */
+const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
+  {
+    file: 'layout.ts',
+    before: 'ABI_VERSION = 1',
+    after: 'ABI_VERSION = 2',
+    cause: /ABI 2, this grebe has ABI 1/,
+  },
+  {
+    file: 'wire/checksum.ts',
+    before: '(half + rotl<u32>(half, 16)) >>> 16',
+    after: '(half & 0xffff) + (half >>> 16)',
+    cause: /checksum of/,
+  },
+  {
+    file: 'wire/checksum.ts',
+    before: 'if (length & 1) acc += <u64>load<u8>(ptr);',
+    after: '',
+    cause: /checksum of ff is 255/,
+  },
+  {
+    file: 'encap.ts',
+    before: ': innerFragment & FRAGMENT_DF',
+    after: ': 0',
+    cause: /gre copies DF from the inner header: packet/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'bswap<u32>(atomic.add',
+    after: '(atomic.add',
+    cause: /gre counts sequence and identification/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'store<u64>(outer, addresses, IPV4_SOURCE);',
+    after: 'store<u64>(outer, addresses, IPV4_SOURCE);\n  store<u8>(outer - 1, 0);',
+    cause: /wrote outside the packet/,
+  },
+  {
+    file: 'tunnel.ts',
+    before: 'pass === PASS_ANY ? FLAG_UP : FLAG_UP | FLAG_KEY_IN',
+    after: 'FLAG_UP',
+    cause: /decap, gre with checksum, key and sequence: verdict no-tunnel/,
+  },
+  {
+    file: 'wire/gre.ts',
+    before: 'GRE_RESERVED: u32 = 0x0c00',
+    after: 'GRE_RESERVED: u32 = 0x0800',
+    cause: /gre reserved bit 5: verdict forwarded, not gre-reserved-bits/,
+  },
+  {
+    file: 'decap.ts',
+    before: 'return REASON_INNER_SRC_SPOOF',
+    after: 'return REASON_NONE',
+    cause: /inner source is ours: verdict forwarded, not inner-src-spoof/,
+  },
+  {
+    file: 'wire/ecn.ts',
+    before: 'return ECN_ECT_1',
+    after: 'return inner',
+    cause: /ECT\(1\) outside, ECT\(0\) inside IPv6: packet/,
+  },
+  {
+    file: 'device.ts',
+    before: '(mtu - headers)',
+    after: 'mtu',
+    cause: /TCP merged past the MTU: device header/,
+  },
+  {
+    file: 'counter.ts',
+    before: 'add(row + bytes, load<u32>(descriptor, DESCRIPTOR_INNER_LENGTH));',
+    after: 'add(row + bytes, 1);',
+    cause: /settle counted \d+ for tx bytes of tunnel 1/,
+  },
+  {
+    file: 'counter.ts',
+    before: 'store<u32>(ring, processed, RING_DRAINED);',
+    after: '',
+    cause: /settle left packets of encap uncounted/,
+  },
+];
+
+for (const { cause, ...change } of MISTAKES) {
+  test(`a build with ${change.file} changed to "${change.after.trim()}" is refused`, async () => {
+    assertRefused(await compileChanged(change), cause);
+  });
+}
