@@ -34,6 +34,9 @@ const CAPTURE = 'grebe-demo.pcapng';
 /** Its name until it is whole. */
 const UNFINISHED = `${CAPTURE}.tmp`;
 
+/** Exit codes above it say which signal ended a process. */
+const SIGNALLED = 128;
+
 const FULL = { bulkSeconds: 1, echoCount: 100 };
 const QUICK = { bulkSeconds: 0.3, echoCount: 20 };
 
@@ -120,7 +123,11 @@ async function runInUserNamespace({ level, json, quick }: DemoOptions): Promise<
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, pass);
   return await new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => resolve(code ?? EXIT.failed));
+    child.once('exit', (code) => {
+      // Ended by a signal, as this process is: shells expect the same number from both.
+      if (code !== null && code > SIGNALLED) process.exit(code);
+      resolve(code ?? EXIT.failed);
+    });
   });
 }
 

@@ -167,6 +167,33 @@ test('Ctrl-C during level A leaves nothing behind', { skip: lacking() }, async (
   });
 });
 
+test('a demo in a user namespace that gets SIGTERM ends everything it started', {
+  skip: lacking('unshare', 'setpriv'),
+}, async () => {
+  await inFolder(async (folder) => {
+    const openTun = 'mount -t tmpfs grebe-test /dev/net && mknod -m 666 /dev/net/tun c 10 200';
+    const nobody = [
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      `${openTun} && exec "$@"`,
+      'sh',
+      'setpriv',
+      ...DROP,
+    ];
+    const command = [...nobody, process.execPath, GREBE, 'demo'];
+    const { child, texts, ended: end } = start(folder, command);
+    assert.ok(await eventually(() => / gre +ok/.test(texts.stdout), LIMIT_MS), texts.stdout);
+    child.kill('SIGTERM');
+    // The pipes close when the last process that holds them has ended.
+    const { code } = await end;
+    // Where user namespaces are closed it was level B, which just ends.
+    assert.equal(code, /level A/.test(texts.stdout) ? 128 + 15 : null, texts.stderr);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+});
+
 test('on a full disk the demo says so, fails, and leaves no half capture', {
   skip: lacking('unshare'),
 }, async () => {
