@@ -12,8 +12,17 @@ import { IPV6_HEADER } from '../packet/ipv6.js';
 import { type Outer, readOuter } from '../packet/outer.js';
 import type { Reason } from '../packet/reason.js';
 
+const GRE_FLAGS = 2;
 const GRE_BASE = 4;
 const UDP_HEADER = 8;
+
+/** Said of the GRE header, before the tunnel is looked up. */
+const GRE_REASONS: ReadonlySet<Reason | null> = new Set<Reason>([
+  'gre-truncated',
+  'gre-version',
+  'gre-routing-present',
+  'gre-reserved-bits',
+]);
 
 /**
  * Decodes a captured packet of which `originalLength` bytes were on the wire, both counted from the outer
@@ -33,10 +42,15 @@ export function decodeCaptured(
   const start = outer.payload.byteOffset - filled.byteOffset;
   // Behind extension headers that nobody saw there may be anything.
   if (outer.version === 6 && start - udpLength(outer) > bytes.length) return null;
-  const parts = partsOf(outer, start, bytes.length);
+  const isJudged = options.tunnels !== undefined;
+  const parts = { isJudged, ...partsOf(outer, start, bytes.length) };
   if (outer.isGre && hasChecksum(outer)) mendChecksum(outer.payload, 4);
-  // Without its whole GRE header a packet cannot be told to be of one tunnel or another.
-  const decoded = decode(filled, parts.greKnown ? options : {});
+  const form = decode(filled);
+  if (form === null) return null;
+  // Without its whole GRE header a packet cannot be told to be of one tunnel or another; one whose header
+  // is wrong is refused before that.
+  const canJudge = isJudged && (parts.greKnown || GRE_REASONS.has(form.reason));
+  const decoded = canJudge ? decode(filled, options) : form;
   return decoded === null ? null : withoutGuess(decoded, outer, parts);
 }
 
@@ -78,6 +92,8 @@ interface Parts {
   readonly headersKnown: boolean;
   /** Captured bytes of the GRE header and all behind it. */
   readonly payload: number;
+  /** There are tunnels to judge the packet by. */
+  readonly isJudged: boolean;
   /** The whole GRE header was captured, or there is none. */
   readonly greKnown: boolean;
   /** Captured bytes of the inner packet. */
@@ -86,7 +102,7 @@ interface Parts {
   readonly innerKnown: boolean;
 }
 
-function partsOf(outer: Outer, start: number, captured: number): Parts {
+function partsOf(outer: Outer, start: number, captured: number): Omit<Parts, 'isJudged'> {
   const payload = Math.max(0, captured - start);
   const header = outer.isGre ? greLength(u16(outer.payload, 0)) : 0;
   const inner = Math.max(0, payload - header);
@@ -124,11 +140,17 @@ function isSeen(reason: Reason, outer: Outer, parts: Parts): boolean {
     case 'udp-checksum':
     case 'gre-checksum':
       return false;
+    case 'gre-truncated':
+      return parts.payload >= GRE_FLAGS || outer.payload.length < GRE_BASE;
+    case 'gre-version':
+    case 'gre-routing-present':
+    case 'gre-reserved-bits':
+      return parts.payload >= GRE_FLAGS;
     case 'unknown-protocol':
-      return !outer.isGre || parts.payload >= GRE_BASE;
+      return isProtocolKnown(outer, parts);
     case 'inner-truncated':
       // Nothing behind the headers is known from the lengths alone; too little, with the version.
-      return parts.inner > 0 || !hasInner(outer);
+      return isProtocolKnown(outer, parts) && (parts.inner > 0 || !hasInner(outer));
     case 'inner-version':
       return parts.inner > 0;
     case 'inner-header':
@@ -140,8 +162,13 @@ function isSeen(reason: Reason, outer: Outer, parts: Parts): boolean {
     case 'ecn':
       return parts.innerKnown;
     default:
-      return true; // said by the outer header, the lengths, or a GRE header that is there
+      return true; // said by the outer header, or by the lookup, which needs a whole GRE header
   }
+}
+
+/** Whether what the tunnel carries is known. A tunnel looks at it after it was found, form alone at once. */
+function isProtocolKnown({ isGre }: Outer, { payload, greKnown, isJudged }: Parts): boolean {
+  return !isGre || (payload >= GRE_BASE && (greKnown || !isJudged));
 }
 
 function hasInner({ isGre, payload }: Outer): boolean {
