@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { ip } from '../../src/demo/namespaces.js';
 import { type RouterProcess, startRouter } from '../../src/demo/router-process.js';
 import {
+  ANSWERED,
+  assertAnswered,
   dropsOf,
   eventually,
   lacking,
@@ -61,7 +63,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 test('after kill -9 nothing stays, and the next start works at once', {
-  skip: lacking('ping'),
+  skip: lacking(),
 }, async (context) => {
   await withLab('kill', { tunnels }, async ({ namespaces, rA, a }) => {
     const exit = exitOf(a);
@@ -70,26 +72,24 @@ test('after kill -9 nothing stays, and the next start works at once', {
     assert.deepEqual(devices(rA), ['u0']);
     const again = await startRouter(namespaces, rA, tunnels('A'));
     context.diagnostic(`ready ${again.readyMs} ms after the start of the process`);
-    const { received, output } = await ping(rA, '-c', '3', '-i', '0.01', '10.9.1.2');
-    assert.equal(received, 3, output);
+    await assertAnswered(namespaces, rA, '10.9.1.2');
   });
 });
 
 test('a second router on the same socket is refused, and the first one stays', {
-  skip: lacking('ping'),
+  skip: lacking(),
 }, async () => {
   await withLab('twice', { tunnels }, async ({ namespaces, rA, a }) => {
     await assert.rejects(startRouter(namespaces, rA, tunnels('A')), /already/);
     assert.deepEqual(devices(rA), ['u0', 'gre1', 'ipip1', 'sit1']);
     assert.equal(a.child.exitCode, null);
-    const { received, output } = await ping(rA, '-c', '3', '-i', '0.01', '10.9.1.2');
-    assert.equal(received, 3, output);
+    await assertAnswered(namespaces, rA, '10.9.1.2');
   });
 });
 
 for (const count of [100, 1000]) {
   test(`${count} tunnels start, carry pings and stop`, {
-    skip: lacking('ping'),
+    skip: lacking(),
   }, async (context) => {
     const many = (side: Side): string =>
       Array.from({ length: count }, (_, n) => {
@@ -99,13 +99,12 @@ for (const count of [100, 1000]) {
         return tunnelTable(`t${n}`, side, ...words);
       }).join('\n');
     const address = (n: number): string => `10.${100 + (n >> 8)}.${n & 255}.2`;
-    await withLab('many', { tunnels: many, ipv6: false }, async ({ rA, rB, a, b }) => {
+    await withLab('many', { tunnels: many, ipv6: false }, async ({ namespaces, rA, rB, a, b }) => {
       context.diagnostic(`${count} tunnels ready after ${a.readyMs} and ${b.readyMs} ms`);
       assert.equal(devices(rA).length, count + 1);
       for (const n of [0, 1, count >> 1, count - 1]) {
-        const { received, output } = await ping(rA, '-c', '2', '-i', '0.01', address(n));
-        assert.equal(received, 2, output);
-        assert.equal((await tunnelStatus(b, `t${n}`)).rx.packets, 2);
+        await assertAnswered(namespaces, rA, address(n));
+        assert.equal((await tunnelStatus(b, `t${n}`)).rx.packets, ANSWERED);
       }
       assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
       for (const router of [a, b]) {
@@ -122,26 +121,24 @@ for (const count of [100, 1000]) {
 }
 
 test('a router whose device is deleted says so and carries on with the others', {
-  skip: lacking('ping'),
+  skip: lacking(),
 }, async () => {
-  await withLab('lost', { tunnels }, async ({ rA, a }) => {
+  await withLab('lost', { tunnels }, async ({ namespaces, rA, a }) => {
     ip('-n', rA, 'link', 'del', 'gre1');
     assert.ok(await eventually(async () => (await tunnelStatus(a, 'gre1')).state === 'down'));
     assert.ok(await eventually(() => /gre1/.test(a.messages())), a.messages());
-    const { received, output } = await ping(rA, '-c', '3', '-i', '0.01', '10.9.2.2');
-    assert.equal(received, 3, output);
+    await assertAnswered(namespaces, rA, '10.9.2.2');
   });
 });
 
 test('a router starts before its peer and before its underlay is up', {
-  skip: lacking('ping'),
+  skip: lacking(),
 }, async () => {
   await withWire('early', {}, async ({ namespaces, rA, rB }) => {
     ip('-n', rA, 'link', 'set', 'u0', 'down');
     await startRouter(namespaces, rA, tunnels('A'));
     ip('-n', rA, 'link', 'set', 'u0', 'up');
     await startRouter(namespaces, rB, tunnels('B'));
-    const { received, output } = await ping(rA, '-c', '3', '-i', '0.05', '10.9.1.2');
-    assert.equal(received, 3, output);
+    await assertAnswered(namespaces, rA, '10.9.1.2');
   });
 });

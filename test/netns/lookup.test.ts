@@ -1,12 +1,14 @@
 // Several tunnels over the same pair of addresses, and tunnels that take whoever comes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { pingFrom } from '../../src/demo/host-process.js';
 import {
+  ANSWERED,
+  assertAnswered,
   dropsOf,
   eventually,
   lacking,
   OUTER,
-  ping,
   type Side,
   tunnelStatus,
   tunnelTable,
@@ -18,7 +20,7 @@ import { gre, ipv4 } from '../support/packets.js';
 const GRE = 47;
 
 test('tunnels of the same two addresses are told apart by key and by mode', {
-  skip: lacking('ping'),
+  skip: lacking(),
 }, async () => {
   const tunnels = (side: Side): string => {
     const ours = side === 'A' ? 1 : 2;
@@ -30,25 +32,20 @@ test('tunnels of the same two addresses are told apart by key and by mode', {
       tunnelTable('ipip', side, 'mode = "ipip"', address(4)),
     ].join('\n');
   };
-  await withLab('keys', { tunnels, ipv6: false }, async ({ rA, a, b }) => {
+  await withLab('keys', { tunnels, ipv6: false }, async ({ namespaces, rA, a, b }) => {
     const names = ['plain', 'zero', 'largest', 'ipip'];
     for (const [index, name] of names.entries()) {
-      const count = index + 2;
-      const { received, output } = await ping(
-        rA,
-        ...['-c', `${count}`, '-i', '0.01', `10.9.${index + 1}.2`],
-      );
-      assert.equal(received, count, output);
+      await assertAnswered(namespaces, rA, `10.9.${index + 1}.2`);
       for (const router of [a, b]) {
         const { rx, tx } = await tunnelStatus(router, name);
-        assert.deepEqual([rx.packets, tx.packets], [count, count], name);
+        assert.deepEqual([rx.packets, tx.packets], [ANSWERED, ANSWERED], name);
       }
     }
     assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
   });
 });
 
-test('each direction has a key of its own', { skip: lacking('ping') }, async () => {
+test('each direction has a key of its own', { skip: lacking() }, async () => {
   const tunnels = (side: Side): string => {
     const [ours, keys] = side === 'A' ? [1, 'in = 1, out = 2'] : [2, 'in = 2, out = 1'];
     return tunnelTable(
@@ -59,14 +56,13 @@ test('each direction has a key of its own', { skip: lacking('ping') }, async () 
       `address = ["10.9.0.${ours}/24"]`,
     );
   };
-  await withLab('ways', { tunnels, ipv6: false }, async ({ rA }) => {
-    const { received, output } = await ping(rA, '-c', '3', '-i', '0.01', '10.9.0.2');
-    assert.equal(received, 3, output);
+  await withLab('ways', { tunnels, ipv6: false }, async ({ namespaces, rA }) => {
+    await assertAnswered(namespaces, rA, '10.9.0.2');
   });
 });
 
 test('a tunnel with remote any takes packets from everyone and sends to no one', {
-  skip: lacking('ping'),
+  skip: lacking(),
 }, async () => {
   const tunnels = (side: Side): string =>
     side === 'A'
@@ -80,7 +76,7 @@ test('a tunnel with remote any takes packets from everyone and sends to no one',
           '',
         ].join('\n');
   await withLab('any', { tunnels, ipv6: false }, async ({ namespaces, rA, b }) => {
-    const { received } = await ping(rA, '-c', '3', '-i', '0.01', '-W', '0.2', '10.9.0.2');
+    const { received } = await pingFrom(namespaces, rA, '10.9.0.2', 3, 56, 100);
     assert.equal(received, 0);
     assert.ok(await eventually(async () => (await tunnelStatus(b, 'gre1')).rx.packets === 3));
     const { tx, drops } = await tunnelStatus(b, 'gre1');

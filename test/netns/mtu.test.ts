@@ -52,18 +52,18 @@ for (const { name, lines, mtu } of CASES) {
     await withLab('mtu', options, async ({ hA, rA, a, b }) => {
       assert.equal((await tunnelStatus(a, 'tun1')).mtu, mtu);
       const size = (length: number): string[] => ['-s', `${length - PING_HEADERS}`, '-c', '2'];
-      const fits = await ping(rA, ...PROHIBITED, ...size(mtu), '-i', '0.05', '10.9.0.2');
+      const fits = await ping(rA, ...PROHIBITED, ...size(mtu), '-i', '0.2', '10.9.0.2');
       assert.equal(fits.received, 2, fits.output);
-      const tooLong = await ping(rA, ...PROHIBITED, ...size(mtu + 1), '-i', '0.05', '10.9.0.2');
+      const tooLong = await ping(rA, ...PROHIBITED, ...size(mtu + 1), '-i', '0.2', '10.9.0.2');
       assert.equal(tooLong.received, 0);
       assert.match(tooLong.output, new RegExp(`mtu=${mtu}`));
 
       // A host knows only its own 1500 bytes; its router tells it about the tunnel.
-      const told = await ping(hA, ...PROHIBITED, ...size(mtu + 1), '-i', '0.05', HOST4.B);
+      const told = await ping(hA, ...PROHIBITED, ...size(mtu + 1), '-i', '0.2', HOST4.B);
       assert.match(told.output, new RegExp(`Frag needed and DF set \\(mtu = ${mtu}\\)`));
-      const after = await ping(hA, ...PROHIBITED, ...size(mtu), '-i', '0.05', HOST4.B);
+      const after = await ping(hA, ...PROHIBITED, ...size(mtu), '-i', '0.2', HOST4.B);
       assert.equal(after.received, 2, after.output);
-      const split = await ping(hA, '-M', 'dont', ...size(4000), '-i', '0.05', HOST4.B);
+      const split = await ping(hA, '-M', 'dont', ...size(4000), '-i', '0.2', HOST4.B);
       assert.equal(split.received, 2, split.output);
       assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
     });

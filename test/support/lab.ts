@@ -2,9 +2,11 @@
 //
 //   hA 10.1.0.2 -- 10.1.0.1 rA 192.0.2.1 -- u0 -- 192.0.2.2 rB 10.2.0.1 -- 10.2.0.2 hB
 //      fd00:1::2                                                              fd00:2::2
+import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { pingFrom } from '../../src/demo/host-process.js';
 import { findWay } from '../../src/demo/level.js';
 import { ip, Namespaces } from '../../src/demo/namespaces.js';
 import { type DropTable, sumDrops } from '../../src/demo/result.js';
@@ -153,6 +155,20 @@ function offloadsOff(namespaces: Namespaces, namespace: string, device: string):
   namespaces.run(namespace, 'ethtool', [
     ...['-K', device, 'tso', 'off', 'gso', 'off', 'gro', 'off'],
   ]);
+}
+
+/** Pings that `assertAnswered` sends. */
+export const ANSWERED = 3;
+
+/** Pings `address` from inside `namespace`, and fails unless every ping is answered. */
+export async function assertAnswered(
+  namespaces: Namespaces,
+  namespace: string,
+  address: string,
+  size = 56,
+): Promise<void> {
+  const { sent, received } = await pingFrom(namespaces, namespace, address, ANSWERED, size);
+  assert.equal(received, sent, `${address} answered ${received} of ${sent} pings`);
 }
 
 /** What one run of ping(8) told. */
