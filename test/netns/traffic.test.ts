@@ -138,6 +138,7 @@ for (const entry of CASES) {
       // Single packets on the wire, merged where they arrive.
       offloads('tso', 'off', 'gso', 'off');
       await assertTransfers(lab, entry.version);
+      assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
     });
   });
 }
