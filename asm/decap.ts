@@ -65,7 +65,7 @@ import {
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
 import { acceptsSource, lookup, ownFlags, recordAt } from './tunnel';
-import { highOf, isLinkLocal6, isMulticast, lowOf } from './wire/address';
+import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { load32 } from './wire/bytes';
 import { finish, sum } from './wire/checksum';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
@@ -343,9 +343,10 @@ function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u3
   }
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
     const high = highOf(source, family);
-    if (!acceptsSource(record, high, lowOf(source, family))) {
-      // Link-local sources got here only with a link-local destination: they stay on this link.
-      if (!isLinkLocal6(high)) return REASON_INNER_SRC_SPOOF;
+    const low = lowOf(source, family);
+    if (!acceptsSource(record, high, low)) {
+      // These got here only with a link-local destination: they stay on this link.
+      if (!isLinkLocal6(high) && !isUnspecified6(high, low)) return REASON_INNER_SRC_SPOOF;
     }
   }
   const ttl = is4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);

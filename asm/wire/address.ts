@@ -35,3 +35,8 @@ export function isLinkLocal6(high: u64): bool {
 export function isEmbedded(high: u64, low: u64): bool {
   return high === 0 && (<u32>low === 0 || <u32>low === <u32>MAPPED_LOW);
 }
+
+/** ::, which is no IPv4 address in mapped form either. */
+export function isUnspecified6(high: u64, low: u64): bool {
+  return (high | low) === 0;
+}

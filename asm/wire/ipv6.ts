@@ -1,4 +1,4 @@
-import { isEmbedded, isLinkLocal6 } from './address';
+import { isEmbedded, isLinkLocal6, isUnspecified6 } from './address';
 import { load16, swap16 } from './bytes';
 import { ECN_MASK } from './ecn';
 
@@ -34,10 +34,12 @@ export function setEcn6(header: usize, ecn: u32): void {
 }
 
 /**
- * Sources that no packet of another network has: embedded IPv4, multicast (RFC 4213, 3.6), and link-local
- * ones on their way to anything but a link-local destination (RFC 4291, 2.5.6).
+ * Sources that no packet of another network has: embedded IPv4, multicast (RFC 4213, 3.6), link-local ones
+ * on their way to anything but a link-local destination (RFC 4291, 2.5.6), and :: on its way to anything but
+ * link-local multicast, where a sender without an address yet reports its groups (RFC 3590, 4).
  */
 export function isMartianSource6(high: u64, low: u64, destinationHigh: u64): bool {
+  if (isUnspecified6(high, low)) return <u32>(destinationHigh & 0xffff) !== 0x02ff;
   if (isEmbedded(high, low) || <u32>(high & 0xff) === 0xff) return true;
   return (
     isLinkLocal6(high) &&

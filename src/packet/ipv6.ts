@@ -9,6 +9,9 @@ const ROUTING = 43;
 const FRAGMENT = 44;
 const DESTINATION_OPTIONS = 60;
 
+/** First 16 bits of ff02::/16. */
+const LINK_LOCAL_MULTICAST = 0xff02;
+
 /** More extension headers than any sender has use for: the walk ends there. */
 export const EXTENSION_LIMIT = 8;
 
@@ -79,8 +82,14 @@ function isReserved6(address: Uint8Array): boolean {
   return isCompatible || isMapped(address);
 }
 
+export function isUnspecified6(address: Uint8Array): boolean {
+  return address.every((byte) => byte === 0);
+}
+
 /** Whether a packet to `destination` must not come from `source`. */
 export function isMartianSource6(source: Uint8Array, destination: Uint8Array): boolean {
+  // A sender without an address yet, reporting its groups (RFC 3590, 4).
+  if (isUnspecified6(source)) return u16(destination, 0) !== LINK_LOCAL_MULTICAST;
   if (isReserved6(source) || isMulticast6(source)) return true;
   return isLinkLocal6(source) && !staysOnLink(destination);
 }
@@ -103,5 +112,5 @@ export function isMulticast6(address: Uint8Array): boolean {
 
 /** fe80::/10 and ff02::/16. */
 function staysOnLink(destination: Uint8Array): boolean {
-  return isLinkLocal6(destination) || u16(destination, 0) === 0xff02;
+  return isLinkLocal6(destination) || u16(destination, 0) === LINK_LOCAL_MULTICAST;
 }

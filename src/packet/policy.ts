@@ -11,7 +11,13 @@ import {
   PROTOCOL_IPIP,
   PROTOCOL_SIT,
 } from './ipv4.js';
-import { isLinkLocal6, isMartianDestination6, isMartianSource6, isMulticast6 } from './ipv6.js';
+import {
+  isLinkLocal6,
+  isMartianDestination6,
+  isMartianSource6,
+  isMulticast6,
+  isUnspecified6,
+} from './ipv6.js';
 import type { Reason } from './reason.js';
 import { type Entry, ownName, type Table } from './table.js';
 
@@ -49,7 +55,8 @@ function isTunnelProtocol(protocol: number): boolean {
 
 function isAllowed({ version, source }: Inner, entry: Entry): boolean {
   if (entry.allow === 'any') return true;
-  if (version === 6 && isLinkLocal6(source)) return true; // to another link it was a martian
+  // To another link these were martians.
+  if (version === 6 && (isLinkLocal6(source) || isUnspecified6(source))) return true;
   return entry.allow.some((block) => contains(block, source));
 }
 
