@@ -4,8 +4,11 @@
 // (RFC 1071, 2(B)), and 32-bit words may stand for two 16-bit ones, since 2^16 = 1 modulo 0xffff.
 // A running sum is a u64 of such 32-bit words: 2^32 of them fit.
 
-/** Bytes that a 32-bit lane of sumBlocks takes without overflow: 4 lanes x 4 sums, 2 words of 0xffff a step. */
-const BLOCKS_LIMIT: usize = 1 << 18;
+/** Bytes after which the 32-bit lanes of sumVectors are emptied: each takes 2 x 0xffff for every 16 bytes. */
+const LANES_LIMIT: usize = 1 << 18;
+
+/** Shortest run that vectors sum faster: below, adding their lanes up costs more than they save (measured). */
+const VECTORS_FROM: usize = 96;
 
 /**
  * Adds `length` bytes at `ptr` to a running sum. An odd last byte counts as if a zero byte followed it,
@@ -15,7 +18,7 @@ export function sum(ptr: usize, length: usize, initial: u64): u64 {
   let acc = initial;
   const end = ptr + length;
   if (ASC_FEATURE_SIMD) {
-    if (length >= 32) {
+    if (length >= VECTORS_FROM) {
       const blocks = length & ~15;
       acc += sumVectors(ptr, blocks);
       ptr += blocks;
@@ -52,7 +55,7 @@ function sumVectors(ptr: usize, length: usize): u64 {
   let acc: u64 = 0;
   const end = ptr + length;
   while (ptr < end) {
-    const stop = min(end, ptr + BLOCKS_LIMIT);
+    const stop = min(end, ptr + LANES_LIMIT);
     let a = i32x4.splat(0);
     let b = i32x4.splat(0);
     let c = i32x4.splat(0);
