@@ -9,8 +9,16 @@ export async function runBench(call: Call): Promise<ExitCode> {
     const message = `bench: no bench is named ${JSON.stringify(what)}`;
     throw new Failure(EXIT.usage, message, 'grebe bench codec, grebe bench path or grebe bench');
   }
+  if (what !== 'path') await benchCodec(call);
   if (what !== 'codec') await benchPath(call);
   return EXIT.ok;
+}
+
+async function benchCodec({ options, json, output }: Call): Promise<void> {
+  const { runCodecBench } = await load(import('../../../bench/codec/codec-bench.js'));
+  const { formatCodecBench } = await load(import('../../../bench/codec/print.js'));
+  const result = await runCodecBench({ quick: options.quick === true, onStep: output.say });
+  output.print(json ? JSON.stringify(result) : formatCodecBench(result));
 }
 
 async function benchPath({ options, json, output }: Call): Promise<void> {
