@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Prefix, Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { type IpLine, ipBatch, pathMtus } from '../sys/ip.js';
+import { type IpLine, ipBatch, pathMtus, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
 import { createTun } from '../tun/linux.js';
 
@@ -21,15 +22,38 @@ export interface Device {
   readonly fd: number;
 }
 
+/** Devices of a killed router are waited for as long as one of them vanished this recently. */
+const LEFTOVER_PATIENCE_MS = 1000;
+const LEFTOVER_POLL_MS = 20;
+
 /** Makes the TUN device of every tunnel; on a failure none of them stays. */
-export function createDevices(configs: readonly TunnelConfig[]): Device[] {
+export async function createDevices(configs: readonly TunnelConfig[]): Promise<Device[]> {
   const devices: Device[] = [];
+  await waitForLeftovers(configs);
   try {
     for (const config of configs) devices.push({ config, fd: createTun(config.name) });
     return devices;
   } catch (error) {
     closeDevices(devices);
     throw error;
+  }
+}
+
+/**
+ * The kernel removes the devices of a killed router one by one, 20 to 30 ms each: TUN devices that have our
+ * names may be on their way out. Whatever is still there at the end is for `createTun` to refuse by name.
+ */
+async function waitForLeftovers(configs: readonly TunnelConfig[]): Promise<void> {
+  const isTaken = ({ name }: TunnelConfig): boolean => interfaceIndex(name) !== 0;
+  if (!configs.some(isTaken)) return;
+  const tunDevices = await tunNames();
+  let leftovers = configs.filter(({ name }) => tunDevices.has(name));
+  let lastChange = Date.now();
+  while (leftovers.length > 0 && Date.now() - lastChange < LEFTOVER_PATIENCE_MS) {
+    await sleep(LEFTOVER_POLL_MS);
+    const before = leftovers.length;
+    leftovers = leftovers.filter(isTaken);
+    if (leftovers.length < before) lastChange = Date.now();
   }
 }
 

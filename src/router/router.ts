@@ -46,7 +46,7 @@ export async function startRouter(config: Config, log: Logger): Promise<Router> 
       .map(({ local, name }) => ({ address: local, owner: `tunnel ${name}` })),
   );
   const tunnels = await resolveTunnels(config.tunnels);
-  const devices = createDevices(config.tunnels);
+  const devices = await createDevices(config.tunnels);
   try {
     await configureDevices(config.tunnels, tunnels);
     const router = new RunningRouter(config, tunnels, devices, build, log);

@@ -62,6 +62,13 @@ export async function ipBatch(lines: readonly IpLine[]): Promise<void> {
   );
 }
 
+/** Names of all TUN devices. */
+export async function tunNames(): Promise<Set<string>> {
+  const { stdout } = await runIp(['-j', 'link', 'show', 'type', 'tun'], '');
+  const names = parseJsonLines<Link>(stdout).map(({ ifname }) => ifname);
+  return new Set(names.filter((name) => name !== undefined));
+}
+
 interface Route {
   readonly dst?: string;
   readonly dev?: string;
