@@ -224,9 +224,6 @@ function chooseUnderlay(config: Config, log: Logger): 'raw' | 'raw-socket' | 'me
     case 'auto':
     case 'raw':
       return 'raw';
-    case 'xdp':
-      log.warn({ event: 'underlay' }, 'underlay xdp is not in this version: raw sockets are used');
-      return 'raw';
     case 'raw-socket':
       return 'raw-socket';
     case 'memory':
