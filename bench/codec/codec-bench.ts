@@ -104,7 +104,6 @@ async function benchPackets(
   plan: Plan,
   say: (text: string) => void,
 ): Promise<PacketRow[]> {
-  const clockMs = measureClock();
   const loads = builds.map((build) => ({ name: build.name, load: new PacketLoad(build) }));
   const rows: PacketRow[] = [];
   for (const direction of ['encap', 'decap'] as const) {
@@ -116,7 +115,7 @@ async function benchPackets(
           const samplers = new Map<string, Sampler>();
           for (const { name, load } of loads) {
             const run = load.prepare(direction, tunnel, size, batch);
-            const sample = (): number => Math.max(0, run(count) - count * clockMs);
+            const sample = (): number => run(count) - readClock(count);
             samplers.set(name, { units: count * batch, sample });
           }
           const nanoseconds = await measure(samplers, plan.timeMs, (ms) => ms * 1e6);
@@ -186,14 +185,14 @@ async function measure(
   );
 }
 
-/** ms that two readings of the clock add to what they enclose. */
-function measureClock(): number {
-  const samples: number[] = [];
-  for (let index = 0; index < 20_000; index++) {
+/** ms that `count` pairs of readings of the clock add to what they enclose. */
+function readClock(count: number): number {
+  let elapsed = 0;
+  for (let done = 0; done < count; done++) {
     const start = performance.now();
-    samples.push(performance.now() - start);
+    elapsed += performance.now() - start;
   }
-  return summarize(samples).median;
+  return elapsed;
 }
 
 function summarize(list: readonly number[]): Figure {
