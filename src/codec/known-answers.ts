@@ -1,5 +1,5 @@
 // What a codec build must answer before it goes live: one batch of packets a direction, with every
-// outcome they must have. The bytes are in known-encap.ts and known-decap.ts, made by another encoder.
+// outcome they must have. The bytes are in known-encap.ts and known-decap-*.ts, made by another encoder.
 import type { Reason } from '../packet/reason.js';
 import type { GreTunnel, Tunnel } from '../packet/tunnel.js';
 

@@ -1,8 +1,8 @@
 // Known answers of encap: what a codec build must make of these packets before it goes live.
 //
 // The bytes are not our own encoder's: scapy 2.5.0 made both sides of every line from the expression
-// above it (`inner` is the packet as it came);
-// tshark 4.0.17 calls the IP and GRE checksums of all 10 tunnel packets that pass good.
+// above it (`inner` is the packet as it came); tshark 4.0.17 calls the IP and GRE checksums of all 10
+// tunnel packets that pass good.
 //
 //   A   = '192.0.2.1'
 //   u4  = IP(src='10.20.0.5', dst='10.9.0.7', ttl=64, ...) / UDP(sport=5000, dport=7) [/ data]

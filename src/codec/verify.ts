@@ -13,13 +13,16 @@ import { dropEntries, type RecordCounters, readCounters } from '../tunnel/counte
 import { abiOf, type CodecBuild, openCodec } from './builds.js';
 import type { Codec } from './contract.js';
 import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answers.js';
-import { DECAP_ANSWERS } from './known-decap.js';
+import { INNER_ANSWERS } from './known-decap-inner.js';
+import { OUTER_ANSWERS } from './known-decap-outer.js';
 import { ENCAP_ANSWERS } from './known-encap.js';
 import { Scratch } from './scratch.js';
 import { warmUp } from './warm-up.js';
 import { refusal } from './wasm.js';
 
 type Direction = 'encap' | 'decap';
+
+const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS];
 
 /** Wall clock handed to settle; any fixed time. */
 const NOW_MS = 1_700_000_000_000;
