@@ -73,8 +73,7 @@ export const RECORD_KEY_IN = 48; // u32, with FLAG_KEY_IN
 export const RECORD_PREFIXES = 52; // u32: address of the first accepted prefix
 export const RECORD_PREFIX_COUNT = 56; // u32
 export const RECORD_OUTER_LENGTH = 60; // u32: bytes of the outer header template in use
-export const RECORD_OUTER = 64; // wire: outer header template, checksum and per-packet fields 0
-export const RECORD_OUTER_CAPACITY = 64; // IPv6 40 + GRE 16, rounded up
+export const RECORD_OUTER = 64; // wire, 64 bytes: outer header template, checksum and per-packet fields 0
 export const RECORD_SIZE = 128;
 
 export const MODE_GRE = 1;

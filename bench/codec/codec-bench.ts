@@ -5,7 +5,7 @@
 //   3. ratios      to js, and to gcc, each from figures of the same case
 import { Bench } from 'tinybench';
 import { type CodecBuild, loadBuild } from '../../src/codec/builds.js';
-import { verifyBuild } from '../../src/codec/verify.js';
+import { judgeBuild } from '../../src/codec/verify.js';
 import { describeMachine, type Machine } from '../path/machine.js';
 import { ChecksumLoad } from './checksum-load.js';
 import { type Direction, PacketLoad, type TunnelKind } from './packet-load.js';
@@ -84,7 +84,7 @@ interface Sampler {
 export async function runCodecBench(options: CodecBenchOptions = {}): Promise<CodecBenchResult> {
   const plan = options.quick === true ? QUICK : FULL;
   const builds = (options.builds ?? ['simd', 'scalar', 'js']).map((name) => loadBuild(name));
-  for (const build of builds) verifyBuild(build);
+  for (const build of builds) judgeBuild(build);
   const say = options.onStep ?? (() => {});
   const packets = await benchPackets(builds, plan, say);
   const load = new ChecksumLoad(builds);

@@ -53,13 +53,17 @@ export function loadBuild(name: string): CodecBuild {
   if (name === 'js') return { name };
   if (name === 'auto') return loadPreferred();
   if (isWasmName(name)) return loadOwn(name);
-  if (name.startsWith('.') || name.startsWith('/'))
-    return loadWasm(name, name, readBuild(name, name));
+  if (isPath(name)) return loadWasm(name, name, readBuild(name, name));
   throw new Failure(
     EXIT.usage,
     `no codec build is named ${JSON.stringify(name)}`,
     'the builds are auto, simd, scalar and js; a path begins with . or /',
   );
+}
+
+/** Whether the name of a build is the path of a user's own. */
+export function isPath(name: string): boolean {
+  return name.startsWith('.') || name.startsWith('/');
 }
 
 /** A codec over `memory`. The build should have been verified. */

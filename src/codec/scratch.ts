@@ -1,5 +1,5 @@
 // A dataplane of one lane with no device and no socket: where a codec is tried before it goes live.
-import { SLOT_COUNT, SLOT_HEADROOM } from '../../asm/layout.js';
+import { SLOT_HEADROOM } from '../../asm/layout.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
@@ -74,6 +74,3 @@ export class Scratch {
     return before.every(isCanary) && behind.every(isCanary);
   }
 }
-
-/** Most packets that one batch takes. */
-export const SCRATCH_BATCH = SLOT_COUNT;

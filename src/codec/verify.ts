@@ -6,11 +6,13 @@
 //   4. the counters that settle must have left behind
 //
 // The border (imports, exports, no data, no start function) was checked when the build was loaded.
+import { Worker } from 'node:worker_threads';
 import { ABI_VERSION, DEVICE_HEADER_SIZE } from '../../asm/layout.js';
 import { REASON, reasonName } from '../packet/reason.js';
 import type { Ring } from '../ring/ring.js';
+import { EXIT, Failure } from '../sys/failure.js';
 import { dropEntries, type RecordCounters, readCounters } from '../tunnel/counters.js';
-import { abiOf, type CodecBuild, openCodec } from './builds.js';
+import { abiOf, type CodecBuild, isPath, openCodec } from './builds.js';
 import type { Codec } from './contract.js';
 import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answers.js';
 import { INNER_ANSWERS } from './known-decap-inner.js';
@@ -27,8 +29,44 @@ const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS];
 /** Wall clock handed to settle; any fixed time. */
 const NOW_MS = 1_700_000_000_000;
 
-/** Throws a Failure that names what is wrong when the build may not go live; else warms it up. */
-export function verifyBuild(build: CodecBuild): void {
+/** How long a user's build may take over all of it; ours take 0.1 s. */
+const TIME_LIMIT_MS = 5000;
+
+/**
+ * Rejects with a Failure that names what is wrong when the build may not go live; else warms it up. A user's
+ * own build is judged in a thread of its own: one that never returns must not hold up the router.
+ */
+export async function verifyBuild(build: CodecBuild): Promise<void> {
+  if (build.module === undefined || !isPath(build.name)) {
+    judgeBuild(build);
+    return;
+  }
+  const worker = new Worker(new URL('./verify-thread.js', import.meta.url), { workerData: build });
+  const timer = setTimeout(() => void worker.terminate(), TIME_LIMIT_MS);
+  try {
+    const failure = await new Promise<Failure | null>((resolve, reject) => {
+      worker.once('message', (verdict: Verdict) => resolve(failureOf(verdict)));
+      worker.once('error', reject);
+      worker.once('exit', () => {
+        resolve(refusal(build.name, `it did not come to an end in ${TIME_LIMIT_MS / 1000} s`));
+      });
+    });
+    if (failure !== null) throw failure;
+  } finally {
+    clearTimeout(timer);
+    await worker.terminate();
+  }
+}
+
+/** What the thread says: null, or the Failure in parts that can be posted. */
+export type Verdict = { readonly message: string; readonly hint: string | undefined } | null;
+
+function failureOf(verdict: Verdict): Failure | null {
+  return verdict && new Failure(EXIT.failed, verdict.message, verdict.hint);
+}
+
+/** `verifyBuild` in the calling thread; throws. */
+export function judgeBuild(build: CodecBuild): void {
   const scratch = new Scratch(KNOWN_TUNNELS);
   const abi = abiOf(build, scratch.memory);
   if (abi !== ABI_VERSION) {

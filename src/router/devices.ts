@@ -58,7 +58,7 @@ async function waitForLeftovers(configs: readonly TunnelConfig[]): Promise<void>
 }
 
 /** Closes the devices, and with that removes them, their addresses and their routes. */
-export function closeDevices(devices: readonly Device[]): void {
+function closeDevices(devices: readonly Device[]): void {
   for (const { fd } of devices) close(fd);
 }
 

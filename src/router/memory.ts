@@ -72,7 +72,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     async useCodec(name) {
       const next = loadBuild(name);
       const { verifyBuild } = await import('../codec/verify.js');
-      verifyBuild(next);
+      await verifyBuild(next);
       await running.useCodec(next);
       live = next.name;
       return live;

@@ -39,7 +39,7 @@ const STOP_LIMIT_MS = 500;
 /** Starts the router of a config. Rejects with a Failure, and leaves nothing behind, when it cannot. */
 export async function startRouter(config: Config, log: Logger): Promise<Router> {
   const build = loadBuild(config.router.codec);
-  verifyBuild(build);
+  await verifyBuild(build);
   requireOwnAddresses(
     config.tunnels
       .filter(({ local }) => local !== 'any')
@@ -119,7 +119,7 @@ class RunningRouter implements Router {
 
   async useCodec(name: string): Promise<string> {
     const build = loadBuild(name);
-    verifyBuild(build);
+    await verifyBuild(build);
     const lane = await this.#lane;
     await lane.useCodec(build);
     this.#codec = build.name;

@@ -64,12 +64,15 @@ export function assemble(text: string): Uint8Array {
 }
 
 /** Runs `use` with the path of a file that holds `bytes`. */
-export function withFile(bytes: Uint8Array, use: (path: string) => void): void {
+export async function withFile(
+  bytes: Uint8Array,
+  use: (path: string) => void | Promise<void>,
+): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'grebe-codec-'));
   try {
     const path = join(folder, 'own.wasm');
     writeFileSync(path, bytes);
-    use(path);
+    await use(path);
   } finally {
     rmSync(folder, { recursive: true });
   }

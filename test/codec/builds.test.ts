@@ -44,8 +44,8 @@ test('the list tells size, ABI and which build is live', () => {
   for (const { name, size } of builds) assert.equal(size === null, name === 'js');
 });
 
-test('the list ends with a live build of the user’s own', () => {
-  withFile(alterScalar('', ''), (path) => {
+test('the list ends with a live build of the user’s own', async () => {
+  await withFile(alterScalar('', ''), (path) => {
     const last = listBuilds(path).at(-1);
     assert.equal(last?.name, path);
     assert.equal(last?.live, true);
@@ -53,8 +53,8 @@ test('the list ends with a live build of the user’s own', () => {
   });
 });
 
-test('the list says what is wrong with a build', () => {
-  withFile(new TextEncoder().encode('not wasm'), (path) => {
+test('the list says what is wrong with a build', async () => {
+  await withFile(new TextEncoder().encode('not wasm'), (path) => {
     assert.match(listBuilds(path).at(-1)?.fault ?? '', /does not compile/);
   });
 });

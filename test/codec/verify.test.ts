@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loadBuild } from '../../src/codec/builds.js';
-import { verifyBuild } from '../../src/codec/verify.js';
+import { judgeBuild, verifyBuild } from '../../src/codec/verify.js';
 import { Failure } from '../../src/sys/failure.js';
 import { alterScalar, assemble, type Change, compileChanged, withFile } from './altered-build.js';
 
 /** Asserts that a build with these bytes is refused for a cause that `cause` describes. */
-function assertRefused(bytes: Uint8Array, cause: RegExp): void {
-  withFile(bytes, (path) => {
+function assertRefused(bytes: Uint8Array, cause: RegExp): Promise<void> {
+  return withFile(bytes, (path) => {
     assert.throws(
-      () => verifyBuild(loadBuild(path)),
+      () => judgeBuild(loadBuild(path)),
       (error) => {
         assert.ok(error instanceof Failure, String(error));
         assert.equal(error.exitCode, 1);
@@ -24,116 +24,153 @@ function assertRefused(bytes: Uint8Array, cause: RegExp): void {
 }
 
 for (const name of ['simd', 'scalar', 'js', 'auto']) {
-  test(`the build ${name} passes`, () => {
-    verifyBuild(loadBuild(name));
+  test(`the build ${name} passes`, async () => {
+    judgeBuild(loadBuild(name));
   });
 }
 
-test('a build of one’s own passes from its path', () => {
-  withFile(alterScalar('', ''), (path) => {
+test('a build of one’s own passes from its path', async () => {
+  await withFile(alterScalar('', ''), (path) => {
     const build = loadBuild(path);
-    verifyBuild(build);
+    judgeBuild(build);
     assert.equal(build.name, path);
   });
 });
 
-test('bytes that are no WebAssembly are refused', () => {
-  assertRefused(new TextEncoder().encode('not wasm'), /does not compile/);
-  assertRefused(alterScalar('', '').subarray(0, 400), /does not compile/);
+test('bytes that are no WebAssembly are refused', async () => {
+  await assertRefused(new TextEncoder().encode('not wasm'), /does not compile/);
+  await assertRefused(alterScalar('', '').subarray(0, 400), /does not compile/);
 });
 
-test('an export too few is refused', () => {
+test('an export too few is refused', async () => {
   const bytes = alterScalar('(export "settle" (func $asm/index/settle))', '');
-  assertRefused(bytes, /does not export settle/);
+  await assertRefused(bytes, /does not export settle/);
 });
 
-test('an export too many is refused', () => {
+test('an export too many is refused', async () => {
   const bytes = alterScalar(
     '(export "settle"',
     '(export "flush" (func $asm/index/encap)) (export "settle"',
   );
-  assertRefused(bytes, /exports function flush/);
+  await assertRefused(bytes, /exports function flush/);
 });
 
-test('a build that exports the memory is refused', () => {
+test('a build that exports the memory is refused', async () => {
   const bytes = alterScalar('(export "settle"', '(export "memory" (memory 0)) (export "settle"');
-  assertRefused(bytes, /exports memory memory/);
+  await assertRefused(bytes, /exports memory memory/);
 });
 
-test('an export that is no function is refused', () => {
+test('an export that is no function is refused', async () => {
   const bytes = alterScalar(
     '(export "settle" (func $asm/index/settle))',
     '(global $settle i32 (i32.const 1)) (export "settle" (global $settle))',
   );
-  assertRefused(bytes, /settle is a global/);
+  await assertRefused(bytes, /settle is a global/);
 });
 
-test('an export with other parameters is refused', () => {
+test('an export with other parameters is refused', async () => {
   const bytes = alterScalar(
     '(export "encap" (func $asm/index/encap)',
     '(export "encap" (func $asm/index/settle)',
   );
-  assertRefused(bytes, /encap takes 2 parameters, not 1/);
+  await assertRefused(bytes, /encap takes 2 parameters, not 1/);
 });
 
-test('an import too many is refused', () => {
+test('an import too many is refused', async () => {
   const bytes = alterScalar(
     '(import "env"',
     '(import "env" "now" (func (result i32))) (import "env"',
   );
-  assertRefused(bytes, /imports function env\.now/);
+  await assertRefused(bytes, /imports function env\.now/);
 });
 
-test('a build with a memory of its own is refused', () => {
+test('a build with a memory of its own is refused', async () => {
   const bytes = alterScalar(
     '(import "env" "memory" (memory $mimport$0 1 65536 shared))',
     '(memory $mimport$0 1 65536 shared)',
   );
-  assertRefused(bytes, /does not import memory env\.memory/);
+  await assertRefused(bytes, /does not import memory env\.memory/);
 });
 
-test('a build that wants a memory that is not shared is refused', () => {
+test('a build that wants a memory that is not shared is refused', async () => {
   const bytes = assemble(`(module (import "env" "memory" (memory 1 65536))
     (func $none (result i32) (i32.const 1))
     (func $one (param i32) (result i32) (i32.const 0))
     (func $two (param i32 i32) (result i32) (i32.const 0))
     (export "abiVersion" (func $none)) (export "encap" (func $one)) (export "decap" (func $one))
     (export "settle" (func $two)) (export "checksum" (func $two)))`);
-  assertRefused(bytes, /shared/);
+  await assertRefused(bytes, /shared/);
 });
 
-test('a build that wants more memory than there is is refused', () => {
+test('a build that wants more memory than there is is refused', async () => {
   const bytes = alterScalar(
     '(memory $mimport$0 1 65536 shared)',
     '(memory $mimport$0 60000 65536 shared)',
   );
-  assertRefused(bytes, /memory import/);
+  await assertRefused(bytes, /memory import/);
 });
 
-test('a build with a data section is refused: it would overwrite the live memory', () => {
+test('a build with a data section is refused: it would overwrite the live memory', async () => {
   const bytes = alterScalar('(export "settle"', '(data (i32.const 0) "!") (export "settle"');
-  assertRefused(bytes, /data section/);
+  await assertRefused(bytes, /data section/);
 });
 
-test('a build with a start function is refused: it would run on the live memory', () => {
+test('a build with a start function is refused: it would run on the live memory', async () => {
   const bytes = alterScalar('(export "settle"', '(func $go) (start $go) (export "settle"');
-  assertRefused(bytes, /start function/);
+  await assertRefused(bytes, /start function/);
 });
 
-test('a build that traps is refused', () => {
+test('a build that traps is refused', async () => {
   const bytes = alterScalar(
     '(export "decap" (func $asm/index/decap))',
     '(func $trap (param i32) (result i32) (unreachable)) (export "decap" (func $trap))',
   );
-  assertRefused(bytes, /decap trapped/);
+  await assertRefused(bytes, /decap trapped/);
 });
 
-test('a build that leaves the packets alone is refused', () => {
+test('a build that leaves the packets alone is refused', async () => {
   const bytes = alterScalar(
     '(export "encap" (func $asm/index/encap))',
     '(func $idle (param i32) (result i32) (i32.const 0)) (export "encap" (func $idle))',
   );
-  assertRefused(bytes, /encap processed 0 of \d+ packets/);
+  await assertRefused(bytes, /encap processed 0 of \d+ packets/);
+});
+
+test('a build that never returns is given up, and whoever asked goes on', async () => {
+  const bytes = alterScalar(
+    '(export "encap" (func $asm/index/encap))',
+    '(func $endless (param i32) (result i32) (loop $again (br $again)) (i32.const 0)) (export "encap" (func $endless))',
+  );
+  let turns = 0;
+  const timer = setInterval(() => turns++, 100);
+  try {
+    await withFile(bytes, (path) =>
+      assert.rejects(verifyBuild(loadBuild(path)), /is refused: it did not come to an end in 5 s/),
+    );
+  } finally {
+    clearInterval(timer);
+  }
+  assert.ok(turns > 10, `the event loop turned ${turns} times meanwhile`);
+});
+
+test('a refusal from the thread of a user’s own build says the same', async () => {
+  const bytes = alterScalar(
+    '(export "encap" (func $asm/index/encap))',
+    '(func $idle (param i32) (result i32) (i32.const 0)) (export "encap" (func $idle))',
+  );
+  await withFile(bytes, async (path) => {
+    await assert.rejects(verifyBuild(loadBuild(path)), (error) => {
+      assert.ok(error instanceof Failure);
+      assert.equal(error.exitCode, 1);
+      assert.match(error.message, /encap processed 0 of/);
+      assert.match(error.hint ?? '', /grebe codec list/);
+      return true;
+    });
+  });
+});
+
+test('a user’s own build that is right passes in its thread', async () => {
+  await withFile(alterScalar('', ''), (path) => verifyBuild(loadBuild(path)));
 });
 
 /** Mistakes that each change what a packet becomes or how it is counted. */
@@ -220,6 +257,6 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
 
 for (const { cause, ...change } of MISTAKES) {
   test(`a build with ${change.file} changed to "${change.after.trim()}" is refused`, async () => {
-    assertRefused(await compileChanged(change), cause);
+    await assertRefused(await compileChanged(change), cause);
   });
 }

@@ -76,7 +76,7 @@ async function use(call: Call, build: string): Promise<ExitCode> {
 
 async function verify({ output, json }: Call, build: string): Promise<ExitCode> {
   const name = isPath(build) ? resolve(build) : build;
-  verifyBuild(loadBuild(name));
+  await verifyBuild(loadBuild(name));
   if (json) output.print(JSON.stringify({ schema: 'grebe.codec-verify/1', name, ok: true }));
   else
     output.print(

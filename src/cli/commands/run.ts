@@ -66,8 +66,8 @@ function readConfig({ config: file = DEFAULT_CONFIG_FILE, output }: Call): {
 }
 
 /** What a start with this config would make. */
-function showPlan({ tunnels, router }: Config, { output, socket }: Call): ExitCode {
-  verifyBuild(loadBuild(router.codec));
+async function showPlan({ tunnels, router }: Config, { output, socket }: Call): Promise<ExitCode> {
+  await verifyBuild(loadBuild(router.codec));
   for (const tunnel of tunnels) {
     const { name, mode, local, remote, address, routes } = tunnel;
     const { mtu } = tunnelOf(tunnel);
