@@ -1,14 +1,24 @@
 import { DEVICE_HEADER_SIZE, RECORD_MTU } from './layout';
-import { headerLength4, IPV4_PROTOCOL, isFragment4, PROTOCOL_TCP, sumPseudo4 } from './wire/ipv4';
+import { fold } from './wire/checksum';
+import {
+  headerLength4,
+  IPV4_PROTOCOL,
+  isFragment4,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  sumPseudo4,
+} from './wire/ipv4';
 import { IPV6_LENGTH, IPV6_NEXT_HEADER, sumPseudo6 } from './wire/ipv6';
-import { isChecksumPartial, TCP_CHECKSUM, tcpHeaderLength } from './wire/tcp';
+import { TCP_CHECKSUM, tcpHeaderLength } from './wire/tcp';
+import { UDP_CHECKSUM, UDP_LENGTH } from './wire/udp';
 
 // struct virtio_net_hdr, little-endian, right in front of a packet for a TUN device:
 //   flags u8 | gso_type u8 | hdr_len u16 | gso_size u16 | csum_start u16 | csum_offset u16
 //
 // The kernel merges tunnel packets on receipt (GRO): one long inner packet then stands for many, and its
-// TCP checksum is the pseudo-header sum alone. The device is told to finish that checksum, and to split
-// what is longer than the tunnel's MTU into segments of that size again.
+// TCP checksum is the pseudo-header sum alone. A peer on the same machine leaves TCP and UDP checksums
+// like that, too. The device is told to finish the checksum, and to split TCP that is longer than the
+// tunnel's MTU into segments of that size again.
 const NEEDS_CHECKSUM: u64 = 1;
 const GSO_TCPV4: u32 = 1;
 const GSO_TCPV6: u32 = 4;
@@ -19,9 +29,15 @@ export function putDeviceHeader(record: usize, inner: usize, length: u32, family
   let checksumOffset: u32 = 0;
   const headers = partialTcpHeaders(inner, length, family);
   if (headers !== 0) {
-    const start = <u64>tcpStart(inner, family);
+    const start = <u64>upperStart(inner, family, PROTOCOL_TCP);
     first = NEEDS_CHECKSUM | (start << 48) | segmentation(record, length, headers, family);
     checksumOffset = TCP_CHECKSUM;
+  } else {
+    const start = upperStart(inner, family, PROTOCOL_UDP);
+    if (start !== 0 && isPartialUdp(inner, start, length, family)) {
+      first = NEEDS_CHECKSUM | ((<u64>start) << 48);
+      checksumOffset = UDP_CHECKSUM;
+    }
   }
   const header = inner - DEVICE_HEADER_SIZE;
   store<u64>(header, first);
@@ -33,26 +49,35 @@ export function putDeviceHeader(record: usize, inner: usize, length: u32, family
  * packets that a kernel merged or has not cut yet; 0 for every other packet.
  */
 export function partialTcpHeaders(inner: usize, length: u32, family: u32): u32 {
-  const start = tcpStart(inner, family);
+  const start = upperStart(inner, family, PROTOCOL_TCP);
   if (start === 0 || start >= length) return 0;
-  const segment = inner + start;
-  const own = tcpHeaderLength(segment, length - start);
+  const own = tcpHeaderLength(inner + start, length - start);
   if (own === 0) return 0;
-  return isChecksumPartial(segment, sumPseudo(inner, length - start, family)) ? start + own : 0;
+  const pseudo = sumPseudo(inner, length - start, family, PROTOCOL_TCP);
+  return isChecksumPartial(inner + start + TCP_CHECKSUM, pseudo) ? start + own : 0;
 }
 
-/** Where the TCP header begins, or 0: not TCP, or only a fragment of it. */
-function tcpStart(inner: usize, family: u32): u32 {
-  if (family === 6) {
-    return <u32>load<u8>(inner, IPV6_NEXT_HEADER) === PROTOCOL_TCP ? IPV6_LENGTH : 0;
-  }
-  if (<u32>load<u8>(inner, IPV4_PROTOCOL) !== PROTOCOL_TCP || isFragment4(inner)) return 0;
+function isPartialUdp(inner: usize, start: u32, length: u32, family: u32): bool {
+  if (length < start + UDP_LENGTH) return false;
+  const pseudo = sumPseudo(inner, length - start, family, PROTOCOL_UDP);
+  return isChecksumPartial(inner + start + UDP_CHECKSUM, pseudo);
+}
+
+/** Whether a checksum field holds the pseudo-header sum alone: the rest was left to the device. */
+function isChecksumPartial(field: usize, pseudo: u64): bool {
+  return <u32>load<u16>(field) === fold(pseudo);
+}
+
+/** Where the header of `protocol` begins, or 0: it is another one, or only a fragment of it. */
+function upperStart(inner: usize, family: u32, protocol: u32): u32 {
+  if (family === 6) return <u32>load<u8>(inner, IPV6_NEXT_HEADER) === protocol ? IPV6_LENGTH : 0;
+  if (<u32>load<u8>(inner, IPV4_PROTOCOL) !== protocol || isFragment4(inner)) return 0;
   return headerLength4(inner);
 }
 
-function sumPseudo(inner: usize, length: u32, family: u32): u64 {
-  if (family === 6) return sumPseudo6(inner, PROTOCOL_TCP, length);
-  return sumPseudo4(inner, PROTOCOL_TCP, length);
+function sumPseudo(inner: usize, length: u32, family: u32, protocol: u32): u64 {
+  if (family === 6) return sumPseudo6(inner, protocol, length);
+  return sumPseudo4(inner, protocol, length);
 }
 
 /** gso_type, hdr_len and gso_size in their places, or 0 for a packet that fits the tunnel as it is. */

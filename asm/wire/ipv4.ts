@@ -18,6 +18,7 @@ export const IPV4_DESTINATION = 16;
 
 export const PROTOCOL_IPIP: u32 = 4;
 export const PROTOCOL_TCP: u32 = 6;
+export const PROTOCOL_UDP: u32 = 17;
 export const PROTOCOL_SIT: u32 = 41;
 export const PROTOCOL_GRE: u32 = 47;
 

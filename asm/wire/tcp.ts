@@ -1,5 +1,3 @@
-import { fold } from './checksum';
-
 /** Bytes of a TCP header without options (RFC 9293, 3.1). */
 const TCP_LENGTH: u32 = 20;
 export const TCP_CHECKSUM = 16;
@@ -10,12 +8,4 @@ export function tcpHeaderLength(segment: usize, length: u32): u32 {
   if (length < TCP_LENGTH) return 0;
   const own = (<u32>load<u8>(segment, TCP_DATA_OFFSET) >>> 4) << 2;
   return own < TCP_LENGTH || own > length ? 0 : own;
-}
-
-/**
- * Whether the checksum field holds the pseudo-header sum alone: the kernel merged segments and left the
- * rest to the device. `pseudo`: running sum of the pseudo-header.
- */
-export function isChecksumPartial(segment: usize, pseudo: u64): bool {
-  return <u32>load<u16>(segment, TCP_CHECKSUM) === fold(pseudo);
 }

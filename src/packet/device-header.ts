@@ -3,7 +3,7 @@
 import { u8, u16 } from './bytes.js';
 import { fold, sumPseudoHeader } from './checksum.js';
 import type { Inner } from './inner.js';
-import { PROTOCOL_TCP } from './ipv4.js';
+import { PROTOCOL_TCP, PROTOCOL_UDP } from './ipv4.js';
 
 const DEVICE_HEADER = 10;
 const FLAG_NEEDS_CHECKSUM = 1;
@@ -11,21 +11,26 @@ const SEGMENT_TCP4 = 1;
 const SEGMENT_TCP6 = 4;
 const TCP_HEADER = 20;
 const TCP_CHECKSUM = 16;
+const UDP_HEADER = 8;
+const UDP_CHECKSUM = 6;
 
 /**
- * The header for an inner packet. All zero, except for TCP that the sender's kernel left to the network
- * card: merged past the MTU, its checksum no more than the sum of the pseudo-header. Then the receiving
- * kernel is asked to finish the checksum, and to cut the packet into segments again.
+ * The header for an inner packet. All zero, except for TCP and UDP that a kernel left to the network card:
+ * the checksum no more than the sum of the pseudo-header, TCP perhaps merged past the MTU. Then the
+ * receiving kernel is asked to finish the checksum, and to cut the packet into segments again.
  */
 export function deviceHeader(inner: Inner, mtu: number): Uint8Array {
   const header = new Uint8Array(DEVICE_HEADER);
-  if (!isPartialTcp(inner)) return header;
+  const isTcp = isPartialTcp(inner);
+  if (!isTcp && !isPartialUdp(inner)) return header;
 
-  const tcp = inner.bytes.subarray(inner.headerLength);
   const view = new DataView(header.buffer);
   view.setUint8(0, FLAG_NEEDS_CHECKSUM);
   view.setUint16(6, inner.headerLength, true);
-  view.setUint16(8, TCP_CHECKSUM, true);
+  view.setUint16(8, isTcp ? TCP_CHECKSUM : UDP_CHECKSUM, true);
+  if (!isTcp) return header;
+
+  const tcp = inner.bytes.subarray(inner.headerLength);
   const headers = inner.headerLength + dataOffset(tcp);
   if (inner.bytes.length > mtu && mtu > headers) {
     view.setUint8(1, inner.version === 4 ? SEGMENT_TCP4 : SEGMENT_TCP6);
@@ -45,8 +50,19 @@ export function isPartialTcp(inner: Inner): boolean {
   if (tcp.length < TCP_HEADER) return false;
   const length = dataOffset(tcp);
   if (length < TCP_HEADER || length > tcp.length) return false;
-  const pseudo = sumPseudoHeader(inner.source, inner.destination, PROTOCOL_TCP, tcp.length);
-  return u16(tcp, TCP_CHECKSUM) === fold(pseudo);
+  return holdsPseudoSum(inner, tcp, TCP_CHECKSUM);
+}
+
+/** The same of UDP: a peer on this machine, whose packets never met a card. */
+function isPartialUdp(inner: Inner): boolean {
+  if (inner.protocol !== PROTOCOL_UDP || inner.isFragment) return false;
+  const udp = inner.bytes.subarray(inner.headerLength);
+  return udp.length >= UDP_HEADER && holdsPseudoSum(inner, udp, UDP_CHECKSUM);
+}
+
+function holdsPseudoSum(inner: Inner, upper: Uint8Array, field: number): boolean {
+  const { source, destination, protocol } = inner;
+  return u16(upper, field) === fold(sumPseudoHeader(source, destination, protocol, upper.length));
 }
 
 /** Length of the TCP header in bytes. */

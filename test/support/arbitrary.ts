@@ -2,7 +2,7 @@
 // tunnel and get deep into the path; the rest of the odds goes to values that must be refused.
 import fc from 'fast-check';
 import type { Prefix, Tunnel } from '../../src/packet/tunnel.js';
-import { gre, ipv4, ipv6, tcp } from './packets.js';
+import { gre, ipv4, ipv6, tcp, udp } from './packets.js';
 
 // A property that fails prints its assertion together with the seed.
 fc.configureGlobal({ includeErrorInReport: true });
@@ -155,9 +155,10 @@ const inner6 = fc
   })
   .map(ipv6);
 
-/** TCP as a sender's kernel leaves it to a network card, and nearly so. */
-const innerTcp = fc
+/** TCP and UDP as a sender's kernel leaves them to a network card, and nearly so. */
+const innerUpper = fc
   .record({
+    protocol: fc.constantFrom(6, 6, 17),
     version: fc.constantFrom(4, 6),
     checksum: fc.constantFrom('partial' as const, 'partial' as const, 0, 0xffff),
     headerWords: fc.constantFrom(5, 5, 8, 4, 15),
@@ -168,27 +169,28 @@ const innerTcp = fc
     fragment: fc.constantFrom(0, 0x4000, 0x2000),
     tos: byte,
   })
-  .map(({ version, fragment, tos, ...fields }) => {
+  .map(({ version, fragment, tos, protocol: upper, ...fields }) => {
+    const build = upper === 6 ? tcp : udp;
     if (version === 4) {
       const source = Uint8Array.of(10, 1, 1, 5);
       const destination = Uint8Array.of(10, 2, 2, 9);
       return ipv4({
         source: source.join('.'),
         destination: destination.join('.'),
-        protocol: 6,
+        protocol: upper,
         fragment,
         tos,
-        payload: tcp({ ...fields, source, destination }),
+        payload: build({ ...fields, source, destination }),
       });
     }
     const [from = '', to = ''] = [SOURCES6[0], DESTINATIONS6[0]];
     const source = Uint8Array.from(Buffer.from(from, 'hex'));
     const destination = Uint8Array.from(Buffer.from(to, 'hex'));
-    const segment = tcp({ ...fields, source, destination });
+    const segment = build({ ...fields, source, destination });
     return ipv6({
       source: from,
       destination: to,
-      nextHeader: 6,
+      nextHeader: upper,
       trafficClass: tos,
       payload: segment,
     });
@@ -198,7 +200,7 @@ const innerTcp = fc
 export const inner: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 3, arbitrary: inner4 },
   { weight: 3, arbitrary: inner6 },
-  { weight: 1, arbitrary: innerTcp },
+  { weight: 1, arbitrary: innerUpper },
 );
 
 const sequence = fc.oneof(

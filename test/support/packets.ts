@@ -99,14 +99,17 @@ export function gre(fields: GreFields): Uint8Array {
   return Uint8Array.from(header);
 }
 
-export interface TcpFields {
+export interface UpperFields {
   source: Uint8Array;
   destination: Uint8Array;
   /** `partial`: the pseudo-header sum alone, as a sender leaves it to its network card. */
   checksum: 'partial' | number;
+  payload?: Uint8Array;
+}
+
+export interface TcpFields extends UpperFields {
   /** 32-bit words of the header, options included. */
   headerWords?: number;
-  payload?: Uint8Array;
 }
 
 /** A TCP segment between two addresses in wire order. */
@@ -117,14 +120,31 @@ export function tcp(fields: TcpFields): Uint8Array {
   segment.writeUInt16BE(443, 2);
   segment[12] = (headerWords & 15) << 4;
   segment.set(payload, 20);
+  segment.writeUInt16BE(upperChecksum(fields, 6, segment.length), 16);
+  return Uint8Array.from(segment);
+}
+
+/** A UDP datagram from 49152 to 443. */
+export function udp(fields: UpperFields): Uint8Array {
+  const { payload = new Uint8Array(0) } = fields;
+  const datagram = Buffer.alloc(8 + payload.length);
+  datagram.writeUInt16BE(49152, 0);
+  datagram.writeUInt16BE(443, 2);
+  datagram.writeUInt16BE(datagram.length, 4);
+  datagram.set(payload, 8);
+  datagram.writeUInt16BE(upperChecksum(fields, 17, datagram.length), 6);
+  return Uint8Array.from(datagram);
+}
+
+/** What goes into the checksum field: a number, or the pseudo-header's sum that a kernel leaves there. */
+function upperChecksum(fields: UpperFields, protocol: number, length: number): number {
+  if (fields.checksum !== 'partial') return fields.checksum;
   const pseudo = Buffer.concat([
     fields.source,
     fields.destination,
-    Buffer.from([0, 6, segment.length >>> 8, segment.length & 0xff]),
+    Buffer.from([0, protocol, length >>> 8, length & 0xff]),
   ]);
-  const sum = fields.checksum === 'partial' ? ~internetChecksum(pseudo) & 0xffff : fields.checksum;
-  segment.writeUInt16BE(sum, 16);
-  return Uint8Array.from(segment);
+  return ~internetChecksum(pseudo) & 0xffff;
 }
 
 /** RFC 1071 in the form of its own example in C (4.1), independent of src/packet. */

@@ -1,0 +1,3 @@
+/** Bytes of a UDP header (RFC 768). */
+export const UDP_LENGTH: u32 = 8;
+export const UDP_CHECKSUM = 6;
