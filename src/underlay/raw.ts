@@ -115,6 +115,10 @@ export class RawUnderlay implements Underlay {
     for (let n = 0; n < this.fds.length && total < max; n++) {
       const fd = this.fds[(first + n) % this.fds.length] as number;
       total += this.#receiveFrom(fd, ring, max - total);
+      // A batch that ended with the last slot goes on at the first.
+      if (total > 0 && (ring.filled & MASK) === 0 && total < max) {
+        total += this.#receiveFrom(fd, ring, max - total);
+      }
     }
     return total;
   }
