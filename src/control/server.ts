@@ -4,7 +4,7 @@
 //   2. serve         shows the router that was started meanwhile
 //   3. close         ends connections, removes the socket
 
-import { lstatSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
@@ -136,7 +136,7 @@ function httpStatus(exitCode: ErrorMessage['exitCode']): 400 | 404 | 409 | 500 |
 function makeFolder(path: string): void {
   const folder = dirname(path);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    makeFolders(folder);
   } catch (error) {
     throw new Failure(
       EXIT.failed,
@@ -144,6 +144,13 @@ function makeFolder(path: string): void {
       'choose another place: grebe run --socket PATH',
     );
   }
+}
+
+/** Like `mkdir -p`. Node's own never returns where a file system refuses every name, as /proc does. */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolders(dirname(folder));
+  mkdirSync(folder, { mode: 0o755 });
 }
 
 /** Listens on `path`, once more after a dead router's socket was removed. */

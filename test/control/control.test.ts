@@ -187,6 +187,13 @@ test('a folder that cannot be made is named', async () => {
   );
 });
 
+test('a folder that no file system would take is named, too, and soon', async () => {
+  await assert.rejects(
+    openControl('/proc/nowhere/deep/grebe.sock', listBuilds),
+    isFailure(EXIT.failed, /cannot make \/proc\/nowhere\/deep.*ENOENT/),
+  );
+});
+
 test('a client without a router is told how to start one', async () => {
   await assert.rejects(
     fetchStatus(freePath()),
