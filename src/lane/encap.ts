@@ -9,7 +9,10 @@ import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
-/** Packets of one batch: half a ring. */
+/**
+ * Packets of one batch: half a ring. One TCP flow over raw sockets, medians of 3: 16 and 32 were 5 % slower,
+ * 128 no faster beyond the noise.
+ */
 export const BATCH = 64;
 
 /** Moves up to one batch from the device of `record` to the underlay. Returns how many packets it read. */
