@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { grebe, PROGRAM, type Running, said, startGrebe } from './grebe.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'grebe-run-'));
@@ -91,6 +92,18 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     });
   });
 }
+
+test('a signal that comes more than once, as Ctrl-C through npx does, stops it as cleanly as one', async () => {
+  await withRouter(async (router) => {
+    for (let sent = 0; sent < 5; sent++) {
+      router.child.kill('SIGINT');
+      await sleep(2);
+    }
+    assert.equal(await router.ended, 0);
+    assert.equal(existsSync(router.socket), false);
+    assert.match(router.stderr(), /stopped/);
+  });
+});
 
 test('SIGHUP says that this version cannot reload, and the router runs on', async () => {
   await withRouter(async (router) => {

@@ -93,12 +93,16 @@ function logSettings({ router }: Config, { verbosity }: Call): Config['router'][
 /** Resolves at the first reason to stop: null for a signal, the error for one that nobody caught. */
 function watchForEnd(log: Logger): Promise<unknown> {
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
-        log.info({ event: 'signal', signal }, `${signal}: stopping`);
-        resolve(null);
-      });
-    }
+    let isAsked = false;
+    // npx and the terminal both pass a Ctrl-C on, so one wish comes twice; a later one means it.
+    const onEnd = (signal: NodeJS.Signals): void => {
+      if (isAsked) return;
+      isAsked = true;
+      log.info({ event: 'signal', signal }, `${signal}: stopping`);
+      setTimeout(() => process.off('SIGTERM', onEnd).off('SIGINT', onEnd), STOP_LIMIT_MS).unref();
+      resolve(null);
+    };
+    process.on('SIGTERM', onEnd).on('SIGINT', onEnd);
     process.on('SIGHUP', () => {
       log.warn(
         { event: 'signal' },
@@ -112,14 +116,15 @@ function watchForEnd(log: Logger): Promise<unknown> {
 
 async function announce(config: Config, socket: string, log: Logger): Promise<void> {
   const tunnels = config.tunnels.length;
+  const up = `${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`;
   // Whoever waits for this line gets it at every log level.
   const always = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' });
   always.info(
     // performance.now() counts from the start of the process.
     { event: 'ready', tunnels, socket, startMs: Math.round(performance.now()) },
-    `ready: ${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`,
+    `ready: ${up}`,
   );
-  await tell(`READY=1\nSTATUS=${tunnels} tunnels up`, log);
+  await tell(`READY=1\nSTATUS=${up}`, log);
 }
 
 /** Notifies the service manager; the router runs on when that fails. */
