@@ -8,6 +8,7 @@ import { existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -38,6 +39,12 @@ const SOCKET_UMASK = 0o117;
 const BODY_MAX = 64 * 1024;
 /** How long a connection may take to send its request. */
 const REQUEST_TIMEOUT_MS = 5000;
+/**
+ * How long a socket that takes connections may answer none. A killed router listens until the kernel has
+ * removed its devices, 20 to 30 ms each.
+ */
+const SILENCE_LIMIT_MS = 10_000;
+const PROBE_PAUSE_MS = 20;
 
 /**
  * Listens on the unix socket `path`. The socket that a dead router left is replaced; a live one is a
@@ -202,27 +209,48 @@ async function removeStale(path: string): Promise<void> {
       'choose another place: grebe run --socket PATH',
     );
   }
-  const cause = await probe(path);
-  if (cause === 'ECONNREFUSED') {
-    rmSync(path, { force: true });
-    return;
+  const end = Date.now() + SILENCE_LIMIT_MS;
+  let found = await probe(path, SILENCE_LIMIT_MS);
+  while (found === 'gone' && Date.now() < end) {
+    await sleep(PROBE_PAUSE_MS);
+    found = await probe(path, end - Date.now());
   }
-  throw new Failure(
-    EXIT.failed,
-    `another router already answers on ${path}`,
-    `see it: grebe status --socket ${path}; run a second one with another --socket`,
-  );
+  if (found === 'ECONNREFUSED') rmSync(path, { force: true });
+  else if (found !== 'ENOENT') throw takenFailure(path, found);
 }
 
-/** Why nobody answers on `path`: the error code, or undefined when somebody does. */
-function probe(path: string): Promise<string | undefined> {
+function takenFailure(path: string, found: string): Failure {
+  const other = 'run this one with another --socket';
+  if (found === 'answer') {
+    const message = `another router already answers on ${path}`;
+    return new Failure(EXIT.failed, message, `see it: grebe status --socket ${path}; or ${other}`);
+  }
+  const isDeaf = found === 'silence' || found === 'gone';
+  const message = isDeaf
+    ? `another process listens on ${path} and does not answer`
+    : `cannot ask who listens on ${path}: ${found}`;
+  return new Failure(EXIT.failed, message, `see it: sudo ss -xlp src ${path}; or ${other}`);
+}
+
+/**
+ * Sends a request to `path`. Resolves with `answer`, `silence`, `gone` (ended without an answer), or with
+ * the code of the error.
+ */
+function probe(path: string, limitMs: number): Promise<string> {
   return new Promise((resolve) => {
-    const connection = createConnection(path);
-    connection.once('connect', () => {
+    const connection = createConnection(path, () => connection.write('HEAD / HTTP/1.0\r\n\r\n'));
+    const timer = setTimeout(() => settle('silence'), limitMs);
+    const settle = (found: string): void => {
+      clearTimeout(timer);
       connection.destroy();
-      resolve(undefined);
+      resolve(found);
+    };
+    connection.once('data', () => settle('answer'));
+    connection.once('close', () => settle('gone'));
+    connection.once('error', (error) => {
+      const code = codeOf(error);
+      settle(code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : code);
     });
-    connection.once('error', (error) => resolve(codeOf(error)));
   });
 }
 

@@ -1,12 +1,13 @@
 // The real server and the real client over a real unix socket; the router behind them is the contract's.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { listBuilds } from '../../src/codec/builds.js';
 import { fetchCodecs, fetchStatus, useCodec } from '../../src/control/client.js';
 import { statusMessage } from '../../src/control/message.js';
@@ -159,6 +160,21 @@ test('the socket of a dead router is replaced', async () => {
   spawnSync(process.execPath, ['-e', script, path]);
   assert(existsSync(path), 'a killed process leaves its socket');
   const control = await openControl(path, listBuilds);
+  control.serve(createRouter());
+  assert.equal((await fetchStatus(path)).codec, 'simd');
+  await control.close();
+});
+
+test('the socket of a killed router is replaced, though it takes connections until the kernel is done', async () => {
+  const path = freePath();
+  // A stopped process is as deaf as one that the kernel is still taking apart.
+  const script = `require('http').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGSTOP'))`;
+  const deaf = spawn(process.execPath, ['-e', script, path], { stdio: 'ignore' });
+  while (!existsSync(path)) await sleep(10);
+  const opening = openControl(path, listBuilds);
+  await sleep(200);
+  deaf.kill('SIGKILL');
+  const control = await opening;
   control.serve(createRouter());
   assert.equal((await fetchStatus(path)).codec, 'simd');
   await control.close();
