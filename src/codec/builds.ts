@@ -5,7 +5,7 @@
 //   3. openCodec     an instance over a dataplane's memory, in the thread that will call it
 //
 // A build can be posted to another thread; the machine code behind its module is shared, tiers included.
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ABI_VERSION } from '../../asm/layout.js';
 import { createMemory, planMemory } from '../ring/plan.js';
@@ -16,6 +16,9 @@ import { borderFault, compileWasm, openWasm, refusal, wasmAbi } from './wasm.js'
 
 /** Builds made from asm/, the preferred one first. */
 const WASM_BUILDS = ['simd', 'scalar'] as const;
+
+/** Largest file that is taken for a build: ours have some 7 KiB. */
+const BUILD_MAX = 16 << 20;
 
 /** The reference of src/packet behind the face of a codec. */
 export interface JsBuild {
@@ -119,6 +122,10 @@ function loadWasm(name: string, file: string, bytes: Uint8Array): WasmBuild {
 
 function readBuild(name: string, file: string): Uint8Array {
   try {
+    const stat = statSync(file);
+    // Reading a pipe or /dev/zero would not end, and a router would stand still meanwhile.
+    if (!stat.isFile()) throw new Error('it is no regular file');
+    if (stat.size > BUILD_MAX) throw new Error(`it is larger than ${BUILD_MAX >> 20} MiB`);
     return readFileSync(file);
   } catch (error) {
     const cause = error instanceof Error ? error.message : String(error);

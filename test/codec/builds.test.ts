@@ -31,6 +31,16 @@ test('a path that leads nowhere is named', () => {
   );
 });
 
+test('what is no regular file is not read: a pipe or a device would hold a router up', () => {
+  for (const path of ['/dev/zero', '/dev']) {
+    assert.throws(
+      () => loadBuild(path),
+      (error) =>
+        error instanceof Failure && error.exitCode === 66 && /no regular file/.test(error.message),
+    );
+  }
+});
+
 test('the list tells size, ABI and which build is live', () => {
   const builds = listBuilds('scalar');
   assert.deepEqual(
