@@ -16,6 +16,9 @@ const CLOSE_LIMIT = 8;
 /** Device group of more, for their removal: of this process alone. */
 const GROUP = 0x67000000 + process.pid;
 
+/** Smallest MTU that IPv6 needs (RFC 8200, 5). */
+const IPV6_MTU_MIN = 1280;
+
 /** A tunnel's device as the kernel made it; it exists as long as `fd` is open. */
 export interface Device {
   readonly config: TunnelConfig;
@@ -80,19 +83,31 @@ function isGrouped(devices: readonly unknown[]): boolean {
 
 /** Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. */
 export async function resolveTunnels(configs: readonly TunnelConfig[]): Promise<Tunnel[]> {
-  const remotes = configs.filter(({ mtu, remote }) => mtu === undefined && remote !== 'any');
-  const mtus = await pathMtus(remotes.map(({ remote }) => remote));
+  const pathMtu = await pathMtus(configs.filter(({ mtu }) => mtu === undefined));
   return configs.map((config) => {
     const link = config.dev === undefined ? 0 : interfaceIndex(config.dev);
     if (config.dev !== undefined && link === 0) {
       throw new Failure(
         EXIT.kernelRefused,
-        `tunnel ${config.name}: dev ${config.dev}: no such device`,
+        `tunnel ${config.name}: dev ${config.dev}: no such device: ENODEV`,
         'see which devices there are: ip link',
       );
     }
-    return tunnelOf(config, { pathMtu: mtus.get(config.remote), link });
+    const tunnel = tunnelOf(config, { pathMtu: pathMtu(config), link });
+    requireIpv6Room(config, tunnel.mtu);
+    return tunnel;
   });
+}
+
+/** The kernel's own answer to an IPv6 address on too small a device is EINVAL alone. */
+function requireIpv6Room({ name, address, routes }: TunnelConfig, mtu: number): void {
+  const ipv6 = [...address, ...routes].find((prefix) => prefix.address.includes(':'));
+  if (ipv6 === undefined || mtu >= IPV6_MTU_MIN) return;
+  throw new Failure(
+    EXIT.kernelRefused,
+    `tunnel ${name}: ${formatPrefix(ipv6)}: the kernel takes IPv6 on devices with an MTU of ${IPV6_MTU_MIN} or more, this one has ${mtu}: EINVAL`,
+    'raise the MTU of the path to the remote (ip link), set mtu, or drop the IPv6 addresses and routes',
+  );
 }
 
 /** Sets MTU, addresses, link state and routes of the devices, in this order. */

@@ -80,24 +80,49 @@ interface Link {
   readonly mtu?: number;
 }
 
+/** The way to an address (or to "any"), through one device where `dev` names it. */
+export interface Path {
+  readonly remote: string;
+  readonly dev?: string | undefined;
+}
+
 /**
- * The MTU on the way to each destination: of its route, else of the route's device. Destinations without
- * a route are left out.
+ * Finds the MTU of each path: of its route, else of the route's device. Paths without a route have none,
+ * but for those through a named device: they have that device's.
  */
-export async function pathMtus(destinations: readonly string[]): Promise<Map<string, number>> {
-  const unique = [...new Set(destinations)];
-  const mtus = new Map<string, number>();
-  if (unique.length === 0) return mtus;
+export async function pathMtus(
+  paths: readonly Path[],
+): Promise<(path: Path) => number | undefined> {
+  if (paths.length === 0) return () => undefined;
   const links = await runIp(['-j', 'link', 'show'], '');
-  const deviceMtus = new Map<string, number>();
+  const devices = new Map<string, number>();
   for (const { ifname, mtu } of parseJsonLines<Link>(links.stdout)) {
-    if (ifname !== undefined && mtu !== undefined) deviceMtus.set(ifname, mtu);
+    if (ifname !== undefined && mtu !== undefined) devices.set(ifname, mtu);
   }
-  const lines = unique.map((address) => `route get ${address}\n`).join('');
+  const remotesOf = (dev: string | undefined): ReadonlySet<string> =>
+    new Set(paths.filter((path) => path.dev === dev).map(({ remote }) => remote));
+  const routes = new Map<string | undefined, ReadonlyMap<string, number>>();
+  for (const dev of new Set(paths.map((path) => path.dev))) {
+    routes.set(dev, await routeMtus(remotesOf(dev), devices, dev));
+  }
+  return ({ remote, dev }) =>
+    routes.get(dev)?.get(remote) ?? (dev === undefined ? undefined : devices.get(dev));
+}
+
+/** MTUs of the routes to `remotes`, through `dev` alone where it is given. */
+async function routeMtus(
+  remotes: ReadonlySet<string>,
+  devices: ReadonlyMap<string, number>,
+  dev?: string,
+): Promise<Map<string, number>> {
+  const through = dev === undefined ? '' : ` oif ${dev}`;
+  const addresses = [...remotes].filter((remote) => remote !== 'any');
+  const lines = addresses.map((address) => `route get ${address}${through}\n`).join('');
   const routes = await runIp(['-j', '-force', '-batch', '-'], lines);
-  for (const { dst, dev, metrics } of parseJsonLines<Route>(routes.stdout)) {
-    if (dst === undefined || dev === undefined) continue;
-    const mtu = metrics?.[0]?.mtu ?? deviceMtus.get(dev);
+  const mtus = new Map<string, number>();
+  for (const { dst, dev: found, metrics } of parseJsonLines<Route>(routes.stdout)) {
+    if (dst === undefined || found === undefined) continue;
+    const mtu = metrics?.[0]?.mtu ?? devices.get(found);
     if (mtu !== undefined) mtus.set(dst, mtu);
   }
   return mtus;

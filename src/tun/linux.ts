@@ -42,7 +42,7 @@ export function createTun(name: string): number {
   if (interfaceIndex(name) !== 0) {
     throw new Failure(
       EXIT.kernelRefused,
-      `tunnel ${name}: an interface of that name exists already`,
+      `tunnel ${name}: an interface of that name exists already: EEXIST`,
       `look at it: ip -d link show ${name}; then remove it (ip link del ${name}) or rename the tunnel`,
     );
   }

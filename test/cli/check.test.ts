@@ -101,14 +101,22 @@ test('run refuses a broken config with 78 and touches nothing', async () => {
 });
 
 test('run --dry-run says what it would make', async () => {
-  const { code, stdout } = await grebe(['run', '--dry-run', '--config', 'good.toml'], {
-    cwd: folder,
-  });
+  const plan = ['run', '--dry-run', '--config', 'plan.toml'];
+  writeFileSync(join(folder, 'plan.toml'), `${GOOD}mtu = 1400\n`);
+  const { code, stdout } = await grebe(plan, { cwd: folder });
   assert.equal(code, 0);
   assert.equal(
     stdout,
-    'device gre1: gre, any -> 192.0.2.2, MTU 1476\n' +
+    'device gre1: gre, any -> 192.0.2.2, MTU 1400\n' +
       '  address 10.9.0.1/24\n' +
       'control socket /run/grebe/grebe.sock\n',
   );
+  const { schema, tunnels, socket } = JSON.parse(
+    (await grebe([...plan, '-j'], { cwd: folder })).stdout,
+  );
+  assert.equal(schema, 'grebe.plan/1');
+  assert.equal(socket, '/run/grebe/grebe.sock');
+  const ends = { mode: 'gre', local: 'any', remote: '192.0.2.2' };
+  const inner = { mtu: 1400, address: ['10.9.0.1/24'], routes: [] };
+  assert.deepEqual(tunnels, [{ name: 'gre1', ...ends, ...inner }]);
 });

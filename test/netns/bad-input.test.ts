@@ -64,7 +64,7 @@ test('the name of an interface that exists is refused, and that interface stays'
 }, async () => {
   await withWire('taken', {}, async ({ namespaces, rA }) => {
     ip('-n', rA, 'tuntap', 'add', 'taken1', 'mode', 'tun');
-    const says = [/taken1/, /exists/, /ip .*link/];
+    const says = [/taken1/, /exists.*EEXIST/, /ip .*link/];
     const outcome = runToEnd(namespaces, rA, GOOD + BAD.replace('bad1', 'taken1'));
     assertRefused(outcome, { code: EXIT.kernelRefused, says }, rA);
     assert.match(ip('-n', rA, 'link'), /taken1/);
@@ -76,9 +76,20 @@ test('a device to bind to that is not there is refused', { skip: lacking() }, as
     const outcome = runToEnd(namespaces, rA, `${GOOD}dev = "nothere0"\n`);
     assertRefused(
       outcome,
-      { code: EXIT.kernelRefused, says: [/good1/, /nothere0/, /ip link/] },
+      { code: EXIT.kernelRefused, says: [/good1/, /nothere0.*ENODEV/, /ip link/] },
       rA,
     );
+  });
+});
+
+test('an IPv6 address on a path too small for IPv6 is refused with the MTUs', {
+  skip: lacking(),
+}, async () => {
+  await withWire('small', {}, async ({ namespaces, rA }) => {
+    ip('-n', rA, 'link', 'set', 'u0', 'mtu', '1280');
+    const outcome = runToEnd(namespaces, rA, `${GOOD}routes = ["fd00:20::/32"]\n`);
+    const says = [/good1/, /fd00:20::/, /1280/, /1256/, /EINVAL/, /mtu/];
+    assertRefused(outcome, { code: EXIT.kernelRefused, says }, rA);
   });
 });
 

@@ -1,8 +1,12 @@
 // Packets up to the tunnel MTU pass; larger ones are answered by the host that must make them smaller.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { ip } from '../../src/demo/namespaces.js';
 import {
   dropsOf,
+  GREBE,
   HOST4,
   HOST6,
   lacking,
@@ -10,7 +14,9 @@ import {
   type Side,
   tunnelStatus,
   tunnelTable,
+  UNDERLAY,
   withLab,
+  withWire,
 } from '../support/lab.js';
 
 /** ICMP and IPv4 headers of a ping; with IPv6 it is 48. */
@@ -83,5 +89,23 @@ test('a too large IPv6 packet is answered with Packet Too Big', {
     assert.match(told.output, /Packet too big: mtu=1480/);
     const fits = await ping(hA, ...PROHIBITED, '-s', '1432', '-c', '1', '-W', '1', HOST6.B);
     assert.equal(fits.received, 1, fits.output);
+  });
+});
+
+test('the MTU of a tunnel follows from the device that its packets take', {
+  skip: lacking(),
+}, async () => {
+  await withWire('path', {}, async ({ namespaces, rA }) => {
+    ip('-n', rA, 'link', 'set', UNDERLAY, 'mtu', '1400');
+    ip('-n', rA, 'link', 'add', 'u1', 'mtu', '1300', 'type', 'veth');
+    ip('-n', rA, 'link', 'set', 'u1', 'up');
+    const config = join(namespaces.folder, 'path.toml');
+    const free = tunnelTable('free1', 'A', 'mode = "ipip"');
+    const bound = tunnelTable('bound1', 'A', 'mode = "gre"', 'dev = "u1"');
+    writeFileSync(config, free + bound);
+    const words = ['run', '--dry-run', '-j', '--config', config];
+    const plan = JSON.parse(namespaces.run(rA, process.execPath, [GREBE, ...words]));
+    const mtus = plan.tunnels.map(({ mtu }: { readonly mtu: number }) => mtu);
+    assert.deepEqual(mtus, [1400 - 20, 1300 - 24]);
   });
 });

@@ -14,10 +14,10 @@ import { verifyBuild } from '../../codec/verify.js';
 import type { Config } from '../../config/config.js';
 import { countDiagnostics, type Diagnostic, formatDiagnostic } from '../../config/diagnostic.js';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
-import { tunnelOf } from '../../config/tunnel.js';
 import { type ControlServer, openControl } from '../../control/server.js';
 import { formatPrefix } from '../../packet/address.js';
 import type { Router } from '../../router/contract.js';
+import { resolveTunnels } from '../../router/devices.js';
 import { startRouter } from '../../router/router.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import { notify } from '../../sys/notify.js';
@@ -65,17 +65,31 @@ function readConfig({ config: file = DEFAULT_CONFIG_FILE, output }: Call): {
   );
 }
 
-/** What a start with this config would make. */
-async function showPlan({ tunnels, router }: Config, { output, socket }: Call): Promise<ExitCode> {
-  await verifyBuild(loadBuild(router.codec));
-  for (const tunnel of tunnels) {
-    const { name, mode, local, remote, address, routes } = tunnel;
-    const { mtu } = tunnelOf(tunnel);
-    output.print(`device ${name}: ${mode}, ${local} -> ${remote}, MTU ${mtu}`);
-    for (const prefix of address) output.print(`  address ${formatPrefix(prefix)}`);
-    for (const prefix of routes) output.print(`  route ${formatPrefix(prefix)}`);
+/** What a start with this config would make, with the MTUs that this machine's routes give. */
+async function showPlan(config: Config, { output, json, socket }: Call): Promise<ExitCode> {
+  const { codec, socket: configured } = config.router;
+  await verifyBuild(loadBuild(codec));
+  const resolved = await resolveTunnels(config.tunnels);
+  const tunnels = config.tunnels.map(({ name, mode, local, remote, address, routes }, index) => ({
+    name,
+    mode,
+    local,
+    remote,
+    mtu: resolved[index]?.mtu,
+    address: address.map(formatPrefix),
+    routes: routes.map(formatPrefix),
+  }));
+  const path = socket === undefined ? configured : resolve(socket);
+  if (json) {
+    output.print(JSON.stringify({ schema: 'grebe.plan/1', tunnels, socket: path }));
+    return EXIT.ok;
   }
-  output.print(`control socket ${socket === undefined ? router.socket : resolve(socket)}`);
+  for (const { name, mode, local, remote, mtu, address, routes } of tunnels) {
+    output.print(`device ${name}: ${mode}, ${local} -> ${remote}, MTU ${mtu}`);
+    for (const prefix of address) output.print(`  address ${prefix}`);
+    for (const prefix of routes) output.print(`  route ${prefix}`);
+  }
+  output.print(`control socket ${path}`);
   return EXIT.ok;
 }
 
