@@ -1,9 +1,26 @@
 import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Call } from './command.js';
 
 const DEFAULT_SOCKET = '/run/grebe/grebe.sock';
 const DEFAULT_CONFIG = '/etc/grebe/grebe.toml';
+
+/** Bytes of a unix socket's path without its final zero: sizeof sun_path - 1. Node cuts a longer one off. */
+const SOCKET_PATH_MAX = 107;
+
+/** The path that a `--socket` names. Throws a usage Failure for one that no socket can have. */
+export function namedSocket(word: string): string {
+  const path = resolve(word);
+  const size = Buffer.byteLength(path);
+  if (word !== '' && size <= SOCKET_PATH_MAX) return path;
+  const fault = word === '' ? 'is empty' : `is ${size} bytes long, at most ${SOCKET_PATH_MAX} fit`;
+  throw new Failure(
+    EXIT.usage,
+    `--socket: the path ${fault}`,
+    'for instance --socket ./grebe.sock',
+  );
+}
 
 /**
  * Asks the router that the command line means. With `--socket` that one; with `--config` the one that
@@ -11,7 +28,7 @@ const DEFAULT_CONFIG = '/etc/grebe/grebe.toml';
  * A config is read only where it is needed: it costs half of what `grebe status` takes.
  */
 export async function askRouter<T>(call: Call, ask: (socket: string) => Promise<T>): Promise<T> {
-  if (call.socket !== undefined) return ask(call.socket);
+  if (call.socket !== undefined) return ask(namedSocket(call.socket));
   if (call.config !== undefined) return ask(await socketOf(call.config));
   try {
     return await ask(DEFAULT_SOCKET);

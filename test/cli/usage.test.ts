@@ -85,6 +85,16 @@ test('a usage error ends with 64, on stderr, with the next thing to try', async 
   }
 });
 
+test('a --socket that no socket can have is a mistake of usage, for the router too', async () => {
+  const long = `/tmp/${'x'.repeat(103)}`;
+  for (const words of [['status'], ['run', '--dry-run', '--config', '/dev/null']]) {
+    const { code, stderr } = await grebe([...words, '--socket', long]);
+    assert.equal(code, 64, stderr);
+    assert.match(stderr, /--socket: the path is 108 bytes long, at most 107 fit/);
+  }
+  assert.equal((await grebe(['status', '--socket', ''])).code, 64);
+});
+
 test('a reader that goes away is no error', () => {
   const script = `"$0" "$1" --help | true; "$0" "$1" codec list -q | head -n 1`;
   const { stdout, stderr } = spawnSync('sh', ['-c', script, process.execPath, PROGRAM], {

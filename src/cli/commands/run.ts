@@ -7,7 +7,6 @@
 //   5. wait       for a signal, or for the router's own end
 //   6. stop       devices and socket are gone, exit 0
 
-import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { listBuilds, loadBuild } from '../../codec/builds.js';
 import { verifyBuild } from '../../codec/verify.js';
@@ -24,6 +23,7 @@ import { notify } from '../../sys/notify.js';
 import { requireCapabilities } from '../capability.js';
 import type { Call } from '../command.js';
 import { openLog } from '../log.js';
+import { namedSocket } from '../socket-path.js';
 
 /** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
 const STOP_LIMIT_MS = 900;
@@ -37,7 +37,7 @@ export async function runRun(call: Call): Promise<ExitCode> {
     log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
   }
   if (config.router.underlay !== 'memory') requireCapabilities();
-  const socket = call.socket === undefined ? config.router.socket : resolve(call.socket);
+  const socket = call.socket === undefined ? config.router.socket : namedSocket(call.socket);
   const control = await openControl(socket, listBuilds);
   const router = await startRouter(config, log).catch(async (error: unknown) => {
     await control.close();
@@ -79,7 +79,7 @@ async function showPlan(config: Config, { output, json, socket }: Call): Promise
     address: address.map(formatPrefix),
     routes: routes.map(formatPrefix),
   }));
-  const path = socket === undefined ? configured : resolve(socket);
+  const path = socket === undefined ? configured : namedSocket(socket);
   if (json) {
     output.print(JSON.stringify({ schema: 'grebe.plan/1', tunnels, socket: path }));
     return EXIT.ok;
