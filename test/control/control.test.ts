@@ -55,9 +55,10 @@ function send(
   method: string,
   path: string,
   body?: string,
+  headers: { readonly [name: string]: string } = {},
 ): Promise<{ status: number; body: string; type: string }> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path }, (response) => {
+    const call = request({ socketPath, method, path, headers }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -122,6 +123,17 @@ test('requests that make no sense get a JSON error and the right status', async 
       assert.equal(typeof message.error, 'string');
       assert.equal(message.exitCode, EXIT.usage);
     }
+  });
+});
+
+test('a request whose length is not told in advance is taken, and bounded', async () => {
+  const chunked = { 'Transfer-Encoding': 'chunked' };
+  await withControl(async (path) => {
+    const put = (body: string): ReturnType<typeof send> =>
+      send(path, 'PUT', '/v1/codec', body, chunked);
+    assert.equal((await put('{"name":"scalar"}')).status, 200);
+    assert.equal((await put(`{"name":"${'x'.repeat(70_000)}"}`)).status, 413);
+    assert.equal((await send(path, 'DELETE', '/v1/codec', '', chunked)).status, 404);
   });
 });
 
