@@ -19,9 +19,10 @@ import { UDP_CHECKSUM, UDP_LENGTH } from './wire/udp';
 // TCP checksum is the pseudo-header sum alone. A peer on the same machine leaves TCP and UDP checksums
 // like that, too. The device is told to finish the checksum, and to split TCP that is longer than the
 // tunnel's MTU into segments of that size again.
-const NEEDS_CHECKSUM: u64 = 1;
-const GSO_TCPV4: u32 = 1;
-const GSO_TCPV6: u32 = 4;
+export const NEEDS_CHECKSUM: u64 = 1;
+export const GSO_NONE: u32 = 0;
+export const GSO_TCPV4: u32 = 1;
+export const GSO_TCPV6: u32 = 4;
 
 /** Writes the device header of an inner packet that was found sound. */
 export function putDeviceHeader(record: usize, inner: usize, length: u32, family: u32): void {

@@ -7,12 +7,18 @@ import { settleBatch } from './counter';
 import { decapBatch } from './decap';
 import { encapBatch } from './encap';
 import { ABI_VERSION } from './layout';
+import { segmentSlot } from './segment';
 import { swap16 } from './wire/bytes';
 import { finish, sum } from './wire/checksum';
 
 /** The layout and meaning that this build was made for. */
 export function abiVersion(): i32 {
   return ABI_VERSION;
+}
+
+/** Finishes or splits the packet that was just filled in at `position`. Returns how many there are now. */
+export function segment(ring: usize, position: u32, room: u32): u32 {
+  return segmentSlot(ring, position, room);
 }
 
 /** Puts the outer header in front of every filled packet of the ring. Returns how many packets that were. */

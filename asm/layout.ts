@@ -15,7 +15,7 @@
 //   counters       the lane that owns them                  host main thread
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 /** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
 export const TUNNEL_CAPACITY = 16384;
@@ -150,6 +150,13 @@ export const SLOT_PACKET = 65535;
  * put all of them into the same one).
  */
 export const SLOT_STRIDE = 69824;
+
+/**
+ * Most segments that one packet of a device stands for: the devices are told so (gso_max_segs), and the
+ * filling end keeps as many slots free before each read. 64 of the usual 1436 bytes are more than the
+ * 64 KB of a superpacket.
+ */
+export const SEGMENT_LIMIT = 64;
 
 /** Bytes of struct virtio_net_hdr: in front of every packet that a TUN device reads or writes. */
 export const DEVICE_HEADER_SIZE = 10;

@@ -11,6 +11,15 @@ export function load32(ptr: usize): u32 {
   return bswap<u32>(load<u32>(ptr));
 }
 
+/** Stores the lower 16 bits of `value` in wire order. */
+export function store16(ptr: usize, value: u32): void {
+  store<u16>(ptr, <u16>swap16(value));
+}
+
+export function store32(ptr: usize, value: u32): void {
+  store<u32>(ptr, bswap<u32>(value));
+}
+
 /** A 16-bit value as its two wire bytes look to a little-endian load, and the other way round. */
 export function swap16(value: u32): u32 {
   return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);

@@ -9,6 +9,8 @@ import { ECN_MASK } from './ecn';
 // |                      Destination Address                      |   then options     RFC 791, 3.1
 export const IPV4_LENGTH: u32 = 20;
 export const IPV4_TOS = 1;
+export const IPV4_TOTAL_LENGTH = 2;
+export const IPV4_IDENTIFICATION = 4;
 export const IPV4_FRAGMENT = 6;
 export const IPV4_TTL = 8;
 export const IPV4_PROTOCOL = 9;
@@ -36,7 +38,7 @@ export function headerLength4(header: usize): u32 {
 }
 
 export function totalLength4(header: usize): u32 {
-  return load16(header + 2);
+  return load16(header + IPV4_TOTAL_LENGTH);
 }
 
 /** Whether the header at `header` fits into `length` bytes, says so of the packet, and has a good checksum. */

@@ -7,6 +7,7 @@ import { ECN_MASK } from './ecn';
 // |                  Source Address, 16 bytes                     |
 // |                Destination Address, 16 bytes                  |   RFC 8200, 3
 export const IPV6_LENGTH: u32 = 40;
+export const IPV6_PAYLOAD_LENGTH = 4;
 export const IPV6_NEXT_HEADER = 6;
 export const IPV6_HOP_LIMIT = 7;
 export const IPV6_SOURCE = 8;
@@ -14,7 +15,7 @@ export const IPV6_DESTINATION = 24;
 
 /** Header and payload: what the packet says its length is. */
 export function totalLength6(header: usize): u32 {
-  return IPV6_LENGTH + load16(header + 4);
+  return IPV6_LENGTH + load16(header + IPV6_PAYLOAD_LENGTH);
 }
 
 /** Whether header and payload fit into `length` bytes. */

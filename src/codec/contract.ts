@@ -6,6 +6,14 @@ export interface Codec {
   readonly name: string;
 
   /**
+   * Does what the kernel left to do on the packet just filled in at `position` of an encap ring, before it is
+   * published: completes its checksum, or splits a TCP superpacket over the following slots, at most
+   * `room` in all. The device header in front of the packet says what. Returns how many packets there are now,
+   * at least 1; one whose device header makes no sense is left with length 0.
+   */
+  segment(ring: number, position: number, room: number): number;
+
+  /**
    * Puts the outer header in front of every filled packet of an encap ring, or gives it a reason, and
    * moves PROCESSED up to FILLED. Returns how many packets that were.
    */

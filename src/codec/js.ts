@@ -44,6 +44,7 @@ import { checksum } from '../packet/checksum.js';
 import { decap } from '../packet/decap.js';
 import { encapInto } from '../packet/encap.js';
 import { REASON } from '../packet/reason.js';
+import { segment } from '../packet/segment.js';
 import { createTunnelState, type State } from '../packet/state.js';
 import { createTable, type Table } from '../packet/table.js';
 import { decodeTable } from '../tunnel/image.js';
@@ -70,6 +71,18 @@ class JsCodec implements Codec {
     this.#bytes = new Uint8Array(memory.buffer);
     this.#words = new Uint32Array(memory.buffer);
     this.#counters = new BigUint64Array(memory.buffer);
+  }
+
+  segment(ring: number, position: number, room: number): number {
+    const mask = this.#load(ring + RING_MASK);
+    const slotAt = (index: number): Slot => {
+      const slot = this.#load(ring + RING_SLOTS) + ((position + index) & mask) * SLOT_STRIDE;
+      return {
+        bytes: this.#bytes.subarray(slot, slot + SLOT_STRIDE),
+        words: this.#words.subarray(this.#descriptor(ring, position + index) >>> 2),
+      };
+    };
+    return segmentSlots(slotAt, room);
   }
 
   encap(ring: number): number {
@@ -169,6 +182,31 @@ class JsCodec implements Codec {
 interface Slot {
   readonly bytes: Uint8Array;
   readonly words: Uint32Array;
+}
+
+/** Does what the device header of the packet in slot 0 asks for; its segments go to the slots from there on. */
+function segmentSlots(slotAt: (index: number) => Slot, room: number): number {
+  const source = slotAt(0);
+  const offset = field(source, DESCRIPTOR_OFFSET);
+  const tunnel = field(source, DESCRIPTOR_TUNNEL);
+  const packet = source.bytes.slice(offset, offset + field(source, DESCRIPTOR_LENGTH));
+  const header = source.bytes.slice(offset - DEVICE_HEADER_SIZE, offset);
+  const packets = segment(packet, header, room);
+  if (packets === null) {
+    setField(source, DESCRIPTOR_LENGTH, 0);
+    return 1;
+  }
+  for (const [index, bytes] of packets.entries()) {
+    const slot = slotAt(index);
+    slot.bytes.set(bytes, offset);
+    setField(slot, DESCRIPTOR_OFFSET, offset);
+    setField(slot, DESCRIPTOR_LENGTH, bytes.length);
+    setField(slot, DESCRIPTOR_TUNNEL, tunnel);
+    setField(slot, DESCRIPTOR_REASON, REASON_NONE);
+    setField(slot, DESCRIPTOR_INNER_LENGTH, bytes.length);
+    setField(slot, DESCRIPTOR_LINK, 0);
+  }
+  return packets.length;
 }
 
 function encapSlot(slot: Slot, table: Table, states: State): void {

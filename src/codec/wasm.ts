@@ -3,7 +3,14 @@ import { EXIT, Failure } from '../sys/failure.js';
 import type { Codec } from './contract.js';
 
 /** What a build exports, with the number of parameters of each: nothing more, nothing less. */
-export const EXPORTS = { abiVersion: 0, encap: 1, decap: 1, settle: 2, checksum: 2 } as const;
+export const EXPORTS = {
+  abiVersion: 0,
+  segment: 3,
+  encap: 1,
+  decap: 1,
+  settle: 2,
+  checksum: 2,
+} as const;
 
 const SECTION_NAMES = new Map([
   [8, 'a start function'],
@@ -52,9 +59,10 @@ export function openWasm(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
 ): Codec {
-  const { encap, decap, settle, checksum } = instantiate(name, module, memory);
+  const { segment, encap, decap, settle, checksum } = instantiate(name, module, memory);
   return {
     name,
+    segment: segment as Codec['segment'],
     encap: encap as Codec['encap'],
     decap: decap as Codec['decap'],
     settle: settle as Codec['settle'],

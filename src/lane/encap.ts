@@ -1,11 +1,10 @@
 // encap path: TUN -> ring -> codec -> underlay
 //
-//   1. readBatch   fill free slots from one device
+//   1. readBatch   fill free slots from one device; the codec splits superpackets into segments
 //   2. process     the codec puts the outer header into the headroom, or gives a reason
 //   3. send        hand finished slots to the underlay, in order
 //   4. settle      count every slot once and free it
-import { SLOT_PACKET } from '../../asm/layout.js';
-import type { Ring } from '../ring/ring.js';
+import { SEGMENT_LIMIT, SLOT_PACKET } from '../../asm/layout.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
@@ -21,7 +20,7 @@ export function encapBatch(lane: Lane, record: number): number {
   if (device === undefined) return 0;
   const ring = lane.encapRing;
   const from = ring.filled;
-  const count = readBatch(device, record, ring);
+  const count = readBatch(lane, device, record);
   if (count === 0) return 0;
 
   lane.countDeviceReceived(count);
@@ -31,17 +30,21 @@ export function encapBatch(lane: Lane, record: number): number {
   return count;
 }
 
-/** Fills free slots from `device` until it or the batch runs out. Returns how many were filled. */
-function readBatch(device: TunDevice, record: number, ring: Ring): number {
+/**
+ * Fills free slots from `device` until it or the batch runs out. Returns how many were filled: a superpacket
+ * fills one a segment, so a batch may end up larger by those of the last one.
+ */
+function readBatch(lane: Lane, device: TunDevice, record: number): number {
+  const ring = lane.encapRing;
   const first = ring.filled;
-  const room = Math.min(BATCH, ring.reserve());
+  const room = ring.reserve();
   let count = 0;
-  while (count < room) {
+  while (count < BATCH && room - count >= SEGMENT_LIMIT) {
     const position = (first + count) >>> 0;
     const length = device.read(ring.packetAddress(position), SLOT_PACKET);
     if (length === 0) break;
     ring.fill(position, length, record, 0);
-    count++;
+    count += lane.segment(position, room - count);
   }
   ring.publish(count);
   return count;

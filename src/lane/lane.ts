@@ -1,4 +1,5 @@
 import {
+  DEVICE_HEADER_SIZE,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
   TOTAL_UNDERLAY_RECEIVED,
@@ -55,6 +56,7 @@ export class Lane {
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
   readonly #totals: BigUint64Array;
+  readonly #bytes: Uint8Array;
   readonly #options: LaneOptions;
   #codec: Codec;
 
@@ -65,6 +67,7 @@ export class Lane {
     this.encapRing = new Ring(memory, plan.encap);
     this.decapRing = new Ring(memory, plan.decap);
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
+    this.#bytes = new Uint8Array(memory.buffer);
     this.#codec = options.codec;
   }
 
@@ -75,6 +78,27 @@ export class Lane {
   /** Swaps the codec. Call it between batches only: then no packet is half done. */
   useCodec(codec: Codec): void {
     this.#codec = codec;
+  }
+
+  /**
+   * Lets the codec finish the packet just filled in at `position` of the encap ring, where the kernel left
+   * something to do. Returns how many of the `room` slots from there on hold packets now.
+   */
+  segment(position: number, room: number): number {
+    const header = this.encapRing.packetAddress(position) - DEVICE_HEADER_SIZE;
+    // Flags and gso_type: without either the packet is as it has to be.
+    if (this.#bytes[header] === 0 && this.#bytes[header + 1] === 0) return 1;
+    const { address, filled, processed, drained } = this.encapRing;
+    let count = 0;
+    try {
+      count = this.#codec.segment(address, position, room) >>> 0;
+      if (count < 1 || count > room) throw new Error(`it made ${count} packets in ${room} slots`);
+    } catch (error) {
+      this.#replaceCodec(error);
+      this.encapRing.restore(filled, processed, drained);
+      count = this.#options.fallback.segment(address, position, room);
+    }
+    return count;
   }
 
   /**

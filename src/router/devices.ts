@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Prefix, Tunnel } from '../packet/tunnel.js';
@@ -121,7 +122,7 @@ export function configureDevices(
     const { name } = config;
     const mtu = tunnels[index]?.mtu;
     return [
-      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH}${group}`,
+      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}${group}`,
       ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
       `link set dev ${name} up`,
       ...config.routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}`),

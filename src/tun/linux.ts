@@ -23,6 +23,10 @@ import type { TunDevice } from './contract.js';
 
 // include/uapi/linux/if_tun.h
 const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
+const TUN_F_CSUM = 0x01;
+const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO6 = 0x04;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -52,7 +56,11 @@ export function createTun(name: string): number {
   const request = new NativeBlock(IFREQ_SIZE);
   request.bytes.set(new TextEncoder().encode(name));
   request.view.setUint16(IFREQ_FLAGS, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, true);
-  if (ioctl(fd, TUNSETIFF, request.address) === 0) return fd;
+  if (ioctl(fd, TUNSETIFF, request.address) === 0) {
+    // A kernel that refuses hands over every packet finished.
+    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+    return fd;
+  }
 
   const error = errno();
   close(fd);

@@ -1,3 +1,4 @@
+import { DEVICE_HEADER_SIZE } from '../../asm/layout.js';
 import { REASON_NONE, REASON_QUEUE_FULL } from '../../asm/reason.js';
 import type { TunDevice } from './contract.js';
 
@@ -38,6 +39,7 @@ export class MemoryTun implements TunDevice {
     const packet = this.#toRouter.shift();
     if (packet === undefined) return 0;
     const length = Math.min(packet.length, size);
+    this.#bytes.fill(0, address - DEVICE_HEADER_SIZE, address); // nothing left to do
     this.#bytes.set(packet.subarray(0, length), address);
     return length;
   }

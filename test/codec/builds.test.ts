@@ -46,9 +46,9 @@ test('the list tells size, ABI and which build is live', () => {
   assert.deepEqual(
     builds.map(({ name, abi, live, fault }) => ({ name, abi, live, fault })),
     [
-      { name: 'simd', abi: 1, live: false, fault: null },
-      { name: 'scalar', abi: 1, live: true, fault: null },
-      { name: 'js', abi: 1, live: false, fault: null },
+      { name: 'simd', abi: 2, live: false, fault: null },
+      { name: 'scalar', abi: 2, live: true, fault: null },
+      { name: 'js', abi: 2, live: false, fault: null },
     ],
   );
   for (const { name, size } of builds) assert.equal(size === null, name === 'js');
@@ -59,7 +59,7 @@ test('the list ends with a live build of the user’s own', async () => {
     const last = listBuilds(path).at(-1);
     assert.equal(last?.name, path);
     assert.equal(last?.live, true);
-    assert.equal(last?.abi, 1);
+    assert.equal(last?.abi, 2);
   });
 });
 

@@ -98,7 +98,8 @@ test('a build that wants a memory that is not shared is refused', async () => {
     (func $one (param i32) (result i32) (i32.const 0))
     (func $two (param i32 i32) (result i32) (i32.const 0))
     (export "abiVersion" (func $none)) (export "encap" (func $one)) (export "decap" (func $one))
-    (export "settle" (func $two)) (export "checksum" (func $two)))`);
+    (func $three (param i32 i32 i32) (result i32) (i32.const 0))
+    (export "settle" (func $two)) (export "checksum" (func $two)) (export "segment" (func $three)))`);
   await assertRefused(bytes, /shared/);
 });
 
@@ -177,9 +178,21 @@ test('a user’s own build that is right passes in its thread', async () => {
 const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
   {
     file: 'layout.ts',
-    before: 'ABI_VERSION = 1',
-    after: 'ABI_VERSION = 2',
-    cause: /ABI 2, this grebe has ABI 1/,
+    before: 'ABI_VERSION = 2',
+    after: 'ABI_VERSION = 3',
+    cause: /ABI 3, this grebe has ABI 2/,
+  },
+  {
+    file: 'segment.ts',
+    before: 'if (isFollowed) flags &= ~(TCP_FIN | TCP_PSH);',
+    after: '',
+    cause: /segment, TCP over IPv4/,
+  },
+  {
+    file: 'segment.ts',
+    before: 'load16(packet + IPV4_IDENTIFICATION) + index',
+    after: 'load16(packet + IPV4_IDENTIFICATION)',
+    cause: /segment, TCP over IPv4/,
   },
   {
     file: 'wire/checksum.ts',

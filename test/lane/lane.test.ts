@@ -5,6 +5,7 @@ import {
   DESCRIPTOR_OFFSET,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
+  DEVICE_HEADER_SIZE,
   RING_DESCRIPTORS,
   RING_FILLED,
   RING_PROCESSED,
@@ -181,6 +182,39 @@ for (const [what, field, value] of [
   });
 }
 
+for (const [what, segment] of [
+  ['claims no packet', () => 0],
+  ['claims more packets than there are slots', () => 1000],
+  ['claims a negative number of packets', () => -1],
+  [
+    'traps',
+    () => {
+      throw new WebAssembly.RuntimeError('unreachable');
+    },
+  ],
+] as const) {
+  test(`a codec whose segment ${what} is replaced, and the packet goes`, () => {
+    const { lane, device, sent, counters, memory } = openLane((codec) => ({
+      ...bind(codec),
+      segment,
+    }));
+    const read = device.read.bind(device);
+    device.read = (address, size) => {
+      const length = read(address, size);
+      new Uint8Array(memory.buffer).set(
+        [1, 0, 0, 0, 0, 0, 20, 0, 6, 0],
+        address - DEVICE_HEADER_SIZE,
+      ); // finish UDP
+      return length;
+    };
+    device.send(INNER);
+    assert.equal(encapBatch(lane, 1), 1);
+    assert.equal(lane.codec.name, 'js');
+    assert.equal(sent.length, 1);
+    assert.deepEqual(counters().records[1]?.tx, { packets: 1, bytes: INNER.length });
+  });
+}
+
 test('a codec that processes nothing does not stop the ring: the reference takes over', () => {
   const { lane, device, counters } = openLane((codec) => ({ ...bind(codec), encap: () => 0 }));
   for (let batch = 0; batch < 5; batch++) {
@@ -241,6 +275,7 @@ test('swapping the codec between batches loses nothing and goes on with the sequ
 function bind(codec: Codec): Codec {
   return {
     name: codec.name,
+    segment: (ring, position, room) => codec.segment(ring, position, room),
     encap: (ring) => codec.encap(ring),
     decap: (ring) => codec.decap(ring),
     settle: (ring, nowMs) => codec.settle(ring, nowMs),

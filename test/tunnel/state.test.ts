@@ -38,6 +38,7 @@ function takeTurns(memory: WebAssembly.Memory): Codec {
   };
   return {
     name: 'turns',
+    segment: (ring, position, room) => next().segment(ring, position, room),
     encap: (ring) => next().encap(ring),
     decap: (ring) => next().decap(ring),
     settle: (ring, nowMs) => next().settle(ring, nowMs),
