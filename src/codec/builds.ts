@@ -104,13 +104,19 @@ function describe(
 }
 
 function loadPreferred(): CodecBuild {
-  const bytes = readBuild('simd', fileOf('simd'));
-  if (WebAssembly.validate(bytes)) return loadWasm('simd', fileOf('simd'), bytes);
-  return loadOwn('scalar');
+  const isUsable = ownBuilds.has('simd') || WebAssembly.validate(readBuild('simd', fileOf('simd')));
+  return loadOwn(isUsable ? 'simd' : 'scalar');
 }
 
+/** Builds of asm/ that this process has loaded: they do not change while it runs. */
+const ownBuilds = new Map<string, WasmBuild>();
+
 function loadOwn(name: (typeof WASM_BUILDS)[number]): WasmBuild {
-  return loadWasm(name, fileOf(name), readBuild(name, fileOf(name)));
+  const known = ownBuilds.get(name);
+  if (known !== undefined) return known;
+  const build = loadWasm(name, fileOf(name), readBuild(name, fileOf(name)));
+  ownBuilds.set(name, build);
+  return build;
 }
 
 function loadWasm(name: string, file: string, bytes: Uint8Array): WasmBuild {

@@ -37,6 +37,11 @@ test('a file that is no build is refused with the cause', async () => {
   const refused = await grebe(['codec', 'verify', 'text.wasm'], { cwd: folder });
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /does not compile/);
+  const json = await grebe(['codec', 'verify', 'text.wasm', '-j'], { cwd: folder });
+  assert.equal(json.code, 1);
+  const { schema, ok, error } = JSON.parse(json.stdout);
+  assert.deepEqual([schema, ok], ['grebe.codec-verify/1', false]);
+  assert.match(error, /text\.wasm is refused/);
   const missing = await grebe(['codec', 'verify', './none.wasm'], { cwd: folder });
   assert.equal(missing.code, 66);
 });

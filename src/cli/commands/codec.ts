@@ -76,7 +76,15 @@ async function use(call: Call, build: string): Promise<ExitCode> {
 
 async function verify({ output, json }: Call, build: string): Promise<ExitCode> {
   const name = isPath(build) ? resolve(build) : build;
-  await verifyBuild(loadBuild(name));
+  try {
+    await verifyBuild(loadBuild(name));
+  } catch (error) {
+    if (json && error instanceof Failure) {
+      const fault = { name, ok: false, error: error.message };
+      output.print(JSON.stringify({ schema: 'grebe.codec-verify/1', ...fault }));
+    }
+    throw error;
+  }
   if (json) output.print(JSON.stringify({ schema: 'grebe.codec-verify/1', name, ok: true }));
   else
     output.print(
