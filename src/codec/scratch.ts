@@ -31,7 +31,6 @@ export class Scratch {
   constructor(tunnels: readonly Tunnel[]) {
     this.plan = planMemory(1);
     const [lane] = this.plan.lanes;
-    if (lane === undefined) throw new RangeError('a plan of one lane has one lane');
     this.memory = createMemory(this.plan);
     this.bytes = new Uint8Array(this.memory.buffer);
     this.encap = new Ring(this.memory, lane.encap);

@@ -55,10 +55,11 @@ export interface MemoryPlan {
   readonly pages: number;
   readonly states: number;
   readonly images: readonly [ImagePlan, ImagePlan];
-  readonly lanes: readonly LanePlan[];
+  /** At least one. */
+  readonly lanes: readonly [LanePlan, ...LanePlan[]];
 }
 
-/** Plans the dataplane's memory for `laneCount` lanes. */
+/** Plans the dataplane's memory for `laneCount` lanes, at least one. */
 export function planMemory(laneCount: number): MemoryPlan {
   let end = CONTROL_SIZE;
   const reserve = (size: number, alignment = 128): number => {
@@ -76,20 +77,13 @@ export function planMemory(laneCount: number): MemoryPlan {
     prefixes: reserve(PREFIX_CAPACITY * PREFIX_SIZE),
   });
   const images = [image(), image()] as const;
-  const lanes: LanePlan[] = [];
-  for (let lane = 0; lane < laneCount; lane++) {
-    lanes.push({
-      encap: reserve(
-        RING_HEADER_SIZE + SLOT_COUNT * DESCRIPTOR_SIZE + SLOT_COUNT * SLOT_STRIDE,
-        PAGE,
-      ),
-      decap: reserve(
-        RING_HEADER_SIZE + SLOT_COUNT * DESCRIPTOR_SIZE + SLOT_COUNT * SLOT_STRIDE,
-        PAGE,
-      ),
-      counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
-    });
-  }
+  const ringSize = RING_HEADER_SIZE + SLOT_COUNT * (DESCRIPTOR_SIZE + SLOT_STRIDE);
+  const lane = (): LanePlan => ({
+    encap: reserve(ringSize, PAGE),
+    decap: reserve(ringSize, PAGE),
+    counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
+  });
+  const lanes = [lane(), ...Array.from({ length: laneCount - 1 }, lane)] as const;
   return { pages: Math.ceil(end / WASM_PAGE), states, images, lanes };
 }
 

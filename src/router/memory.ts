@@ -22,8 +22,6 @@ export interface MemoryRouter extends Router {
  */
 export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): MemoryRouter {
   const plan = planMemory(1);
-  const lanePlan = plan.lanes[0];
-  if (lanePlan === undefined) throw new RangeError('a plan has at least one lane');
   const memory = createMemory(plan);
   new TunnelTable(memory, plan).publish(tunnels);
 
@@ -32,7 +30,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   const underlay = new MemoryUnderlay(memory);
   const lane = new Lane({
     memory,
-    plan: lanePlan,
+    plan: plan.lanes[0],
     underlay,
     codec: openCodec(build, memory),
     fallback: openCodec({ name: 'js' }, memory),

@@ -174,12 +174,10 @@ class RunningRouter implements Router {
         ? []
         : [{ record: index + 1, link, dev: config.dev }];
     });
-    const lanePlan = this.#plan.lanes[0];
-    if (lanePlan === undefined) throw new RangeError('a plan has at least one lane');
     return new LaneThread(
       {
         memory: this.#memory,
-        plan: lanePlan,
+        plan: this.#plan.lanes[0],
         codec: build,
         protocols,
         links: bound.map(({ link, dev }) => [link, dev] as const),
@@ -195,11 +193,9 @@ class RunningRouter implements Router {
   }
 
   #startEvented(build: CodecBuild, underlay: Underlay, events: LaneEvents): LaneHandle {
-    const lanePlan = this.#plan.lanes[0];
-    if (lanePlan === undefined) throw new RangeError('a plan has at least one lane');
     const lane = new Lane({
       memory: this.#memory,
-      plan: lanePlan,
+      plan: this.#plan.lanes[0],
       underlay,
       codec: openCodec(build, this.#memory),
       fallback: openCodec({ name: 'js' }, this.#memory),

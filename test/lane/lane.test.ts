@@ -23,23 +23,9 @@ import { MemoryTun } from '../../src/tun/memory.js';
 import { readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
 import { MemoryUnderlay } from '../../src/underlay/memory.js';
+import { PLAIN_GRE } from '../support/tunnels.js';
 
-const TUNNEL: GreTunnel = {
-  name: 'gre1',
-  mode: 'gre',
-  local: '192.0.2.1',
-  remote: '192.0.2.2',
-  ttl: 64,
-  tos: 'inherit',
-  pmtudisc: true,
-  mtu: 1476,
-  link: 0,
-  allow: 'any',
-  addresses: [],
-  checksumOut: false,
-  sequenceIn: false,
-  sequenceOut: false,
-};
+const TUNNEL: GreTunnel = { ...PLAIN_GRE, remote: '192.0.2.2' };
 
 /** 10.0.0.1 > 10.0.0.2, UDP, 28 bytes, header checksum right. */
 const INNER = Uint8Array.from(

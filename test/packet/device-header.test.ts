@@ -2,25 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decap } from '../../src/packet/index.js';
-import type { Tunnel } from '../../src/packet/tunnel.js';
 import { gre, ipv4, tcp, udp } from '../support/packets.js';
+import { PLAIN_GRE } from '../support/tunnels.js';
 
-const TUNNEL: Tunnel = {
-  name: 'gre1',
-  mode: 'gre',
-  local: '192.0.2.1',
-  remote: '192.0.2.2',
-  ttl: 64,
-  tos: 'inherit',
-  pmtudisc: true,
-  mtu: 1476,
-  link: 0,
-  allow: 'any',
-  addresses: [],
-  checksumOut: false,
-  sequenceIn: false,
-  sequenceOut: false,
-};
+const TUNNEL = PLAIN_GRE;
 
 const SOURCE = Uint8Array.of(10, 1, 1, 5);
 const DESTINATION = Uint8Array.of(10, 2, 2, 9);

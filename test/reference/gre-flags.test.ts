@@ -8,26 +8,12 @@ import { assertProcessed, Oracle } from '../support/oracle.js';
 import { internetChecksum, ipv4 } from '../support/packets.js';
 import type { Filled, Plane, Processed } from '../support/plane.js';
 import { createPlanes } from '../support/planes.js';
+import { PLAIN_GRE } from '../support/tunnels.js';
 
 const LONGEST = 40;
 const KEY = 42;
 
-const KEYLESS: Tunnel = {
-  name: 'keyless',
-  mode: 'gre',
-  local: '192.0.2.1',
-  remote: '198.51.100.2',
-  ttl: 64,
-  tos: 'inherit',
-  pmtudisc: true,
-  mtu: 1476,
-  link: 0,
-  allow: 'any',
-  addresses: [],
-  checksumOut: false,
-  sequenceIn: false,
-  sequenceOut: false,
-};
+const KEYLESS: Tunnel = { ...PLAIN_GRE, name: 'keyless' };
 const KEYED: Tunnel = { ...KEYLESS, name: 'keyed', keyIn: KEY, keyOut: KEY };
 const TUNNELS = [KEYLESS, KEYED];
 

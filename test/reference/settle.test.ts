@@ -17,25 +17,13 @@ import {
   REASON_QUEUE_FULL,
   REASON_TX_ERROR,
 } from '../../asm/reason.js';
-import type { Tunnel } from '../../src/packet/tunnel.js';
 import { Ring } from '../../src/ring/ring.js';
 import { ipv4 } from '../support/packets.js';
 import type { Plane } from '../support/plane.js';
 import { createPlanes } from '../support/planes.js';
+import { PLAIN_IPIP } from '../support/tunnels.js';
 
-const TUNNEL: Tunnel = {
-  name: 'ipip1',
-  mode: 'ipip',
-  local: '192.0.2.1',
-  remote: '198.51.100.2',
-  ttl: 64,
-  tos: 'inherit',
-  pmtudisc: true,
-  mtu: 1480,
-  link: 0,
-  allow: 'any',
-  addresses: [],
-};
+const TUNNEL = PLAIN_IPIP;
 const INNER = ipv4({ source: '10.1.1.5', destination: '10.2.2.9' });
 const OUTER = ipv4({
   source: TUNNEL.remote,

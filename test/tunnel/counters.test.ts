@@ -13,24 +13,12 @@ import {
   TOTALS_SIZE,
 } from '../../asm/layout.js';
 import { REASON_CAPACITY, REASON_NO_TUNNEL, REASON_TOO_BIG } from '../../asm/reason.js';
-import type { Tunnel } from '../../src/packet/tunnel.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { addDrops, dropEntries, readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
+import { PLAIN_IPIP } from '../support/tunnels.js';
 
-const TUNNEL: Tunnel = {
-  name: 'ipip1',
-  mode: 'ipip',
-  local: '192.0.2.1',
-  remote: '198.51.100.2',
-  ttl: 64,
-  tos: 'inherit',
-  pmtudisc: true,
-  mtu: 1480,
-  link: 0,
-  allow: 'any',
-  addresses: [],
-};
+const TUNNEL = PLAIN_IPIP;
 
 const plan = planMemory(2);
 const [first, second] = plan.lanes;
