@@ -5,13 +5,9 @@ import { addressBytes, parseAddress } from '../packet/address.js';
 import { checksum } from '../packet/checksum.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { close, errno, errnoName, NativeBlock, poll, read, sendto } from '../sys/libc.js';
-import { openSocket } from '../sys/socket.js';
+import { AF_INET, AF_INET6, openSocket, SOCK_RAW } from '../sys/socket.js';
 import { type EchoResult, summarize } from './result.js';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const POLLIN = 1;
 const SOCKADDR_SIZE = 28; // the larger one, sockaddr_in6
 const SOCKADDR_IN_SIZE = 16;
@@ -70,7 +66,7 @@ class EchoClient {
     );
     this.#request = new NativeBlock(ICMP_HEADER + size);
     for (let n = 0; n < size; n++) this.#request.bytes[ICMP_HEADER + n] = n;
-    this.#fd = openSocket(family, SOCK_RAW | SOCK_CLOEXEC, protocol, 'raw socket for ICMP');
+    this.#fd = openSocket(family, SOCK_RAW, protocol, 'raw socket for ICMP');
     this.#poll.view.setInt32(0, this.#fd, true);
     this.#poll.view.setInt16(4, POLLIN, true);
   }

@@ -9,12 +9,10 @@ import {
   poll,
   recvfrom,
 } from '../sys/libc.js';
-import { openSocket, setBuffers } from '../sys/socket.js';
+import { openSocket, SOCK_RAW, setBuffers } from '../sys/socket.js';
 
 // packet(7)
 const AF_PACKET = 17;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_ALL_WIRE = 0x0300; // 3 in network order
 const SOCKADDR_LL_SIZE = 20;
 const MSG_TRUNC = 0x20;
@@ -39,7 +37,7 @@ export class PacketSocket {
   /** Keeps `snapLength` bytes of each frame. Needs CAP_NET_RAW; throws a Failure without. */
   constructor(device: string, snapLength: number) {
     this.#buffer = new NativeBlock(snapLength);
-    this.#fd = openSocket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0, `packet socket on ${device}`);
+    this.#fd = openSocket(AF_PACKET, SOCK_RAW, 0, `packet socket on ${device}`);
     setBuffers(this.#fd, BUFFER_SIZE);
     const address = new NativeBlock(SOCKADDR_LL_SIZE);
     address.view.setUint16(0, AF_PACKET, true);

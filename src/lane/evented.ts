@@ -51,7 +51,7 @@ export class EventedLane implements LaneHandle {
       scheduled = true;
       setImmediate(() => {
         scheduled = false;
-        if (this.#running && batch() === BATCH) schedule();
+        if (this.#running && batch() >= BATCH) schedule();
       });
     };
     return schedule;
@@ -64,7 +64,8 @@ async function waitForDevices(
   isRunning: () => boolean,
   onLost: (record: number) => void,
 ): Promise<void> {
-  const { EventQueue } = await import('./loop.js'); // needs koffi, which a lane in memory does without
+  // It needs koffi, which a lane in memory does without.
+  const { EventQueue, serveDevice } = await import('./loop.js');
   const queue = new EventQueue();
   lane.devices.forEach((device, record) => {
     if (device && device.fd >= 0) queue.add(device.fd, record);
@@ -73,15 +74,7 @@ async function waitForDevices(
     while (isRunning()) {
       const count = await queue.waitAsync(WAIT_MS);
       for (let index = 0; index < count && isRunning(); index++) {
-        const record = queue.token(index);
-        if (queue.isBroken(index)) {
-          const device = lane.devices[record];
-          if (device) queue.remove(device.fd);
-          lane.devices[record] = undefined;
-          onLost(record);
-        } else {
-          encapBatch(lane, record);
-        }
+        serveDevice(lane, queue, index, onLost);
       }
     }
   } finally {

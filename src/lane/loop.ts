@@ -115,10 +115,8 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
         } else if (token === TOKEN_WAKE) {
           read(hooks.wakeFd, drain.address, 8);
           if (!hooks.onWake()) return;
-        } else if (queue.isBroken(index)) {
-          loseDevice(lane, queue, token, hooks);
         } else {
-          encapBatch(lane, token);
+          serveDevice(lane, queue, index, hooks.onDeviceLost);
         }
       }
       if (underlayReady) decapBatch(lane);
@@ -128,11 +126,21 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   }
 }
 
-/** Forgets a device that was deleted, so that its descriptor is not ready for ever. */
-function loseDevice(lane: Lane, queue: EventQueue, record: number, hooks: LoopHooks): void {
+/** Moves a batch for the device of event `index`; forgets one that was deleted, which would be ready for ever. */
+export function serveDevice(
+  lane: Lane,
+  queue: EventQueue,
+  index: number,
+  onLost: (record: number) => void,
+): void {
+  const record = queue.token(index);
+  if (!queue.isBroken(index)) {
+    encapBatch(lane, record);
+    return;
+  }
   const device = lane.devices[record];
   if (device === undefined) return;
   queue.remove(device.fd);
   lane.devices[record] = undefined;
-  hooks.onDeviceLost(record);
+  onLost(record);
 }

@@ -1,10 +1,7 @@
 import { EXIT, Failure } from './failure.js';
 import { bind, close, errno, errnoName, ioctl, NativeBlock } from './libc.js';
-import { openSocket } from './socket.js';
+import { AF_INET, openSocket, SOCK_DGRAM } from './socket.js';
 
-const AF_INET = 2;
-const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
 const SOCKADDR_SIZE = 16;
 const SIOCGIFFLAGS = 0x8913;
 const IFREQ_SIZE = 40;
@@ -18,7 +15,7 @@ export function requireOwnAddresses(
   const socketAddress = new NativeBlock(SOCKADDR_SIZE);
   socketAddress.view.setUint16(0, AF_INET, true);
   for (const { address, owner } of addresses) {
-    const fd = openSocket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0, owner);
+    const fd = openSocket(AF_INET, SOCK_DGRAM, 0, owner);
     socketAddress.bytes.set(address.split('.').map(Number), 4);
     const refused = bind(fd, socketAddress.address, SOCKADDR_SIZE) !== 0;
     const error = refused ? errno() : 0;
@@ -34,7 +31,7 @@ export function requireOwnAddresses(
 
 /** Reads whether network devices are up, with one socket for all of them. */
 export class InterfaceFlags {
-  readonly #fd = openSocket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0, 'reading device flags');
+  readonly #fd = openSocket(AF_INET, SOCK_DGRAM, 0, 'reading device flags');
   readonly #request = new NativeBlock(IFREQ_SIZE);
 
   /** Whether the device `name` exists and is administratively up. */

@@ -6,15 +6,23 @@ export const CAPABILITY_HINT =
   'run it as root, or grant them: sudo setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
   ' (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)';
 
+// Linux, the same on every architecture that Node runs on but MIPS.
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 
-/** Opens a socket, or throws a Failure that says which right or feature is missing. */
+/** Opens a socket that children do not inherit, or throws a Failure that says which right or feature is missing. */
 export function openSocket(family: number, type: number, protocol: number, what: string): number {
-  const fd = socket(family, type, protocol);
+  const fd = socket(family, type | SOCK_CLOEXEC, protocol);
   if (fd >= 0) return fd;
   const error = errno();
   if (error === ERRNO.EPERM || error === ERRNO.EACCES) {

@@ -1,4 +1,5 @@
 import { NativeBlock } from '../sys/libc.js';
+import { AF_INET } from '../sys/socket.js';
 
 // struct mmsghdr, iovec, sockaddr_in and the control buffer of every message of a batch, in host memory.
 // x86-64 and arm64 have the same layout; both are little-endian.
@@ -12,7 +13,6 @@ const MMSGHDR_CONTROL_LENGTH = 40;
 const MMSGHDR_LENGTH = 56; // bytes received or sent
 const IOVEC_SIZE = 16;
 const SOCKADDR_SIZE = 16;
-const AF_INET = 2;
 /** One IP_PKTINFO message: cmsghdr 16, ifindex 4, two addresses 8, padded. */
 const CONTROL_SIZE = 32;
 const CONTROL_INTERFACE = 16;

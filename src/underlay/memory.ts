@@ -2,6 +2,7 @@ import { SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_NONE, REASON_QUEUE_FULL } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
+import { fillFrom } from './queue.js';
 
 /** Packets that wait at an end before the wire drops: more than two lanes have in flight. */
 const QUEUE_LENGTH = 4096;
@@ -31,16 +32,7 @@ export class MemoryUnderlay implements Underlay {
   }
 
   receive(ring: Ring, max: number): number {
-    const count = Math.min(max, ring.reserve(), this.#waiting.length);
-    for (let n = 0; n < count; n++) {
-      const packet = this.#waiting[n] as Uint8Array;
-      const position = (ring.filled + n) >>> 0;
-      this.#bytes.set(packet, ring.packetAddress(position));
-      ring.fill(position, packet.length, 0, 0);
-    }
-    this.#waiting.splice(0, count);
-    ring.publish(count);
-    return count;
+    return fillFrom(this.#waiting, this.#bytes, ring, max);
   }
 
   send(ring: Ring, from: number, to: number): void {

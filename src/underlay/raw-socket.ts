@@ -14,6 +14,7 @@ import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { CAPABILITY_HINT } from '../sys/socket.js';
 import type { Underlay } from './contract.js';
+import { fillFrom } from './queue.js';
 
 /** What grebe uses of the package. */
 interface RawSocketModule {
@@ -82,19 +83,11 @@ export class RawSocketUnderlay implements Underlay {
   }
 
   receive(ring: Ring, max: number): number {
-    const count = Math.min(max, ring.reserve(), this.#waiting.length);
-    for (let n = 0; n < count; n++) {
-      const packet = this.#waiting[n] as Buffer;
-      const position = (ring.filled + n) >>> 0;
-      this.#bytes.set(packet, ring.packetAddress(position));
-      ring.fill(position, packet.length, 0, 0);
-    }
-    this.#waiting.splice(0, count);
+    const count = fillFrom(this.#waiting, this.#bytes, ring, max);
     if (this.#paused && this.#waiting.length === 0) {
       this.#paused = false;
       for (const socket of this.#receivers) socket.resumeRecv();
     }
-    ring.publish(count);
     return count;
   }
 

@@ -24,15 +24,19 @@ import {
   recvmmsg,
   sendmmsg,
 } from '../sys/libc.js';
-import { bindToDevice, openSocket, setBuffers, setOption } from '../sys/socket.js';
+import {
+  AF_INET,
+  bindToDevice,
+  openSocket,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  setBuffers,
+  setOption,
+} from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
 import type { Underlay } from './contract.js';
 
-const AF_INET = 2;
-const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
+const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK;
 const IPPROTO_IP = 0;
 const IPPROTO_RAW = 255; // implies IP_HDRINCL
 const IP_PKTINFO = 8;

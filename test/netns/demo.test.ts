@@ -96,22 +96,19 @@ test('the report names level, topology, every mode, and what to do next', async 
   });
 });
 
+const NO_TUN = 'mount -t tmpfs grebe-test /dev/net';
+const OPEN_TUN = `${NO_TUN} && mknod -m 666 /dev/net/tun c 10 200`;
+
+/** Words that run a command as nobody, in a mount namespace that `setup` has prepared. */
+function nobodyWith(setup: string): string[] {
+  return ['unshare', '-m', 'sh', '-c', `${setup} && exec "$@"`, 'sh', 'setpriv', ...DROP];
+}
+
 test('without rights the demo runs level A in a user namespace', {
   skip: lacking('unshare', 'setpriv'),
 }, async (context) => {
   await inFolder(async (folder) => {
-    const openTun = 'mount -t tmpfs grebe-test /dev/net && mknod -m 666 /dev/net/tun c 10 200';
-    const nobody = [
-      'unshare',
-      '-m',
-      'sh',
-      '-c',
-      `${openTun} && exec "$@"`,
-      'sh',
-      'setpriv',
-      ...DROP,
-    ];
-    const command = [...nobody, process.execPath, GREBE, 'demo', '--quick', '-j'];
+    const command = [...nobodyWith(OPEN_TUN), process.execPath, GREBE, 'demo', '--quick', '-j'];
     const { code, stdout, stderr } = await start(folder, command).ended;
     assert.equal(code, EXIT.ok, stderr + stdout);
     const { level, obstacles } = JSON.parse(stdout);
@@ -124,9 +121,7 @@ test('without rights and TUN device the demo runs level B and says why', {
   skip: lacking('unshare', 'setpriv'),
 }, async () => {
   await inFolder(async (folder) => {
-    const hidden = 'mount -t tmpfs grebe-test /dev/net && exec "$@"';
-    const nobody = ['unshare', '-m', 'sh', '-c', hidden, 'sh', 'setpriv', ...DROP];
-    const command = [...nobody, process.execPath, GREBE, 'demo', '--quick'];
+    const command = [...nobodyWith(NO_TUN), process.execPath, GREBE, 'demo', '--quick'];
     const { code, stdout, stderr } = await start(folder, command).ended;
     assert.equal(code, EXIT.ok, stderr + stdout);
     assert.match(stdout, /level B/);
@@ -171,18 +166,7 @@ test('a demo in a user namespace that gets SIGTERM ends everything it started', 
   skip: lacking('unshare', 'setpriv'),
 }, async () => {
   await inFolder(async (folder) => {
-    const openTun = 'mount -t tmpfs grebe-test /dev/net && mknod -m 666 /dev/net/tun c 10 200';
-    const nobody = [
-      'unshare',
-      '-m',
-      'sh',
-      '-c',
-      `${openTun} && exec "$@"`,
-      'sh',
-      'setpriv',
-      ...DROP,
-    ];
-    const command = [...nobody, process.execPath, GREBE, 'demo'];
+    const command = [...nobodyWith(OPEN_TUN), process.execPath, GREBE, 'demo'];
     const { child, texts, ended: end } = start(folder, command);
     assert.ok(await eventually(() => / gre +ok/.test(texts.stdout), LIMIT_MS), texts.stdout);
     child.kill('SIGTERM');

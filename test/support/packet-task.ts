@@ -14,13 +14,11 @@ import { fileURLToPath } from 'node:url';
 import type { Namespaces } from '../../src/demo/namespaces.js';
 import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { close, errno, errnoName, NativeBlock, sendto } from '../../src/sys/libc.js';
-import { bindToDevice, openSocket } from '../../src/sys/socket.js';
+import { AF_INET, bindToDevice, openSocket, SOCK_RAW } from '../../src/sys/socket.js';
 import { eventually } from './lab.js';
 
 const PROGRAM = fileURLToPath(import.meta.url);
 
-const AF_INET = 2;
-const SOCK_RAW = 3;
 const IPPROTO_RAW = 255;
 const SOCKADDR_SIZE = 16;
 const SNAP_LENGTH = 2048;

@@ -1,0 +1,21 @@
+import type { Ring } from '../ring/ring.js';
+
+/**
+ * Fills and publishes free slots of `ring` with the oldest of the `waiting` packets, at most `max`, and takes
+ * those off. `bytes`: the dataplane's memory. Returns how many.
+ */
+export function fillFrom(
+  waiting: Uint8Array[],
+  bytes: Uint8Array,
+  ring: Ring,
+  max: number,
+): number {
+  const taken = waiting.splice(0, Math.min(max, ring.reserve()));
+  for (const [n, packet] of taken.entries()) {
+    const position = (ring.filled + n) >>> 0;
+    bytes.set(packet, ring.packetAddress(position));
+    ring.fill(position, packet.length, 0, 0);
+  }
+  ring.publish(taken.length);
+  return taken.length;
+}
