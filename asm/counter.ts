@@ -8,6 +8,7 @@ import {
   COUNTER_TX_BYTES,
   COUNTER_TX_PACKETS,
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_PACKETS,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
@@ -24,7 +25,8 @@ import {
 import { REASON_CAPACITY, REASON_CODEC_FAULT, REASON_NONE } from './reason';
 
 // Every packet is counted here, once, after the draining end is through with it: that end may have given
-// it a reason of its own (tx-error, queue-full). Only then is its slot free.
+// it a reason of its own (tx-error, queue-full). Only then is its slot free. A superpacket counts as the
+// packets it stands for on the wire.
 
 /** Counts the packets between DRAINED and PROCESSED and moves DRAINED up. */
 export function settleBatch(ring: usize, now: u64): void {
@@ -47,11 +49,12 @@ export function settleBatch(ring: usize, now: u64): void {
       reason = REASON_CODEC_FAULT;
     }
     const row = rows + tunnel * COUNTER_ROW_SIZE;
+    const count = <u64>load<u16>(descriptor, DESCRIPTOR_PACKETS);
     if (reason !== REASON_NONE) {
-      add(row + drops + (reason << 3), 1);
+      add(row + drops + (reason << 3), count);
       continue;
     }
-    add(row + packets, 1);
+    add(row + packets, count);
     add(row + bytes, load<u32>(descriptor, DESCRIPTOR_INNER_LENGTH));
     if (!isEncap) store<u64>(row, now, COUNTER_LAST_RX);
   }

@@ -13,10 +13,11 @@
 import { partialTcpHeaders, putDeviceHeader } from './device';
 import {
   CONTROL_TABLE,
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_EMIT,
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
-  DESCRIPTOR_OFFSET,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
@@ -32,9 +33,7 @@ import {
   RING_FILLED,
   RING_MASK,
   RING_PROCESSED,
-  RING_SLOTS,
   RING_STATES,
-  SLOT_STRIDE,
   STATE_RX_NEXT,
   STATE_RX_SYNCED,
   STATE_SIZE,
@@ -124,7 +123,6 @@ export function decapBatch(ring: usize): u32 {
   const filled = load<u32>(ring, RING_FILLED);
   const first = load<u32>(ring, RING_PROCESSED);
   const mask = load<u32>(ring, RING_MASK);
-  const slots = <usize>load<u32>(ring, RING_SLOTS);
   const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
   const states = <usize>load<u32>(ring, RING_STATES);
   // One image for the whole batch: the host may publish another meanwhile. Before the first publication
@@ -133,18 +131,18 @@ export function decapBatch(ring: usize): u32 {
 
   for (let position = first; position !== filled; position++) {
     const descriptor = descriptors + (position & mask) * DESCRIPTOR_SIZE;
-    const slot = slots + (position & mask) * SLOT_STRIDE;
     store<u32>(descriptor, NO_TUNNEL, DESCRIPTOR_TUNNEL);
-    store<u32>(descriptor, decapPacket(descriptor, slot, image, states), DESCRIPTOR_REASON);
+    store<u32>(descriptor, (position & mask) + 1, DESCRIPTOR_EMIT); // alone in its turn, nothing follows
+    store<u32>(descriptor, decapPacket(descriptor, image, states), DESCRIPTOR_REASON);
   }
   store<u32>(ring, filled, RING_PROCESSED);
   return filled - first;
 }
 
 /** Decapsulates one packet. Returns its reason. */
-function decapPacket(descriptor: usize, slot: usize, image: usize, states: usize): u32 {
+function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
-  const outer = slot + load<u32>(descriptor, DESCRIPTOR_OFFSET);
+  const outer = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
   const reason = checkOuter(outer, length, image);
   if (reason !== REASON_NONE) return reason;
 
@@ -172,7 +170,7 @@ function decapPacket(descriptor: usize, slot: usize, image: usize, states: usize
     family = carriedFamily(payload);
   }
   const inner = payload + header;
-  return deliver(descriptor, slot, outer, image, record, inner, available - header, family);
+  return deliver(descriptor, outer, image, record, inner, available - header, family);
 }
 
 /** Whether the outer header is sound, whole, and from a possible sender. */
@@ -270,7 +268,6 @@ function acceptsSequence(state: usize, sequence: u32): bool {
 /** Checks the `available` bytes at `inner` as a packet of `family` and makes them the slot's packet. */
 function deliver(
   descriptor: usize,
-  slot: usize,
   outer: usize,
   image: usize,
   record: usize,
@@ -290,8 +287,8 @@ function deliver(
     if (!takeEcn(inner, family, outerEcn)) return REASON_ECN;
   }
   const length = innerLength(inner, family);
-  putDeviceHeader(record, inner, length, family);
-  store<u32>(descriptor, <u32>(inner - slot), DESCRIPTOR_OFFSET);
+  putDeviceHeader(descriptor, record, inner, length, family);
+  store<u32>(descriptor, <u32>inner, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
   store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
   return REASON_NONE;

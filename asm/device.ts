@@ -1,4 +1,11 @@
-import { DEVICE_HEADER_SIZE, RECORD_MTU } from './layout';
+import {
+  DESCRIPTOR_DEVICE_HEADER,
+  DEVICE_CHECKSUM_OFFSET,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  NEEDS_CHECKSUM,
+  RECORD_MTU,
+} from './layout';
 import { fold } from './wire/checksum';
 import {
   headerLength4,
@@ -12,37 +19,37 @@ import { IPV6_LENGTH, IPV6_NEXT_HEADER, sumPseudo6 } from './wire/ipv6';
 import { TCP_CHECKSUM, tcpHeaderLength } from './wire/tcp';
 import { UDP_CHECKSUM, UDP_LENGTH } from './wire/udp';
 
-// struct virtio_net_hdr, little-endian, right in front of a packet for a TUN device:
-//   flags u8 | gso_type u8 | hdr_len u16 | gso_size u16 | csum_start u16 | csum_offset u16
+// What the device is told of an inner packet.
 //
 // The kernel merges tunnel packets on receipt (GRO): one long inner packet then stands for many, and its
 // TCP checksum is the pseudo-header sum alone. A peer on the same machine leaves TCP and UDP checksums
 // like that, too. The device is told to finish the checksum, and to split TCP that is longer than the
 // tunnel's MTU into segments of that size again.
-export const NEEDS_CHECKSUM: u64 = 1;
-export const GSO_NONE: u32 = 0;
-export const GSO_TCPV4: u32 = 1;
-export const GSO_TCPV6: u32 = 4;
 
 /** Writes the device header of an inner packet that was found sound. */
-export function putDeviceHeader(record: usize, inner: usize, length: u32, family: u32): void {
+export function putDeviceHeader(
+  descriptor: usize,
+  record: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+): void {
   let first: u64 = 0; // all but csum_offset
   let checksumOffset: u32 = 0;
   const headers = partialTcpHeaders(inner, length, family);
   if (headers !== 0) {
     const start = <u64>upperStart(inner, family, PROTOCOL_TCP);
-    first = NEEDS_CHECKSUM | (start << 48) | segmentation(record, length, headers, family);
+    first = <u64>NEEDS_CHECKSUM | (start << 48) | segmentation(record, length, headers, family);
     checksumOffset = TCP_CHECKSUM;
   } else {
     const start = upperStart(inner, family, PROTOCOL_UDP);
     if (start !== 0 && isPartialUdp(inner, start, length, family)) {
-      first = NEEDS_CHECKSUM | ((<u64>start) << 48);
+      first = <u64>NEEDS_CHECKSUM | ((<u64>start) << 48);
       checksumOffset = UDP_CHECKSUM;
     }
   }
-  const header = inner - DEVICE_HEADER_SIZE;
-  store<u64>(header, first);
-  store<u16>(header, <u16>checksumOffset, 8);
+  store<u64>(descriptor, first, DESCRIPTOR_DEVICE_HEADER);
+  store<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, <u16>checksumOffset, DEVICE_CHECKSUM_OFFSET);
 }
 
 /**
@@ -76,7 +83,7 @@ function upperStart(inner: usize, family: u32, protocol: u32): u32 {
   return headerLength4(inner);
 }
 
-function sumPseudo(inner: usize, length: u32, family: u32, protocol: u32): u64 {
+export function sumPseudo(inner: usize, length: u32, family: u32, protocol: u32): u64 {
   if (family === 6) return sumPseudo6(inner, protocol, length);
   return sumPseudo4(inner, protocol, length);
 }
@@ -85,6 +92,6 @@ function sumPseudo(inner: usize, length: u32, family: u32, protocol: u32): u64 {
 function segmentation(record: usize, length: u32, headers: u32, family: u32): u64 {
   const mtu = load<u32>(record, RECORD_MTU);
   if (length <= mtu || mtu <= headers) return 0;
-  const type = family === 6 ? GSO_TCPV6 : GSO_TCPV4;
+  const type: u32 = family === 6 ? GSO_TCPV6 : GSO_TCPV4;
   return ((<u64>type) << 8) | ((<u64>headers) << 16) | ((<u64>(mtu - headers)) << 32);
 }

@@ -7,12 +7,17 @@
 //   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
 import {
   CONTROL_TABLE,
-  DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_LENGTH,
-  DESCRIPTOR_OFFSET,
+  DESCRIPTOR_PACKETS,
+  DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
+  DESCRIPTOR_SUM,
   DESCRIPTOR_TUNNEL,
+  DEVICE_GSO_SIZE,
+  DEVICE_HEADER_LENGTH,
   FLAG_PMTUDISC,
   FLAG_TOS_INHERIT,
   FLAG_TTL_INHERIT,
@@ -32,9 +37,7 @@ import {
   RING_FILLED,
   RING_MASK,
   RING_PROCESSED,
-  RING_SLOTS,
   RING_STATES,
-  SLOT_STRIDE,
   STATE_IDENT,
   STATE_SIZE,
   STATE_TX_SEQUENCE,
@@ -84,7 +87,6 @@ export function encapBatch(ring: usize): u32 {
   const filled = load<u32>(ring, RING_FILLED);
   const first = load<u32>(ring, RING_PROCESSED);
   const mask = load<u32>(ring, RING_MASK);
-  const slots = <usize>load<u32>(ring, RING_SLOTS);
   const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
   const states = <usize>load<u32>(ring, RING_STATES);
   // One image for the whole batch: the host may publish another meanwhile. Before the first publication
@@ -93,15 +95,14 @@ export function encapBatch(ring: usize): u32 {
 
   for (let position = first; position !== filled; position++) {
     const descriptor = descriptors + (position & mask) * DESCRIPTOR_SIZE;
-    const slot = slots + (position & mask) * SLOT_STRIDE;
-    store<u32>(descriptor, encapPacket(descriptor, slot, image, states), DESCRIPTOR_REASON);
+    store<u32>(descriptor, encapPacket(descriptor, image, states), DESCRIPTOR_REASON);
   }
   store<u32>(ring, filled, RING_PROCESSED);
   return filled - first;
 }
 
 /** Encapsulates one packet. Returns its reason. */
-function encapPacket(descriptor: usize, slot: usize, image: usize, states: usize): u32 {
+function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const tunnel = load<u32>(descriptor, DESCRIPTOR_TUNNEL);
   if (tunnel >= load<u32>(image, IMAGE_RECORD_COUNT)) {
     store<u32>(descriptor, NO_TUNNEL, DESCRIPTOR_TUNNEL);
@@ -111,9 +112,9 @@ function encapPacket(descriptor: usize, slot: usize, image: usize, states: usize
   const mode = load<u32>(record, RECORD_MODE);
   if (mode === 0 || !(load<u32>(record, RECORD_FLAGS) & FLAG_UP)) return REASON_TUNNEL_DOWN;
 
-  const offset = load<u32>(descriptor, DESCRIPTOR_OFFSET);
-  const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
-  const inner = slot + offset;
+  const inner = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
+  const first = load<u32>(descriptor, DESCRIPTOR_LENGTH);
+  const length = first + load<u32>(descriptor, DESCRIPTOR_PAYLOAD_LENGTH);
   if (length === 0) return REASON_INNER_TRUNCATED;
   const family = version(inner);
   if (family === 4) {
@@ -128,18 +129,28 @@ function encapPacket(descriptor: usize, slot: usize, image: usize, states: usize
   }
   if (mode === (family === 4 ? MODE_SIT : MODE_IPIP)) return REASON_UNKNOWN_PROTOCOL;
 
-  const reason = checkRoute(record, inner, length, family);
+  const reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   if (reason !== REASON_NONE) return reason;
 
   const outerLength = load<u32>(record, RECORD_OUTER_LENGTH);
   const outer = inner - outerLength;
   const state = states + tunnel * STATE_SIZE;
-  putOuter(record, state, outer, inner, outerLength + length, family);
-  if (mode === MODE_GRE) putGre(record, state, outer + IPV4_LENGTH, inner, length, family);
-  store<u32>(descriptor, offset - outerLength, DESCRIPTOR_OFFSET);
-  store<u32>(descriptor, outerLength + length, DESCRIPTOR_LENGTH);
-  store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
+  const packets = <u32>load<u16>(descriptor, DESCRIPTOR_PACKETS);
+  putOuter(record, state, outer, inner, outerLength + length, family, packets);
+  if (mode === MODE_GRE) {
+    const known = load<u32>(descriptor, DESCRIPTOR_SUM);
+    putGre(record, state, outer + IPV4_LENGTH, inner, length, family, known);
+  }
+  store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
+  store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
   return REASON_NONE;
+}
+
+/** Bytes of the largest inner packet on the wire: of a superpacket that was kept whole, its segments. */
+function wireLength(descriptor: usize, length: u32): u32 {
+  const size = <u32>load<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_GSO_SIZE);
+  if (size === 0) return length;
+  return <u32>load<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_HEADER_LENGTH) + size;
 }
 
 /** Whether a sound inner packet may take this tunnel. */
@@ -158,7 +169,10 @@ function innerTtl(inner: usize, family: u32): u32 {
   return family === 4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
 }
 
-/** Writes the outer IPv4 header. It is put together in registers: nothing just stored is read again. */
+/**
+ * Writes the outer IPv4 header. It is put together in registers: nothing just stored is read again. A kernel
+ * that splits a superpacket counts identifications up, so it takes as many as it has `packets`.
+ */
 function putOuter(
   record: usize,
   state: usize,
@@ -166,6 +180,7 @@ function putOuter(
   inner: usize,
   length: u32,
   family: u32,
+  packets: u32,
 ): void {
   const flags = load<u32>(record, RECORD_FLAGS);
   const innerTos = family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
@@ -176,7 +191,7 @@ function putOuter(
   const tos = (dscp & ~ECN_MASK) | (innerTos & ECN_MASK);
   const fragment = flags & FLAG_PMTUDISC ? FRAGMENT_DF : innerFragment & FRAGMENT_DF;
   // Atomic datagrams need no identification (RFC 6864, 4.1).
-  const ident = fragment ? 0 : swap16(atomic.add<u32>(state, 1, STATE_IDENT));
+  const ident = fragment ? 0 : swap16(atomic.add<u32>(state, packets, STATE_IDENT));
   const first = <u32>load<u8>(record, RECORD_OUTER) | (tos << 8) | (swap16(length) << 16);
   const second = ident | (fragment << 16);
   let third = load<u32>(record, RECORD_OUTER + IPV4_TTL); // TTL, protocol, checksum 0
@@ -189,7 +204,10 @@ function putOuter(
   store<u64>(outer, addresses, IPV4_SOURCE);
 }
 
-/** Writes the GRE header in front of `length` bytes at `inner`, likewise in registers. */
+/**
+ * Writes the GRE header in front of `length` bytes at `inner`, likewise in registers. `known`: their sum, or 0;
+ * a packet in two pieces has a known one.
+ */
 function putGre(
   record: usize,
   state: usize,
@@ -197,6 +215,7 @@ function putGre(
   inner: usize,
   length: u32,
   family: u32,
+  known: u32,
 ): void {
   let template = record + RECORD_OUTER + IPV4_LENGTH;
   const flags = greFlags(template);
@@ -221,5 +240,8 @@ function putGre(
     acc += sequence;
   }
   // Over GRE header and payload, its own field taken as 0; Reserved1 stays 0 (RFC 2784, 2.5 and 2.6).
-  if (flags & GRE_C) store<u32>(gre, finish(sum(inner, length, acc)), GRE_CHECKSUM);
+  if (flags & GRE_C) {
+    const payload = known !== 0 ? <u64>known : sum(inner, length, 0);
+    store<u32>(gre, finish(acc + payload), GRE_CHECKSUM);
+  }
 }

@@ -3,6 +3,7 @@
 // The module imports the dataplane's memory and nothing else; it has no data, no start function and no
 // state of its own. Everything it reads or writes lies in the regions of layout.ts.
 
+import { coalesceBatch, separateRun } from './coalesce';
 import { settleBatch } from './counter';
 import { decapBatch } from './decap';
 import { encapBatch } from './encap';
@@ -16,9 +17,12 @@ export function abiVersion(): i32 {
   return ABI_VERSION;
 }
 
-/** Finishes or splits the packet that was just filled in at `position`. Returns how many there are now. */
-export function segment(ring: usize, position: u32, room: u32): u32 {
-  return segmentSlot(ring, position, room);
+/**
+ * Finishes or splits the packet that was just filled in at `position`; superpackets of the kinds in `keep` stay
+ * whole. Returns how many packets there are now.
+ */
+export function segment(ring: usize, position: u32, room: u32, keep: u32): u32 {
+  return segmentSlot(ring, position, room, keep);
 }
 
 /** Puts the outer header in front of every filled packet of the ring. Returns how many packets that were. */
@@ -29,6 +33,16 @@ export function encap(ring: usize): u32 {
 /** Strips and checks every filled packet of the ring. Returns how many packets that were. */
 export function decap(ring: usize): u32 {
   return decapBatch(ring);
+}
+
+/** Merges neighbours of a flow, of the given kinds, into superpackets for the device. */
+export function coalesce(ring: usize, kinds: u32): void {
+  coalesceBatch(ring, kinds);
+}
+
+/** Takes apart the superpacket that begins in slot `index`. */
+export function separate(ring: usize, index: u32): void {
+  separateRun(ring, index);
 }
 
 /** Counts every processed packet of the ring and frees its slot. */

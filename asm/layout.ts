@@ -15,7 +15,7 @@
 //   counters       the lane that owns them                  host main thread
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 /** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
 export const TUNNEL_CAPACITY = 16384;
@@ -122,6 +122,7 @@ export const RING_SLOTS = 8; // u32: address of slot 0
 export const RING_DESCRIPTORS = 12; // u32: address of descriptor 0
 export const RING_COUNTERS = 16; // u32: address of the lane's counters
 export const RING_STATES = 20; // u32: address of the state of tunnel 0
+export const RING_FLOWS = 24; // u32: address of FLOWS_SIZE bytes that coalesce works in
 export const RING_FILLED = 128; // u32
 export const RING_PROCESSED = 256; // u32
 export const RING_DRAINED = 384; // u32
@@ -130,17 +131,27 @@ export const RING_HEADER_SIZE = 512;
 export const DIRECTION_ENCAP = 0;
 export const DIRECTION_DECAP = 1;
 
-export const DESCRIPTOR_OFFSET = 0; // u32: where the packet starts, from the slot
-export const DESCRIPTOR_LENGTH = 4; // u32
+// A packet is one piece at ADDRESS, or two when PAYLOAD_LENGTH is not 0: headers at ADDRESS and the rest at
+// PAYLOAD, as the segments of a superpacket share the payload that the device wrote once.
+export const DESCRIPTOR_ADDRESS = 0; // u32: where the packet starts
+export const DESCRIPTOR_LENGTH = 4; // u32: bytes at ADDRESS
 export const DESCRIPTOR_TUNNEL = 8; // u32: record index; encap: the host's, decap: the codec's
 export const DESCRIPTOR_REASON = 12; // u32: REASON_*
-export const DESCRIPTOR_INNER_LENGTH = 16; // u32: bytes of the inner packet, for the counters
+export const DESCRIPTOR_INNER_LENGTH = 16; // u32: bytes of the inner packets, for the counters
 export const DESCRIPTOR_LINK = 20; // u32: index of the device it came from, 0 = not known
-export const DESCRIPTOR_SIZE = 32;
+export const DESCRIPTOR_PAYLOAD = 24; // u32: address of the second piece
+export const DESCRIPTOR_PAYLOAD_LENGTH = 28; // u32: bytes of the second piece, 0 = there is none
+export const DESCRIPTOR_DEVICE_HEADER = 32; // DEVICE_HEADER_SIZE bytes, see there
+export const DESCRIPTOR_PACKETS = 42; // u16: packets on the wire that it stands for, 1 unless a superpacket
+export const DESCRIPTOR_SUM = 44; // u32: folded sum of the inner packet, 0 = not known
+export const DESCRIPTOR_EMIT = 48; // u16: decap: 1 + slot index of what is written in its turn, 0 = nothing
+export const DESCRIPTOR_NEXT = 50; // u16: decap: 1 + slot index of the packet whose payload follows, 0 = none
+export const DESCRIPTOR_MERGED = 52; // 12 bytes: what merging overwrote in the first packet of a run
+export const DESCRIPTOR_SIZE = 64;
 
 /** Slots of a ring. Twice the largest batch, so that one batch can be filled while one is drained. */
-export const SLOT_COUNT = 128;
-/** Free bytes before a received packet: outer header template (64), device header (16), alignment. */
+export const SLOT_COUNT = 256;
+/** Free bytes before a packet that was filled in: the outer header template (64) and room to align. */
 export const SLOT_HEADROOM = 128;
 /** Largest packet in a slot: an IP packet merged by the kernel's GRO. */
 export const SLOT_PACKET = 65535;
@@ -158,8 +169,29 @@ export const SLOT_STRIDE = 69824;
  */
 export const SEGMENT_LIMIT = 64;
 
-/** Bytes of struct virtio_net_hdr: in front of every packet that a TUN device reads or writes. */
+// struct virtio_net_hdr, little-endian: what a TUN device says of a packet it hands over, and is told of one
+// it gets. flags u8 | gso_type u8 | hdr_len u16 | gso_size u16 | csum_start u16 | csum_offset u16
 export const DEVICE_HEADER_SIZE = 10;
+export const DEVICE_GSO_TYPE = 1;
+export const DEVICE_HEADER_LENGTH = 2;
+export const DEVICE_GSO_SIZE = 4;
+export const DEVICE_CHECKSUM_START = 6;
+export const DEVICE_CHECKSUM_OFFSET = 8;
+export const NEEDS_CHECKSUM = 1; // flags: the checksum field holds the pseudo-header sum alone
+export const GSO_NONE = 0;
+export const GSO_TCPV4 = 1;
+export const GSO_TCPV6 = 4;
+export const GSO_UDP = 5; // datagrams of gso_size bytes (SKB_GSO_UDP_L4)
+
+// ---- Flows of a decap batch: what coalesce remembers of it, nothing from one batch to the next ----
+
+export const FLOW_PLACES = 512; // u16 each: 1 + slot index of the flow's open run; a power of two
+export const FLOW_RUN_SIZE = 48; // one for each slot, behind the places
+export const FLOWS_SIZE = 13312; // 2 * FLOW_PLACES + SLOT_COUNT * FLOW_RUN_SIZE
+
+/** What coalesce may merge. */
+export const MERGE_TCP = 1;
+export const MERGE_UDP = 2;
 
 // ---- Counters of one lane: u64 each. Totals, then a row a tunnel (row 0: packets of no tunnel) ----
 

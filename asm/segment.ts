@@ -1,26 +1,45 @@
-// segment: a packet as a device hands it over -> the packets it stands for, each with its checksum
+// segment: a packet as a device hands it over -> the packets it stands for
 //
 //   1. segmentSlot     the device header: what did the kernel leave to do?
 //   2. finishChecksum  one packet: its checksum field holds the pseudo-header sum, the rest is added
-//   3. split           TCP longer than a segment: one slot each, in order, the first in place
-import { GSO_NONE, GSO_TCPV4, GSO_TCPV6, NEEDS_CHECKSUM } from './device';
+//   3. keep            a superpacket that a kernel will split behind us: described, otherwise as it is
+//   4. split           a superpacket: one slot each, in order, the first in place. A slot gets headers only;
+//                      the payload stays where the device wrote it
 import {
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
-  DESCRIPTOR_OFFSET,
+  DESCRIPTOR_PACKETS,
+  DESCRIPTOR_PAYLOAD,
+  DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
+  DESCRIPTOR_SUM,
   DESCRIPTOR_TUNNEL,
-  DEVICE_HEADER_SIZE,
+  DEVICE_CHECKSUM_OFFSET,
+  DEVICE_CHECKSUM_START,
+  DEVICE_GSO_SIZE,
+  DEVICE_GSO_TYPE,
+  DEVICE_HEADER_LENGTH,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  GSO_UDP,
+  MERGE_TCP,
+  MERGE_UDP,
+  NEEDS_CHECKSUM,
   RING_DESCRIPTORS,
   RING_MASK,
   RING_SLOTS,
+  SEGMENT_LIMIT,
+  SLOT_HEADROOM,
   SLOT_STRIDE,
 } from './layout';
 import { REASON_NONE } from './reason';
-import { load16, load32, store16, store32, swap16 } from './wire/bytes';
-import { copySum, finish, sum } from './wire/checksum';
+import { load16, load32, store16, swap16 } from './wire/bytes';
+import { copyBytes, finish, fold, sum } from './wire/checksum';
 import {
   headerLength4,
   IPV4_CHECKSUM,
@@ -39,75 +58,92 @@ import {
   TCP_SEQUENCE,
   tcpHeaderLength,
 } from './wire/tcp';
-import { UDP_CHECKSUM } from './wire/udp';
+import { UDP_CHECKSUM, UDP_LENGTH, UDP_TOTAL_LENGTH } from './wire/udp';
 
-// struct virtio_net_hdr, as in device.ts
-const HEADER_GSO_TYPE = 1;
-const HEADER_GSO_SIZE = 4;
-const HEADER_CHECKSUM_START = 6;
-const HEADER_CHECKSUM_OFFSET = 8;
+/** Longest superpacket that stays whole: with its outer headers it must fit an IP packet. */
+const KEPT_LIMIT: u32 = 65535 - SLOT_HEADROOM;
 
 /**
  * Does what the kernel left to do on the packet at `position`, which is filled but not published, and may
- * use the `room` slots from there on. Returns how many packets there are now, at least 1. One whose device
- * header makes no sense is left empty, for encap to drop.
+ * use the `room` slots from there on. Superpackets of the kinds in `keep` (MERGE_*) stay whole. Returns how many
+ * packets there are now, at least 1. One whose device header makes no sense is left empty, for encap to drop.
  */
-export function segmentSlot(ring: usize, position: u32, room: u32): u32 {
+export function segmentSlot(ring: usize, position: u32, room: u32, keep: u32): u32 {
   const mask = load<u32>(ring, RING_MASK);
-  const slot = <usize>load<u32>(ring, RING_SLOTS) + (position & mask) * SLOT_STRIDE;
   const descriptor = <usize>load<u32>(ring, RING_DESCRIPTORS) + (position & mask) * DESCRIPTOR_SIZE;
-  const packet = slot + load<u32>(descriptor, DESCRIPTOR_OFFSET);
+  const packet = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
   const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
-  const header = packet - DEVICE_HEADER_SIZE;
+  const header = descriptor + DESCRIPTOR_DEVICE_HEADER;
 
-  const type = <u32>load<u8>(header, HEADER_GSO_TYPE);
+  const type = <u32>load<u8>(header, DEVICE_GSO_TYPE);
   const needsChecksum = (<u32>load<u8>(header) & <u32>NEEDS_CHECKSUM) !== 0;
-  if (type === GSO_NONE && !needsChecksum) return 1;
-  const start = <u32>load<u16>(header, HEADER_CHECKSUM_START);
-  const field = start + <u32>load<u16>(header, HEADER_CHECKSUM_OFFSET);
+  if (type === GSO_NONE && !needsChecksum) {
+    store<u16>(header, 0, DEVICE_GSO_SIZE); // whatever it says: there are no segments
+    return 1;
+  }
+  const start = <u32>load<u16>(header, DEVICE_CHECKSUM_START);
+  const field = start + <u32>load<u16>(header, DEVICE_CHECKSUM_OFFSET);
   if (!needsChecksum || field + 2 > length) return refuse(descriptor);
-  if (type === GSO_NONE) {
-    finishChecksum(packet, start, length, field);
-    return 1;
-  }
+  if (type === GSO_NONE) return finishOne(descriptor, packet, start, length, field);
 
-  const headers = tcpHeaders(packet, type, start, field, length);
-  const size = <u32>load<u16>(header, HEADER_GSO_SIZE);
+  const headers = segmentHeaders(packet, type, start, field, length);
+  const size = <u32>load<u16>(header, DEVICE_GSO_SIZE);
   if (headers === 0 || size === 0) return refuse(descriptor);
-  if (length <= headers + size) {
-    finishChecksum(packet, start, length, field);
+  if (length <= headers + size) return finishOne(descriptor, packet, start, length, field);
+  const count = (length - headers + size - 1) / size;
+  const kind: u32 = type === GSO_UDP ? MERGE_UDP : MERGE_TCP;
+  if (keep & kind && count <= <u32>SEGMENT_LIMIT && length <= KEPT_LIMIT) {
+    keepWhole(descriptor, headers, length, count);
     return 1;
   }
-  const count = (length - headers + size - 1) / size;
   if (count > room) return refuse(descriptor);
-  split(ring, position, packet, start, headers, size, length);
+  split(ring, position, packet, start, headers, size, length, field, type);
   return count;
 }
 
 function refuse(descriptor: usize): u32 {
   store<u32>(descriptor, 0, DESCRIPTOR_LENGTH);
+  store<u64>(descriptor, 0, DESCRIPTOR_DEVICE_HEADER);
   return 1;
 }
 
-/** Length of the IP and TCP headers of a superpacket, 0 when it is none. */
-function tcpHeaders(packet: usize, type: u32, start: u32, field: u32, length: u32): u32 {
-  if (type !== GSO_TCPV4 && type !== GSO_TCPV6) return 0;
-  const family: u32 = type === GSO_TCPV4 ? 4 : 6;
-  if (version(packet) !== family || field !== start + TCP_CHECKSUM) return 0;
+/** Length of the IP and transport headers of a superpacket, 0 when it is none. */
+function segmentHeaders(packet: usize, type: u32, start: u32, field: u32, length: u32): u32 {
+  const isUdp = type === GSO_UDP;
+  if (!isUdp && type !== GSO_TCPV4 && type !== GSO_TCPV6) return 0;
+  const family = version(packet);
+  if (family !== 4 && family !== 6) return 0;
+  if (type === GSO_TCPV4 && family !== 4) return 0;
+  if (type === GSO_TCPV6 && family !== 6) return 0;
+  if (field !== start + <u32>(isUdp ? UDP_CHECKSUM : TCP_CHECKSUM)) return 0;
   if (family === 4 && (start < IPV4_LENGTH || start !== headerLength4(packet))) return 0;
   if (family === 6 && start < IPV6_LENGTH) return 0;
-  const own = tcpHeaderLength(packet + start, length - start);
-  return own === 0 ? 0 : start + own;
+  const own = isUdp ? UDP_LENGTH : tcpHeaderLength(packet + start, length - start);
+  return own === 0 || start + own > length ? 0 : start + own;
 }
 
-function finishChecksum(packet: usize, start: u32, length: u32, field: u32): void {
+/** Finishes the checksum of a packet that is one, and remembers what the packet adds up to. */
+function finishOne(descriptor: usize, packet: usize, start: u32, length: u32, field: u32): u32 {
+  const pseudo = <u32>load<u16>(packet + field);
   let checksum = finish(sum(packet + start, length - start, 0));
   // A UDP checksum of 0 would mean none (RFC 768).
   if (checksum === 0 && field - start === UDP_CHECKSUM) checksum = 0xffff;
   store<u16>(packet + field, <u16>checksum);
+  // Known where start and field are even: otherwise the words of the packet are other ones than those summed.
+  const known = (start | field) & 1 ? 0 : fold(sum(packet, start, <u64>(~pseudo & 0xffff)));
+  store<u32>(descriptor, known, DESCRIPTOR_SUM);
+  store<u64>(descriptor, 0, DESCRIPTOR_DEVICE_HEADER);
+  return 1;
 }
 
-/** Puts every segment of a superpacket into a slot of its own; the first stays where it is. */
+/** Describes a superpacket that is sent as it is: its headers' true length, and what it counts for. */
+function keepWhole(descriptor: usize, headers: u32, length: u32, count: u32): void {
+  store<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, <u16>headers, DEVICE_HEADER_LENGTH);
+  store<u16>(descriptor, <u16>count, DESCRIPTOR_PACKETS);
+  store<u32>(descriptor, length + (count - 1) * headers, DESCRIPTOR_INNER_LENGTH);
+}
+
+/** Puts the headers of every segment into a slot of its own; the first stays where it is. */
 function split(
   ring: usize,
   position: u32,
@@ -116,69 +152,102 @@ function split(
   headers: u32,
   size: u32,
   length: u32,
+  field: u32,
+  type: u32,
 ): void {
   const mask = load<u32>(ring, RING_MASK);
-  const slots = <usize>load<u32>(ring, RING_SLOTS);
+  const slots = <usize>load<u32>(ring, RING_SLOTS) + SLOT_HEADROOM;
   const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
-  const source = descriptors + (position & mask) * DESCRIPTOR_SIZE;
-  const offset = load<u32>(source, DESCRIPTOR_OFFSET);
-  const tunnel = load<u32>(source, DESCRIPTOR_TUNNEL);
+  const tunnel = load<u32>(descriptors + (position & mask) * DESCRIPTOR_SIZE, DESCRIPTOR_TUNNEL);
+  const upper = packet + start;
+  const is4 = version(packet) === 4;
+  const isUdp = type === GSO_UDP;
   // The pseudo-header sum without its length, which differs from segment to segment.
-  const whole = swap16(length - start);
-  const pseudo = <u64>load<u16>(packet + start, TCP_CHECKSUM) + <u64>(~whole & 0xffff);
+  const pseudo = <u64>load<u16>(packet + field) + <u64>(~swap16(length - start) & 0xffff);
+  const identification = is4 ? load16(packet + IPV4_IDENTIFICATION) : 0;
+  const sequence = isUdp ? 0 : load32(upper + TCP_SEQUENCE);
+  const flags = isUdp ? 0 : <u32>load<u8>(upper, TCP_FLAGS);
 
-  let index: u32 = 1;
-  for (let at = headers + size; at < length; at += size) {
+  // What differs is taken out, so that the headers of all segments add up to the same two sums.
+  if (is4) {
+    store<u32>(packet, <u32>load<u16>(packet)); // total length 0
+    store<u16>(packet, 0, IPV4_IDENTIFICATION);
+    store<u16>(packet, 0, IPV4_CHECKSUM);
+  } else {
+    store<u16>(packet, 0, IPV6_PAYLOAD_LENGTH);
+  }
+  if (isUdp) {
+    store<u16>(upper, 0, UDP_TOTAL_LENGTH);
+  } else {
+    store<u32>(upper, 0, TCP_SEQUENCE);
+    store<u8>(upper, 0, TCP_FLAGS);
+  }
+  store<u16>(packet + field, 0);
+  const networkSum = sum(packet, start, 0);
+  const upperSum = sum(upper, headers - start, pseudo);
+
+  // The last one first: the headers of slot 0 are the others' template until it gets its own.
+  const count = (length - headers + size - 1) / size;
+  for (let index = count; index-- > 0; ) {
+    const at = headers + index * size;
     const payload = min(size, length - at);
     const place = (position + index) & mask;
-    const copy = slots + place * SLOT_STRIDE + offset;
-    copySum(copy, packet, headers);
-    const acc = pseudo + copySum(copy + headers, packet + at, payload);
-    putSegment(copy, start, headers, payload, index, index * size, at + payload < length, acc);
-    describe(descriptors + place * DESCRIPTOR_SIZE, offset, headers + payload, tunnel);
-    index++;
+    const descriptor = descriptors + place * DESCRIPTOR_SIZE;
+    const copy = index === 0 ? packet : slots + place * SLOT_STRIDE;
+    if (index !== 0) copyBytes(copy, packet, headers);
+    const top = copy + start;
+    const own = headers - start + payload;
+    const lengthSum = <u64>swap16(own);
+    let acc = upperSum + lengthSum + sum(packet + at, payload, 0);
+    if (isUdp) {
+      store16(top + UDP_TOTAL_LENGTH, own);
+      acc += lengthSum;
+    } else {
+      const number = bswap<u32>(sequence + index * size);
+      let bits = flags;
+      if (index !== count - 1) bits &= ~(TCP_FIN | TCP_PSH);
+      if (index !== 0) bits &= ~TCP_CWR;
+      store<u32>(top, number, TCP_SEQUENCE);
+      store<u8>(top, <u8>bits, TCP_FLAGS);
+      acc += <u64>number + <u64>(bits << 8); // the flags are the second byte of their word
+    }
+    let checksum = finish(acc);
+    if (checksum === 0 && isUdp) checksum = 0xffff; // 0 would mean none (RFC 768)
+    store<u16>(copy + field, <u16>checksum);
+
+    // A segment with its right checksum adds up to the complement of its pseudo-header, an IPv4 header to 0.
+    const rest = <u64>(~fold(pseudo + lengthSum) & 0xffff);
+    let known = rest + 0xffff;
+    if (is4) putNetwork4(copy, networkSum, start + own, identification + index);
+    else known = rest + networkSum + putNetwork6(copy, start + own);
+
+    store<u32>(descriptor, <u32>copy, DESCRIPTOR_ADDRESS);
+    const whole = index === 0 ? payload : 0; // the payload of the first lies behind its headers
+    store<u32>(descriptor, headers + whole, DESCRIPTOR_LENGTH);
+    store<u32>(descriptor, <u32>(packet + at), DESCRIPTOR_PAYLOAD);
+    store<u32>(descriptor, payload - whole, DESCRIPTOR_PAYLOAD_LENGTH);
+    store<u32>(descriptor, tunnel, DESCRIPTOR_TUNNEL);
+    store<u32>(descriptor, REASON_NONE, DESCRIPTOR_REASON);
+    store<u32>(descriptor, headers + payload, DESCRIPTOR_INNER_LENGTH);
+    store<u32>(descriptor, 0, DESCRIPTOR_LINK);
+    store<u64>(descriptor, 0, DESCRIPTOR_DEVICE_HEADER);
+    store<u16>(descriptor, 1, DESCRIPTOR_PACKETS);
+    store<u32>(descriptor, fold(known), DESCRIPTOR_SUM);
   }
-  const acc = pseudo + sum(packet + headers, size, 0);
-  putSegment(packet, start, headers, size, 0, 0, true, acc);
-  describe(source, offset, headers + size, tunnel);
 }
 
-/** Sets what differs from segment to segment in copied headers, and both checksums. */
-function putSegment(
-  packet: usize,
-  start: u32,
-  headers: u32,
-  payload: u32,
-  index: u32,
-  skipped: u32,
-  isFollowed: bool,
-  acc: u64,
-): void {
-  const length = headers + payload;
-  if (version(packet) === 4) {
-    store16(packet + IPV4_TOTAL_LENGTH, length);
-    store16(packet + IPV4_IDENTIFICATION, load16(packet + IPV4_IDENTIFICATION) + index);
-    store<u16>(packet, 0, IPV4_CHECKSUM);
-    store<u16>(packet, <u16>finish(sum(packet, start, 0)), IPV4_CHECKSUM);
-  } else {
-    store16(packet + IPV6_PAYLOAD_LENGTH, length - IPV6_LENGTH);
-  }
-  const tcp = packet + start;
-  store32(tcp + TCP_SEQUENCE, load32(tcp + TCP_SEQUENCE) + skipped);
-  let flags = <u32>load<u8>(tcp, TCP_FLAGS);
-  if (isFollowed) flags &= ~(TCP_FIN | TCP_PSH);
-  if (index !== 0) flags &= ~TCP_CWR;
-  store<u8>(tcp, <u8>flags, TCP_FLAGS);
-  store<u16>(tcp, 0, TCP_CHECKSUM);
-  const total = acc + <u64>swap16(length - start);
-  store<u16>(tcp, <u16>finish(sum(tcp, headers - start, total)), TCP_CHECKSUM);
+/** Length, identification and checksum of an IPv4 header whose other fields add up to `base`. */
+function putNetwork4(header: usize, base: u64, length: u32, identification: u32): void {
+  const total = swap16(length);
+  const ident = swap16(identification);
+  store<u16>(header, <u16>total, IPV4_TOTAL_LENGTH);
+  store<u16>(header, <u16>ident, IPV4_IDENTIFICATION);
+  store<u16>(header, <u16>finish(base + <u64>total + <u64>ident), IPV4_CHECKSUM);
 }
 
-function describe(descriptor: usize, offset: u32, length: u32, tunnel: u32): void {
-  store<u32>(descriptor, offset, DESCRIPTOR_OFFSET);
-  store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
-  store<u32>(descriptor, tunnel, DESCRIPTOR_TUNNEL);
-  store<u32>(descriptor, REASON_NONE, DESCRIPTOR_REASON);
-  store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
-  store<u32>(descriptor, 0, DESCRIPTOR_LINK);
+/** Payload length of an IPv6 header. Returns what it adds to the header's sum. */
+function putNetwork6(header: usize, length: u32): u64 {
+  const payload = swap16(length - IPV6_LENGTH);
+  store<u16>(header, <u16>payload, IPV6_PAYLOAD_LENGTH);
+  return <u64>payload;
 }

@@ -81,35 +81,11 @@ function sumLanes(lanes: v128): u64 {
   return i64x2.extract_lane(halves, 0) + i64x2.extract_lane(halves, 1);
 }
 
-/**
- * Copies `length` bytes, which must not overlap, and returns their sum: the copy costs next to nothing
- * beside the sum, and a call of memory.copy more than that.
- */
-export function copySum(to: usize, from: usize, length: usize): u64 {
-  let acc: u64 = 0;
+/** Copies `length` bytes, which must not overlap: for headers, where a call of memory.copy costs more. */
+export function copyBytes(to: usize, from: usize, length: usize): void {
   const end = from + length;
-  if (ASC_FEATURE_SIMD) {
-    // INVARIANT: packets end below 64 KB, so the 32-bit lanes cannot overflow (LANES_LIMIT).
-    let a = i32x4.splat(0);
-    let b = i32x4.splat(0);
-    for (; from + 32 <= end; from += 32, to += 32) {
-      const first = v128.load(from);
-      const second = v128.load(from, 16);
-      v128.store(to, first);
-      v128.store(to, second, 16);
-      a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(first));
-      b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(second));
-    }
-    acc = sumLanes(i32x4.add(a, b));
-  }
-  for (; from + 8 <= end; from += 8, to += 8) {
-    const words = load<u64>(from);
-    store<u64>(to, words);
-    acc += (words & 0xffffffff) + (words >>> 32);
-  }
-  const rest = end - from;
-  for (let index: usize = 0; index < rest; index++) store<u8>(to + index, load<u8>(from + index));
-  return acc + sumTail(from, rest);
+  for (; from + 8 <= end; from += 8, to += 8) store<u64>(to, load<u64>(from));
+  for (; from < end; from++, to++) store<u8>(to, load<u8>(from));
 }
 
 /** Folds a running sum to 16 bits, end-around carries included, without complementing it. */

@@ -1,12 +1,15 @@
 /** Bytes of a TCP header without options (RFC 9293, 3.1). */
-const TCP_LENGTH: u32 = 20;
+export const TCP_LENGTH: u32 = 20;
 export const TCP_SEQUENCE = 4;
+export const TCP_ACKNOWLEDGEMENT = 8;
+export const TCP_DATA_OFFSET = 12;
 export const TCP_FLAGS = 13;
+export const TCP_WINDOW = 14;
 export const TCP_CHECKSUM = 16;
 export const TCP_FIN: u32 = 0x01;
 export const TCP_PSH: u32 = 0x08;
+export const TCP_ACK: u32 = 0x10;
 export const TCP_CWR: u32 = 0x80;
-const TCP_DATA_OFFSET = 12;
 
 /** Bytes of the TCP header at `segment`, or 0 when `length` bytes do not hold it. */
 export function tcpHeaderLength(segment: usize, length: u32): u32 {

@@ -7,11 +7,12 @@ export interface Codec {
 
   /**
    * Does what the kernel left to do on the packet just filled in at `position` of an encap ring, before it is
-   * published: completes its checksum, or splits a TCP superpacket over the following slots, at most
-   * `room` in all. The device header in front of the packet says what. Returns how many packets there are now,
-   * at least 1; one whose device header makes no sense is left with length 0.
+   * published: completes its checksum, or splits a superpacket over the following slots, at most `room` in
+   * all. Superpackets of the kinds in `keep` (MERGE_*) stay whole and are described. The device header in the
+   * descriptor says what. Returns how many packets there are now, at least 1; one whose device header makes no
+   * sense is left with length 0.
    */
-  segment(ring: number, position: number, room: number): number;
+  segment(ring: number, position: number, room: number, keep: number): number;
 
   /**
    * Puts the outer header in front of every filled packet of an encap ring, or gives it a reason, and
@@ -21,6 +22,15 @@ export interface Codec {
 
   /** Strips and checks every filled packet of a decap ring. Otherwise like `encap`. */
   decap(ring: number): number;
+
+  /**
+   * Merges neighbours of a flow among the packets between DRAINED and PROCESSED of a decap ring: DESCRIPTOR_EMIT
+   * says what is written in whose turn, DESCRIPTOR_NEXT whose payload follows. `kinds`: MERGE_*.
+   */
+  coalesce(ring: number, kinds: number): void;
+
+  /** Takes the run that begins in slot `index` apart: its packets are again as decap left them. */
+  separate(ring: number, index: number): void;
 
   /**
    * Counts every packet between DRAINED and PROCESSED once, under its reason or as forwarded, and moves

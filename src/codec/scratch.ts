@@ -58,7 +58,13 @@ export class Scratch {
   packet(ring: Ring, position: number): Uint8Array {
     const address = ring.processedAddress(position);
     if (address < 0) return new Uint8Array(0);
-    return this.bytes.slice(address, address + ring.length(position));
+    const length = ring.length(position);
+    const rest = ring.payloadLength(position);
+    const packet = new Uint8Array(length + rest);
+    packet.set(this.bytes.subarray(address, address + length));
+    const payload = rest === 0 ? 0 : ring.processedPayload(position);
+    if (payload > 0) packet.set(this.bytes.subarray(payload, payload + rest), length);
+    return packet;
   }
 
   /**

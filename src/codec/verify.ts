@@ -117,12 +117,12 @@ function segmentFault(codec: Codec, scratch: Scratch): string | null {
     const position = ring.filled;
     const address = ring.packetAddress(position);
     const packet = fromHex(known.packet);
-    scratch.bytes.set(fromHex(known.device), address - DEVICE_HEADER_SIZE);
+    scratch.bytes.set(fromHex(known.device), ring.deviceHeader(position));
     scratch.bytes.set(packet, address);
     ring.fill(position, packet.length, 1, 0);
     let count: number;
     try {
-      count = codec.segment(ring.address, position, SEGMENT_LIMIT);
+      count = codec.segment(ring.address, position, SEGMENT_LIMIT, 0);
     } catch (error) {
       return `segment trapped on ${known.name}: ${String(error)}`;
     }
@@ -188,8 +188,8 @@ function packetFault(
   const packet = toHex(scratch.packet(ring, position));
   if (packet !== answer.result) return `packet ${packet}, not ${answer.result}`;
   if (direction === 'encap') return null;
-  const address = ring.processedAddress(position);
-  const device = toHex(scratch.bytes.slice(address - DEVICE_HEADER_SIZE, address));
+  const header = ring.deviceHeader(position);
+  const device = toHex(scratch.bytes.slice(header, header + DEVICE_HEADER_SIZE));
   const due = answer.device ?? '00'.repeat(DEVICE_HEADER_SIZE);
   return device === due ? null : `device header ${device}, not ${due}`;
 }

@@ -5,9 +5,11 @@ import type { Codec } from './contract.js';
 /** What a build exports, with the number of parameters of each: nothing more, nothing less. */
 export const EXPORTS = {
   abiVersion: 0,
-  segment: 3,
+  segment: 4,
   encap: 1,
   decap: 1,
+  coalesce: 2,
+  separate: 2,
   settle: 2,
   checksum: 2,
 } as const;
@@ -59,14 +61,16 @@ export function openWasm(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
 ): Codec {
-  const { segment, encap, decap, settle, checksum } = instantiate(name, module, memory);
+  const entries = instantiate(name, module, memory);
   return {
     name,
-    segment: segment as Codec['segment'],
-    encap: encap as Codec['encap'],
-    decap: decap as Codec['decap'],
-    settle: settle as Codec['settle'],
-    checksum: checksum as Codec['checksum'],
+    segment: entries.segment as Codec['segment'],
+    encap: entries.encap as Codec['encap'],
+    decap: entries.decap as Codec['decap'],
+    coalesce: entries.coalesce as Codec['coalesce'],
+    separate: entries.separate as Codec['separate'],
+    settle: entries.settle as Codec['settle'],
+    checksum: entries.checksum as Codec['checksum'],
   };
 }
 

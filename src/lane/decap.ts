@@ -2,10 +2,13 @@
 //
 //   1. receive      the underlay fills free slots
 //   2. process      the codec finds the tunnel, checks and strips, or gives a reason
-//   3. writeBatch   hand finished slots to the devices, in order
-//   4. settle       count every slot once and free it
-import { REASON_NONE, REASON_TUNNEL_DOWN } from '../../asm/reason.js';
+//   3. coalesce     the codec merges neighbours of a flow into runs
+//   4. writeBatch   hand finished packets to the devices, in order, each run as one
+//   5. settle       count every slot once and free it
+import { SLOT_COUNT } from '../../asm/layout.js';
+import { REASON_CODEC_FAULT, REASON_NONE, REASON_TUNNEL_DOWN } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
+import { WRITE_REFUSED } from '../tun/contract.js';
 import { BATCH } from './encap.js';
 import type { Lane } from './lane.js';
 
@@ -18,20 +21,70 @@ export function decapBatch(lane: Lane): number {
 
   lane.countUnderlayReceived(count);
   lane.process(ring);
+  lane.coalesce();
   writeBatch(lane, ring, from, ring.processed);
+  lane.underlay.release?.(ring, from, ring.processed);
   lane.settle(ring);
   return count;
 }
 
+const MASK = SLOT_COUNT - 1;
+
+/** By slot: whether its packet was written, or has its reason not to be. */
+const done = new Uint8Array(SLOT_COUNT);
+
 /** Writes every packet without a reason to the device of its tunnel; one not taken gets its reason. */
 function writeBatch(lane: Lane, ring: Ring, from: number, to: number): void {
+  done.fill(0);
+  let isSound = true;
   for (let position = from; position !== to; position = (position + 1) >>> 0) {
     if (ring.reason(position) !== REASON_NONE) continue;
-    const device = lane.devices[ring.tunnel(position)];
-    const reason =
-      device === undefined
-        ? REASON_TUNNEL_DOWN
-        : device.write(ring.processedAddress(position), ring.length(position));
-    if (reason !== REASON_NONE) ring.setReason(position, reason);
+    const first = ring.emitted(position);
+    if (first < 0) continue;
+    if (isRun(ring, first, from, to)) writeRun(lane, ring, first);
+    else isSound = false;
+  }
+  // INVARIANT: whatever a codec linked to what, every packet is written once or has a reason.
+  for (let position = from; position !== to; position = (position + 1) >>> 0) {
+    if (ring.reason(position) !== REASON_NONE || done[position & MASK] === 1) continue;
+    ring.setReason(position, REASON_CODEC_FAULT);
+    isSound = false;
+  }
+  if (!isSound) lane.rejectRuns('it merged what cannot be merged');
+}
+
+/**
+ * Whether the packets that follow one another from slot `first` on are all of this batch, of one tunnel, where they
+ * may be, and not written yet. If so they are marked as done.
+ */
+function isRun(ring: Ring, first: number, from: number, to: number): boolean {
+  const count = (to - from) >>> 0;
+  let steps = 0;
+  for (let at = first; at >= 0; at = ring.next(at)) {
+    if (at >= SLOT_COUNT || ((at - from) & MASK) >= count || ++steps > count) return false;
+    if (done[at] === 1 || ring.reason(at) !== REASON_NONE) return false;
+    if (ring.processedAddress(at) < 0 || ring.tunnel(at) !== ring.tunnel(first)) return false;
+  }
+  for (let at = first; at >= 0; at = ring.next(at)) done[at] = 1;
+  return true;
+}
+
+/** Writes a run to the device of its tunnel. */
+function writeRun(lane: Lane, ring: Ring, first: number): void {
+  const device = lane.devices[ring.tunnel(first)];
+  const reason = device === undefined ? REASON_TUNNEL_DOWN : device.write(ring, first);
+  if (reason === REASON_NONE) return;
+  const members: number[] = [];
+  for (let at = first; at >= 0; at = ring.next(at)) members.push(at);
+  if (reason !== WRITE_REFUSED || device === undefined) {
+    for (const at of members) ring.setReason(at, reason);
+    return;
+  }
+  lane.separate(first, device.name);
+  for (const at of members) {
+    ring.setAlone(at);
+    const isThere = ring.processedAddress(at) >= 0;
+    const refused = isThere ? device.write(ring, at) : REASON_CODEC_FAULT;
+    if (refused !== REASON_NONE) ring.setReason(at, refused);
   }
 }

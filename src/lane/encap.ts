@@ -4,7 +4,8 @@
 //   2. process     the codec puts the outer header into the headroom, or gives a reason
 //   3. send        hand finished slots to the underlay, in order
 //   4. settle      count every slot once and free it
-import { SEGMENT_LIMIT, SLOT_PACKET } from '../../asm/layout.js';
+import { SEGMENT_LIMIT } from '../../asm/layout.js';
+import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
@@ -14,7 +15,7 @@ import type { Lane } from './lane.js';
  */
 export const BATCH = 64;
 
-/** Moves up to one batch from the device of `record` to the underlay. Returns how many packets it read. */
+/** Moves up to one batch from the device of `record` to the underlay. Returns how many slots it filled. */
 export function encapBatch(lane: Lane, record: number): number {
   const device = lane.devices[record];
   if (device === undefined) return 0;
@@ -23,7 +24,7 @@ export function encapBatch(lane: Lane, record: number): number {
   const count = readBatch(lane, device, record);
   if (count === 0) return 0;
 
-  lane.countDeviceReceived(count);
+  lane.countDeviceReceived(packetsOf(ring, from, ring.filled));
   lane.process(ring);
   lane.underlay.send(ring, from, ring.processed);
   lane.settle(ring);
@@ -41,11 +42,20 @@ function readBatch(lane: Lane, device: TunDevice, record: number): number {
   let count = 0;
   while (count < BATCH && room - count >= SEGMENT_LIMIT) {
     const position = (first + count) >>> 0;
-    const length = device.read(ring.packetAddress(position), SLOT_PACKET);
+    const length = device.read(ring, position);
     if (length === 0) break;
     ring.fill(position, length, record, 0);
     count += lane.segment(position, room - count);
   }
   ring.publish(count);
+  return count;
+}
+
+/** Packets on the wire that the slots from `from` to before `to` stand for. */
+function packetsOf(ring: Ring, from: number, to: number): number {
+  let count = 0;
+  for (let position = from; position !== to; position = (position + 1) >>> 0) {
+    count += ring.packets(position);
+  }
   return count;
 }

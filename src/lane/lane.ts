@@ -1,5 +1,5 @@
 import {
-  DEVICE_HEADER_SIZE,
+  SEGMENT_LIMIT,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
   TOTAL_UNDERLAY_RECEIVED,
@@ -30,6 +30,8 @@ export interface LaneHandle {
 export interface LaneEvents {
   readonly onFault: (codec: string, error: string) => void;
   readonly onDeviceLost: (record: number) => void;
+  /** The kernel refused superpackets of `device` that may be good: nothing is merged any more. */
+  readonly onMergeRefused: (device: string) => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }
@@ -41,6 +43,10 @@ export interface LaneOptions {
   readonly codec: Codec;
   /** Takes over when the codec traps: the reference, which does not. */
   readonly fallback: Codec;
+  /** Kinds of packets that are merged for the devices (MERGE_*), 0 = none. */
+  readonly merge: number;
+  /** Told once when a kernel refused superpackets and merging went off. */
+  readonly onMergeRefused?: (device: string) => void;
   /** Told of a trap, once each time the codec is replaced. */
   readonly onFault: (codec: string, error: unknown) => void;
 }
@@ -56,9 +62,10 @@ export class Lane {
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
   readonly #totals: BigUint64Array;
-  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
   readonly #options: LaneOptions;
   #codec: Codec;
+  #merge: number;
 
   constructor(options: LaneOptions) {
     const { memory, plan } = options;
@@ -67,8 +74,9 @@ export class Lane {
     this.encapRing = new Ring(memory, plan.encap);
     this.decapRing = new Ring(memory, plan.decap);
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
-    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new Uint32Array(memory.buffer);
     this.#codec = options.codec;
+    this.#merge = options.merge;
   }
 
   get codec(): Codec {
@@ -85,18 +93,19 @@ export class Lane {
    * something to do. Returns how many of the `room` slots from there on hold packets now.
    */
   segment(position: number, room: number): number {
-    const header = this.encapRing.packetAddress(position) - DEVICE_HEADER_SIZE;
-    // Flags and gso_type: without either the packet is as it has to be.
-    if (this.#bytes[header] === 0 && this.#bytes[header + 1] === 0) return 1;
+    // A device header of zeros: the packet is as it has to be.
+    const header = this.encapRing.deviceHeader(position) >>> 2;
+    if (this.#words[header] === 0 && this.#words[header + 1] === 0) return 1;
+    const keep = this.underlay.keeps?.(this.encapRing.tunnel(position)) ?? 0;
     const { address, filled, processed, drained } = this.encapRing;
     let count = 0;
     try {
-      count = this.#codec.segment(address, position, room) >>> 0;
+      count = this.#codec.segment(address, position, room, keep) >>> 0;
       if (count < 1 || count > room) throw new Error(`it made ${count} packets in ${room} slots`);
     } catch (error) {
       this.#replaceCodec(error);
       this.encapRing.restore(filled, processed, drained);
-      count = this.#options.fallback.segment(address, position, room);
+      count = this.#options.fallback.segment(address, position, room, keep);
     }
     return count;
   }
@@ -121,14 +130,49 @@ export class Lane {
       }
     }
     ring.restore(to, to, drained);
-    // INVARIANT: after this loop every packet without a reason lies inside its slot and has a possible record.
+    // INVARIANT: after this loop every packet without a reason lies where it may and has a possible record.
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
-      if (ring.reason(position) !== REASON_NONE) continue;
-      if (ring.processedAddress(position) < 0 || ring.tunnel(position) >= TUNNEL_CAPACITY) {
+      if (ring.reason(position) === REASON_NONE && !isPossible(ring, position)) {
         ring.setReason(position, REASON_CODEC_FAULT);
         this.#replaceCodec(new Error('it left an impossible descriptor'));
       }
     }
+  }
+
+  /** Lets the codec merge processed packets of the decap ring for the devices. */
+  coalesce(): void {
+    if (this.#merge === 0) return;
+    const ring = this.decapRing;
+    const { filled, processed, drained } = ring;
+    try {
+      this.#codec.coalesce(ring.address, this.#merge);
+    } catch (error) {
+      this.#replaceCodec(error);
+    }
+    ring.restore(filled, processed, drained);
+  }
+
+  /**
+   * Takes a run of the decap ring apart that the kernel refused as a superpacket (EINVAL): some released kernels
+   * do so for good ones. Nothing is merged from here on.
+   */
+  separate(index: number, device: string): void {
+    const ring = this.decapRing;
+    const { filled, processed, drained } = ring;
+    try {
+      this.#codec.separate(ring.address, index);
+    } catch (error) {
+      this.#replaceCodec(error);
+    }
+    ring.restore(filled, processed, drained);
+    if (this.#merge === 0) return;
+    this.#merge = 0;
+    this.#options.onMergeRefused?.(device);
+  }
+
+  /** What the codec did to the packets it was to merge makes no sense: it is replaced. */
+  rejectRuns(cause: string): void {
+    this.#replaceCodec(new Error(cause));
   }
 
   /** Counts all processed slots of `ring` and frees them. */
@@ -177,3 +221,11 @@ export class Lane {
 }
 
 const TOTAL_COUNT = 8;
+
+/** Whether the packet at `position` can be what its descriptor says. */
+function isPossible(ring: Ring, position: number): boolean {
+  if (ring.processedAddress(position) < 0 || ring.tunnel(position) >= TUNNEL_CAPACITY) return false;
+  if (ring.payloadLength(position) > 0 && ring.processedPayload(position) < 0) return false;
+  const packets = ring.packets(position);
+  return packets >= 1 && packets <= SEGMENT_LIMIT;
+}

@@ -6,6 +6,8 @@ export interface LaneStart {
   readonly memory: WebAssembly.Memory;
   readonly plan: LanePlan;
   readonly codec: CodecBuild;
+  /** Kinds of packets that are merged for the devices (MERGE_*). */
+  readonly merge: number;
   /** IP protocols to receive. */
   readonly protocols: readonly number[];
   /** Devices that tunnels are bound to: index and name. */
@@ -34,6 +36,7 @@ export type LaneEvent =
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
+  | { readonly kind: 'merge-refused'; readonly device: string }
   | {
       readonly kind: 'failed';
       readonly exitCode: number;

@@ -85,6 +85,9 @@ export class LaneThread implements LaneHandle {
       case 'device-lost':
         this.#events.onDeviceLost(event.record);
         break;
+      case 'merge-refused':
+        this.#events.onMergeRefused(event.device);
+        break;
       case 'codec': {
         const swap = this.#swaps.get(event.id);
         this.#swaps.delete(event.id);

@@ -5,6 +5,7 @@ import { openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
+import { DeviceVectors } from '../tun/vectors.js';
 import { RawUnderlay } from '../underlay/raw.js';
 import { Lane } from './lane.js';
 import { runLoop } from './loop.js';
@@ -41,11 +42,13 @@ function runLane(start: LaneStart): void {
     underlay,
     codec: openCodec(start.codec, memory),
     fallback: openCodec({ name: 'js' }, memory),
+    merge: start.merge,
+    onMergeRefused: (device) => tell({ kind: 'merge-refused', device }),
     onFault: (codec, error) => tell({ kind: 'fault', codec, error: String(error) }),
   });
-  const base = addressOf(new Uint8Array(memory.buffer));
+  const vectors = new DeviceVectors(addressOf(new Uint8Array(memory.buffer)), lane.encapRing);
   for (const { record, name, fd } of start.devices) {
-    lane.devices[record] = new LinuxTun(name, fd, base);
+    lane.devices[record] = new LinuxTun(name, fd, vectors);
   }
   tell({ kind: 'ready' });
   try {

@@ -36,22 +36,26 @@ export function encap(
   return encapInto(inner, tunnel === undefined ? undefined : createEntry(tunnel), state);
 }
 
-/** `encap` for a tunnel that was made ready before. */
+/**
+ * `encap` for a tunnel that was made ready before. `whole`: of a superpacket that a kernel splits behind us, the
+ * length of its longest segment and how many there are.
+ */
 export function encapInto(
   bytes: Uint8Array,
   entry: Entry | undefined,
   state: TunnelState,
+  whole: { readonly length: number; readonly count: number } = { length: bytes.length, count: 1 },
 ): Encapped {
   if (entry === undefined) return drop('tunnel-down');
   const malformed = checkPacket(bytes);
   if (malformed !== null) return drop(malformed);
   const inner = readInner(bytes, u8(bytes, 0) >>> 4 === 4 ? 4 : 6);
-  const refused = checkCarried(inner, entry) ?? checkRoute(inner, entry);
+  const refused = checkCarried(inner, entry, whole.length) ?? checkRoute(inner, entry);
   if (refused !== null) return drop(refused);
 
   const { tunnel } = entry;
   const gre = tunnel.mode === 'gre' ? greHeader(tunnel, inner, state) : new Uint8Array(0);
-  const outer = outerHeader(entry, inner, gre.length, state);
+  const outer = outerHeader(entry, inner, gre.length, state, whole.count);
   const packet = new Uint8Array(outer.length + gre.length + inner.bytes.length);
   packet.set(outer, 0);
   packet.set(gre, outer.length);
@@ -82,10 +86,10 @@ function checkPacket(bytes: Uint8Array): Reason | null {
   return IPV6_HEADER + u16(bytes, 4) === bytes.length ? null : 'inner-header';
 }
 
-function checkCarried(inner: Inner, { tunnel, mtu }: Entry): Reason | null {
+function checkCarried(inner: Inner, { tunnel, mtu }: Entry, length: number): Reason | null {
   if (tunnel.mode === 'ipip' && inner.version === 6) return 'unknown-protocol';
   if (tunnel.mode === 'sit' && inner.version === 4) return 'unknown-protocol';
-  if (inner.bytes.length > mtu) return 'too-big';
+  if (length > mtu) return 'too-big';
   if (inner.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
   return null;
 }
@@ -102,6 +106,7 @@ function outerHeader(
   inner: Inner,
   greSize: number,
   state: TunnelState,
+  count: number,
 ): Uint8Array {
   const header = new Uint8Array(IPV4_HEADER);
   const dontFragment = tunnel.pmtudisc || inner.dontFragment;
@@ -109,7 +114,7 @@ function outerHeader(
   setU8(header, 0, 0x45);
   setU8(header, 1, dscp | encapEcn(ecnOf(inner.tos)));
   setU16(header, 2, IPV4_HEADER + greSize + inner.bytes.length);
-  setU16(header, 4, dontFragment ? 0 : state.nextIdentification() & 0xffff);
+  setU16(header, 4, dontFragment ? 0 : state.nextIdentification(count) & 0xffff);
   setU16(header, 6, dontFragment ? 0x4000 : 0);
   setU8(header, 8, tunnel.ttl === 'inherit' ? inner.ttl : tunnel.ttl);
   setU8(header, 9, { gre: PROTOCOL_GRE, ipip: PROTOCOL_IPIP, sit: PROTOCOL_SIT }[tunnel.mode]);

@@ -8,6 +8,7 @@ const FLAG_NEEDS_CHECKSUM = 1;
 const GSO_NONE = 0;
 const GSO_TCPV4 = 1;
 const GSO_TCPV6 = 4;
+const GSO_UDP = 5;
 const TCP_HEADER = 20;
 const TCP_SEQUENCE = 4;
 const TCP_FLAGS = 13;
@@ -15,11 +16,23 @@ const TCP_CHECKSUM = 16;
 const TCP_FIN = 0x01;
 const TCP_PSH = 0x08;
 const TCP_CWR = 0x80;
+const UDP_HEADER = 8;
+const UDP_LENGTH = 4;
 const UDP_CHECKSUM = 6;
 
+/** What a device header says of a superpacket. */
+export interface Superpacket {
+  readonly kind: 'tcp' | 'udp';
+  /** Bytes of IP and transport header. */
+  readonly headers: number;
+  /** Payload of each segment but the last, which may be shorter. */
+  readonly size: number;
+  readonly count: number;
+}
+
 /**
- * Does what `header`, a struct virtio_net_hdr, asks for: nothing, a checksum to be completed, or TCP to be
- * split into segments of gso_size bytes of payload. Null when it makes no sense or there would be more than
+ * Does what `header`, a struct virtio_net_hdr, asks for: nothing, a checksum to be completed, or TCP or UDP to
+ * be split into segments of gso_size bytes of payload. Null when it makes no sense or there would be more than
  * `limit` segments.
  */
 export function segment(
@@ -27,17 +40,12 @@ export function segment(
   header: Uint8Array,
   limit: number,
 ): Uint8Array[] | null {
-  const view = new DataView(header.buffer, header.byteOffset, header.length);
-  const needsChecksum = (view.getUint8(0) & FLAG_NEEDS_CHECKSUM) !== 0;
-  const type = view.getUint8(1);
-  if (type === GSO_NONE && !needsChecksum) return [packet];
-  const start = view.getUint16(6, true);
-  const field = start + view.getUint16(8, true);
-  if (!needsChecksum || field + 2 > packet.length) return null;
+  const asked = readHeader(packet, header);
+  if (asked === null) return null;
+  const { start, field, type, size } = asked;
+  if (field === 0) return [packet];
   if (type === GSO_NONE) return [withChecksum(packet, start, field)];
-
-  const headers = tcpHeaders(packet, type, start, field);
-  const size = view.getUint16(4, true);
+  const headers = headersOf(packet, type, start, field);
   if (headers === null || size === 0) return null;
   if (packet.length <= headers + size) return [withChecksum(packet, start, field)];
   const count = Math.ceil((packet.length - headers) / size);
@@ -45,16 +53,47 @@ export function segment(
   return Array.from({ length: count }, (_, index) => cut(packet, start, headers, size, index));
 }
 
-/** Length of the IP and TCP headers of a superpacket, null when it is none. */
-function tcpHeaders(packet: Uint8Array, type: number, start: number, field: number): number | null {
-  if (type !== GSO_TCPV4 && type !== GSO_TCPV6) return null;
+/** What the device header says of a packet that stands for more than one, or null: it does not, or is unsound. */
+export function superpacket(packet: Uint8Array, header: Uint8Array): Superpacket | null {
+  const asked = readHeader(packet, header);
+  if (asked === null || asked.field === 0 || asked.type === GSO_NONE || asked.size === 0)
+    return null;
+  const { start, field, type, size } = asked;
+  const headers = headersOf(packet, type, start, field);
+  if (headers === null || packet.length <= headers + size) return null;
+  const count = Math.ceil((packet.length - headers) / size);
+  return { kind: type === GSO_UDP ? 'udp' : 'tcp', headers, size, count };
+}
+
+/** The fields that matter; `field` 0: nothing is left to do. Null: they contradict one another. */
+function readHeader(
+  packet: Uint8Array,
+  header: Uint8Array,
+): { start: number; field: number; type: number; size: number } | null {
+  const view = new DataView(header.buffer, header.byteOffset, header.length);
+  const needsChecksum = (view.getUint8(0) & FLAG_NEEDS_CHECKSUM) !== 0;
+  const type = view.getUint8(1);
+  const size = view.getUint16(4, true);
+  if (type === GSO_NONE && !needsChecksum) return { start: 0, field: 0, type, size };
+  const start = view.getUint16(6, true);
+  const field = start + view.getUint16(8, true);
+  if (!needsChecksum || field + 2 > packet.length) return null;
+  return { start, field, type, size };
+}
+
+/** Length of the IP and transport headers of a superpacket, null when it is none. */
+function headersOf(packet: Uint8Array, type: number, start: number, field: number): number | null {
+  const isUdp = type === GSO_UDP;
+  if (!isUdp && type !== GSO_TCPV4 && type !== GSO_TCPV6) return null;
   const version = u8(packet, 0) >>> 4;
-  if (version !== (type === GSO_TCPV4 ? 4 : 6) || field !== start + TCP_CHECKSUM) return null;
+  if (version !== 4 && version !== 6) return null;
+  if (!isUdp && version !== (type === GSO_TCPV4 ? 4 : 6)) return null;
+  if (field !== start + (isUdp ? UDP_CHECKSUM : TCP_CHECKSUM)) return null;
   if (version === 4 && (start < IPV4_HEADER || start !== (u8(packet, 0) & 15) * 4)) return null;
   if (version === 6 && start < IPV6_HEADER) return null;
-  if (packet.length < start + TCP_HEADER) return null;
-  const own = (u8(packet, start + 12) >>> 4) * 4;
-  return own < TCP_HEADER || start + own > packet.length ? null : start + own;
+  if (packet.length < start + (isUdp ? UDP_HEADER : TCP_HEADER)) return null;
+  const own = isUdp ? UDP_HEADER : (u8(packet, start + 12) >>> 4) * 4;
+  return (!isUdp && own < TCP_HEADER) || start + own > packet.length ? null : start + own;
 }
 
 /** A copy whose checksum, at `field`, covers all from `start` on; the field held the pseudo-header sum. */
@@ -88,14 +127,21 @@ function cut(
   } else {
     setU16(copy, 4, copy.length - IPV6_HEADER);
   }
-  const tcp = copy.subarray(start);
-  setU32(tcp, TCP_SEQUENCE, (u32(tcp, TCP_SEQUENCE) + index * size) >>> 0);
-  const atEnd = end === packet.length ? 0 : TCP_FIN | TCP_PSH;
-  const later = index === 0 ? 0 : TCP_CWR;
-  setU8(tcp, TCP_FLAGS, u8(tcp, TCP_FLAGS) & ~(atEnd | later));
+  const upper = copy.subarray(start);
+  const isUdp = headers === start + UDP_HEADER;
+  const field = isUdp ? UDP_CHECKSUM : TCP_CHECKSUM;
   // The field held the sum of the pseudo-header with the length of the whole: exchange that length.
-  const pseudo = u16(tcp, TCP_CHECKSUM) + (~(packet.length - start) & 0xffff) + tcp.length;
-  setU16(tcp, TCP_CHECKSUM, 0);
-  setU16(tcp, TCP_CHECKSUM, finish(sum(tcp, pseudo)));
+  const pseudo = u16(upper, field) + (~(packet.length - start) & 0xffff) + upper.length;
+  if (isUdp) {
+    setU16(upper, UDP_LENGTH, upper.length);
+  } else {
+    setU32(upper, TCP_SEQUENCE, (u32(upper, TCP_SEQUENCE) + index * size) >>> 0);
+    const atEnd = end === packet.length ? 0 : TCP_FIN | TCP_PSH;
+    const later = index === 0 ? 0 : TCP_CWR;
+    setU8(upper, TCP_FLAGS, u8(upper, TCP_FLAGS) & ~(atEnd | later));
+  }
+  setU16(upper, field, 0);
+  const value = finish(sum(upper, pseudo));
+  setU16(upper, field, value === 0 && isUdp ? 0xffff : value);
   return copy;
 }

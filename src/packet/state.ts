@@ -7,8 +7,11 @@ export const RESYNC_COUNT = 8;
 export interface TunnelState {
   /** The sequence number of the next packet sent; the first is 0 (RFC 2890, 2.2). */
   nextSequence(): number;
-  /** A number whose low 16 bits identify the next outer packet that may be fragmented (RFC 6864). */
-  nextIdentification(): number;
+  /**
+   * A number whose low 16 bits identify the next outer packet that may be fragmented (RFC 6864). The numbers of
+   * the `count` - 1 packets behind it, 1 without, follow.
+   */
+  nextIdentification(count?: number): number;
   /** Whether a numbered packet was accepted. */
   rxSynced: boolean;
   /** The number after the last accepted one. */
@@ -29,16 +32,15 @@ export interface State {
 export function createTunnelState(sequence = 0, identification = 0): TunnelState {
   let txSequence = sequence;
   let txIdentification = identification;
-  const step = (value: number): number => (value + 1) >>> 0;
   return {
     nextSequence() {
       const next = txSequence;
-      txSequence = step(txSequence);
+      txSequence = (txSequence + 1) >>> 0;
       return next;
     },
-    nextIdentification() {
+    nextIdentification(count = 1) {
       const next = txIdentification;
-      txIdentification = step(txIdentification);
+      txIdentification = (txIdentification + count) >>> 0;
       return next;
     },
     rxSynced: false,

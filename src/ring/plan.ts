@@ -5,6 +5,7 @@ import {
   DESCRIPTOR_SIZE,
   DIRECTION_DECAP,
   DIRECTION_ENCAP,
+  FLOWS_SIZE,
   IMAGE_HEADER_SIZE,
   OWN_SIZE,
   PREFIX_SIZE,
@@ -12,6 +13,7 @@ import {
   RING_COUNTERS,
   RING_DESCRIPTORS,
   RING_DIRECTION,
+  RING_FLOWS,
   RING_HEADER_SIZE,
   RING_MASK,
   RING_SLOTS,
@@ -47,6 +49,8 @@ export interface LanePlan {
   readonly encap: number;
   readonly decap: number;
   readonly counters: number;
+  /** What coalesce works in. */
+  readonly flows: number;
 }
 
 /** Where every region lies: see asm/layout.ts. Pages that nobody writes cost address space only. */
@@ -82,6 +86,7 @@ export function planMemory(laneCount: number): MemoryPlan {
     encap: reserve(ringSize, PAGE),
     decap: reserve(ringSize, PAGE),
     counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
+    flows: reserve(FLOWS_SIZE),
   });
   const lanes = [lane(), ...Array.from({ length: laneCount - 1 }, lane)] as const;
   return { pages: Math.ceil(end / WASM_PAGE), states, images, lanes };
@@ -105,6 +110,7 @@ export function createMemory(plan: MemoryPlan): WebAssembly.Memory {
       store(RING_SLOTS, address + RING_HEADER_SIZE + SLOT_COUNT * DESCRIPTOR_SIZE);
       store(RING_COUNTERS, lane.counters);
       store(RING_STATES, plan.states);
+      store(RING_FLOWS, lane.flows);
     }
   }
   return memory;

@@ -1,10 +1,17 @@
 import {
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_DEVICE_HEADER,
+  DESCRIPTOR_EMIT,
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
-  DESCRIPTOR_OFFSET,
+  DESCRIPTOR_NEXT,
+  DESCRIPTOR_PACKETS,
+  DESCRIPTOR_PAYLOAD,
+  DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
+  DESCRIPTOR_SUM,
   DESCRIPTOR_TUNNEL,
   RING_DESCRIPTORS,
   RING_DRAINED,
@@ -23,7 +30,8 @@ import {
 //   codec          read and write slots FILLED..PROCESSED, move PROCESSED  move FILLED
 //   draining end   read slots DRAINED..PROCESSED, set a reason             touch a slot after settle
 //
-// Positions are free-running 32-bit numbers; a slot is position modulo SLOT_COUNT.
+// Positions are free-running 32-bit numbers; a slot is position modulo SLOT_COUNT, and a slot's index is
+// a position, too.
 
 const MASK = SLOT_COUNT - 1;
 
@@ -31,21 +39,27 @@ export class Ring {
   /** Address of the ring header: what the codec's functions take. */
   readonly address: number;
   readonly #words: Uint32Array;
+  readonly #halves: Uint16Array;
   readonly #slots: number;
-  readonly #descriptors: number; // index into #words
+  readonly #descriptors: number;
   readonly #filled: number;
   readonly #processed: number;
   readonly #drained: number;
+  /** Where the packet of each slot may lie, kept where no codec can write. */
+  readonly #low = new Uint32Array(SLOT_COUNT);
+  readonly #high = new Uint32Array(SLOT_COUNT);
 
   constructor(memory: WebAssembly.Memory, address: number) {
     const words = new Uint32Array(memory.buffer);
     this.address = address;
     this.#words = words;
+    this.#halves = new Uint16Array(memory.buffer);
     this.#slots = words[(address + RING_SLOTS) >>> 2] as number;
-    this.#descriptors = (words[(address + RING_DESCRIPTORS) >>> 2] as number) >>> 2;
+    this.#descriptors = words[(address + RING_DESCRIPTORS) >>> 2] as number;
     this.#filled = (address + RING_FILLED) >>> 2;
     this.#processed = (address + RING_PROCESSED) >>> 2;
     this.#drained = (address + RING_DRAINED) >>> 2;
+    for (let slot = 0; slot < SLOT_COUNT; slot++) this.#placeAtHome(slot);
   }
 
   get filled(): number {
@@ -70,15 +84,21 @@ export class Ring {
     return this.#slots + (position & MASK) * SLOT_STRIDE + SLOT_HEADROOM;
   }
 
-  /** Describes the packet just written at `packetAddress(position)`. */
+  /** Address of the device header (DEVICE_HEADER_SIZE bytes) of the packet at `position`. */
+  deviceHeader(position: number): number {
+    return this.#descriptor(position) + DESCRIPTOR_DEVICE_HEADER;
+  }
+
+  /** Describes the packet just written at `packetAddress(position)`; its device header stays as it is. */
   fill(position: number, length: number, tunnel: number, link: number): void {
-    const word = this.#descriptors + (position & MASK) * (DESCRIPTOR_SIZE >>> 2);
-    this.#words[word + (DESCRIPTOR_OFFSET >>> 2)] = SLOT_HEADROOM;
-    this.#words[word + (DESCRIPTOR_LENGTH >>> 2)] = length;
-    this.#words[word + (DESCRIPTOR_TUNNEL >>> 2)] = tunnel;
-    this.#words[word + (DESCRIPTOR_REASON >>> 2)] = 0;
-    this.#words[word + (DESCRIPTOR_INNER_LENGTH >>> 2)] = length;
-    this.#words[word + (DESCRIPTOR_LINK >>> 2)] = link;
+    this.#placeAtHome(position);
+    this.#describe(position, this.packetAddress(position), length, tunnel, link);
+  }
+
+  /** Says where the packet at `position` may lie: from `low` to before `high`. */
+  place(position: number, low: number, high: number): void {
+    this.#low[position & MASK] = low;
+    this.#high[position & MASK] = high;
   }
 
   /** Hands the next `count` filled slots to the codec. */
@@ -93,19 +113,33 @@ export class Ring {
     this.#words[this.#drained] = drained;
   }
 
-  /** Address of the packet at `position` as the codec left it, or -1 if it does not lie in its slot. */
+  /** Address of the packet at `position` as the codec left it, or -1 if it does not lie where it may. */
   processedAddress(position: number): number {
-    const word = this.#descriptors + (position & MASK) * (DESCRIPTOR_SIZE >>> 2);
-    const offset = this.#words[word + (DESCRIPTOR_OFFSET >>> 2)] as number;
-    const length = this.#words[word + (DESCRIPTOR_LENGTH >>> 2)] as number;
-    // INVARIANT: both are below 2^32, so the sum is exact; only a packet inside its slot gets an address.
-    // 16 bytes in front stay inside too: the device header is written there.
-    if (offset < 16 || offset + length > SLOT_STRIDE) return -1;
-    return this.#slots + (position & MASK) * SLOT_STRIDE + offset;
+    const address = this.#field(position, DESCRIPTOR_ADDRESS);
+    const length = this.#field(position, DESCRIPTOR_LENGTH);
+    // INVARIANT: all are below 2^32, so the sum is exact; only a packet inside its own bounds gets an address.
+    if (address < (this.#low[position & MASK] as number)) return -1;
+    if (address + length > (this.#high[position & MASK] as number)) return -1;
+    return address;
   }
 
+  /** Address of the packet's second piece, or -1 if it does not lie in the slots of this ring. */
+  processedPayload(position: number): number {
+    const address = this.#field(position, DESCRIPTOR_PAYLOAD);
+    const end = address + this.#field(position, DESCRIPTOR_PAYLOAD_LENGTH);
+    // INVARIANT: segments share the payload of a neighbour, so the bounds are those of all slots together.
+    if (address < this.#slots || end > this.#slots + SLOT_COUNT * SLOT_STRIDE) return -1;
+    return address;
+  }
+
+  /** Bytes at `processedAddress`. */
   length(position: number): number {
     return this.#field(position, DESCRIPTOR_LENGTH);
+  }
+
+  /** Bytes at `processedPayload`, 0 for a packet in one piece. */
+  payloadLength(position: number): number {
+    return this.#field(position, DESCRIPTOR_PAYLOAD_LENGTH);
   }
 
   tunnel(position: number): number {
@@ -117,12 +151,57 @@ export class Ring {
   }
 
   setReason(position: number, reason: number): void {
-    const word = this.#descriptors + (position & MASK) * (DESCRIPTOR_SIZE >>> 2);
-    this.#words[word + (DESCRIPTOR_REASON >>> 2)] = reason;
+    this.#words[(this.#descriptor(position) + DESCRIPTOR_REASON) >>> 2] = reason;
+  }
+
+  /** Packets on the wire that the packet at `position` stands for. */
+  packets(position: number): number {
+    return this.#halves[(this.#descriptor(position) + DESCRIPTOR_PACKETS) >>> 1] as number;
+  }
+
+  /** Slot index of what is to be written in the turn of `position`, or -1: it goes with another. */
+  emitted(position: number): number {
+    return (this.#halves[(this.#descriptor(position) + DESCRIPTOR_EMIT) >>> 1] as number) - 1;
+  }
+
+  /** Slot index of the packet whose payload follows that of `position`, or -1. */
+  next(position: number): number {
+    return (this.#halves[(this.#descriptor(position) + DESCRIPTOR_NEXT) >>> 1] as number) - 1;
+  }
+
+  /** Lets the packet at `position` be written alone, in its turn. */
+  setAlone(position: number): void {
+    const half = this.#descriptor(position) >>> 1;
+    this.#halves[half + (DESCRIPTOR_EMIT >>> 1)] = (position & MASK) + 1;
+    this.#halves[half + (DESCRIPTOR_NEXT >>> 1)] = 0;
+  }
+
+  /** The packet at `position` may lie in its slot. */
+  #placeAtHome(position: number): void {
+    const start = this.#slots + (position & MASK) * SLOT_STRIDE;
+    this.place(position, start, start + SLOT_STRIDE);
+  }
+
+  #describe(position: number, address: number, length: number, tunnel: number, link: number): void {
+    const words = this.#words;
+    const descriptor = this.#descriptor(position);
+    const word = descriptor >>> 2;
+    words[word + (DESCRIPTOR_ADDRESS >>> 2)] = address;
+    words[word + (DESCRIPTOR_LENGTH >>> 2)] = length;
+    words[word + (DESCRIPTOR_TUNNEL >>> 2)] = tunnel;
+    words[word + (DESCRIPTOR_REASON >>> 2)] = 0;
+    words[word + (DESCRIPTOR_INNER_LENGTH >>> 2)] = length;
+    words[word + (DESCRIPTOR_LINK >>> 2)] = link;
+    words[word + (DESCRIPTOR_PAYLOAD_LENGTH >>> 2)] = 0;
+    words[word + (DESCRIPTOR_SUM >>> 2)] = 0;
+    this.#halves[(descriptor + DESCRIPTOR_PACKETS) >>> 1] = 1;
+  }
+
+  #descriptor(position: number): number {
+    return this.#descriptors + (position & MASK) * DESCRIPTOR_SIZE;
   }
 
   #field(position: number, field: number): number {
-    const word = this.#descriptors + (position & MASK) * (DESCRIPTOR_SIZE >>> 2) + (field >>> 2);
-    return this.#words[word] as number;
+    return this.#words[(this.#descriptor(position) + field) >>> 2] as number;
   }
 }

@@ -34,6 +34,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     underlay,
     codec: openCodec(build, memory),
     fallback: openCodec({ name: 'js' }, memory),
+    merge: 0, // hosts in memory take packets as they are
     onFault: () => {
       live = 'js';
     },
@@ -51,6 +52,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   const running = new EventedLane(lane, memory, {
     onFault: () => {},
     onDeviceLost: () => {},
+    onMergeRefused: () => {},
     onFailed: finish,
   });
   const startedMs = Date.now();

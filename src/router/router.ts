@@ -7,6 +7,7 @@
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import type { Logger } from 'pino';
+import { MERGE_TCP } from '../../asm/layout.js';
 import { type CodecBuild, loadBuild, openCodec } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
@@ -19,6 +20,7 @@ import type { Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
 import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
+import { DeviceVectors } from '../tun/vectors.js';
 import { PROTOCOL } from '../tunnel/record.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -158,6 +160,12 @@ class RunningRouter implements Router {
           `the device ${name} was removed from under the router; restart the router to have it back`,
         );
       },
+      onMergeRefused: (device) => {
+        this.#log.warn(
+          { event: 'merge-refused', device },
+          `the kernel refused a superpacket for ${device} (EINVAL), as some releases do; packets are written one by one from here on`,
+        );
+      },
       onFailed: (failure) => {
         this.#log.fatal({ event: 'lane-failed' }, failure.message);
         this.#finish(failure);
@@ -179,6 +187,7 @@ class RunningRouter implements Router {
         memory: this.#memory,
         plan: this.#plan.lanes[0],
         codec: build,
+        merge: MERGE_TCP,
         protocols,
         links: bound.map(({ link, dev }) => [link, dev] as const),
         linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
@@ -199,11 +208,14 @@ class RunningRouter implements Router {
       underlay,
       codec: openCodec(build, this.#memory),
       fallback: openCodec({ name: 'js' }, this.#memory),
+      merge: MERGE_TCP,
+      onMergeRefused: events.onMergeRefused,
       onFault: (codec, error) => events.onFault(codec, String(error)),
     });
     const base = addressOf(new Uint8Array(this.#memory.buffer));
+    const vectors = new DeviceVectors(base, lane.encapRing);
     this.#devices.forEach(({ config, fd }, index) => {
-      lane.devices[index + 1] = new LinuxTun(config.name, fd, base);
+      lane.devices[index + 1] = new LinuxTun(config.name, fd, vectors);
     });
     return new EventedLane(lane, this.#memory, events);
   }

@@ -40,6 +40,12 @@ export const read: (fd: number, address: number, size: number) => number = libc.
 export const write: (fd: number, address: number, size: number) => number = libc.func(
   'intptr_t write(int fd, uintptr_t address, size_t size)',
 );
+export const readv: (fd: number, vectors: number, count: number) => number = libc.func(
+  'intptr_t readv(int fd, uintptr_t vectors, int count)',
+);
+export const writev: (fd: number, vectors: number, count: number) => number = libc.func(
+  'intptr_t writev(int fd, uintptr_t vectors, int count)',
+);
 export const socket: (family: number, type: number, protocol: number) => number = libc.func(
   'int socket(int family, int type, int protocol)',
 );

@@ -1,7 +1,12 @@
+import type { Ring } from '../ring/ring.js';
+
+/** What `write` returns for a superpacket that this kernel refuses (EINVAL) though its parts may be right. */
+export const WRITE_REFUSED = -1;
+
 /**
- * The device side of a tunnel: whole IP packets in, whole IP packets out, in the dataplane's memory.
- * `address` is an offset in that memory and points at the packet; the DEVICE_HEADER_SIZE bytes in front
- * of it belong to the call: a device that has a header (struct virtio_net_hdr) reads or writes it there.
+ * The device side of a tunnel: whole IP packets in, whole IP packets out, straight from and to the slots of
+ * a ring. Each has a device header (struct virtio_net_hdr) in its descriptor: what the kernel left to do on
+ * a packet that was read, what it is to do on one that is written.
  */
 export interface TunDevice {
   readonly name: string;
@@ -12,11 +17,18 @@ export interface TunDevice {
   /** For devices without a descriptor: called whenever packets are waiting. */
   onReadable?: (() => void) | undefined;
 
-  /** Reads one packet of at most `size` bytes and returns its length, 0 when none is waiting. Never blocks. */
-  read(address: number, size: number): number;
+  /**
+   * Reads one packet into the slot at `position` of an encap ring, which is neither filled nor published yet, and
+   * returns its length: at most SLOT_PACKET, 0 when none is waiting. Never blocks.
+   */
+  read(ring: Ring, position: number): number;
 
-  /** Writes one packet. Returns 0, or the drop reason (REASON_*) when the device did not take it. Never blocks. */
-  write(address: number, length: number): number;
+  /**
+   * Writes the packet of slot `index` of a decap ring, with the payload of those that follow it in its run, as one.
+   * The caller has checked that all of them lie where they may. Returns 0, the drop reason (REASON_*) when the
+   * device did not take it, or WRITE_REFUSED for a run that may go in parts. Never blocks.
+   */
+  write(ring: Ring, index: number): number;
 
   close(): void;
 }

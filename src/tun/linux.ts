@@ -5,6 +5,7 @@ import {
   REASON_TUNNEL_DOWN,
   REASON_TX_ERROR,
 } from '../../asm/reason.js';
+import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import {
   close,
@@ -15,11 +16,12 @@ import {
   ioctl,
   NativeBlock,
   open,
-  read,
-  write,
+  readv,
+  writev,
 } from '../sys/libc.js';
 import { CAPABILITY_HINT } from '../sys/socket.js';
-import type { TunDevice } from './contract.js';
+import { type TunDevice, WRITE_REFUSED } from './contract.js';
+import { type DeviceVectors, READ_PIECES } from './vectors.js';
 
 // include/uapi/linux/if_tun.h
 const TUNSETIFF = 0x400454ca;
@@ -97,23 +99,23 @@ function openFailure(name: string, error: number): Failure {
 export class LinuxTun implements TunDevice {
   readonly name: string;
   readonly fd: number;
-  readonly #base: number;
+  readonly #vectors: DeviceVectors;
 
-  /** `base`: native address of the dataplane's memory. Takes over `fd`. */
-  constructor(name: string, fd: number, base: number) {
+  /** Takes over `fd`. `vectors`: of the lane that reads and writes. */
+  constructor(name: string, fd: number, vectors: DeviceVectors) {
     this.name = name;
     this.fd = fd;
-    // Reads and writes begin at the device header, which lies in front of the packet.
-    this.#base = base - DEVICE_HEADER_SIZE;
+    this.#vectors = vectors;
   }
 
-  read(address: number, size: number): number {
-    const length = read(this.fd, this.#base + address, size + DEVICE_HEADER_SIZE);
+  read(_ring: Ring, position: number): number {
+    const length = readv(this.fd, this.#vectors.forRead(position), READ_PIECES);
     return length > DEVICE_HEADER_SIZE ? length - DEVICE_HEADER_SIZE : 0;
   }
 
-  write(address: number, length: number): number {
-    if (write(this.fd, this.#base + address, length + DEVICE_HEADER_SIZE) >= 0) return REASON_NONE;
+  write(ring: Ring, index: number): number {
+    const pieces = this.#vectors.setWrite(ring, index);
+    if (writev(this.fd, this.#vectors.write, pieces) >= 0) return REASON_NONE;
     switch (errno()) {
       case ERRNO.EAGAIN:
       case ERRNO.ENOBUFS:
@@ -122,6 +124,8 @@ export class LinuxTun implements TunDevice {
       case ERRNO.EIO: // the device is not up
       case ERRNO.EBADFD: // the device was deleted
         return REASON_TUNNEL_DOWN;
+      case ERRNO.EINVAL:
+        return pieces > READ_PIECES ? WRITE_REFUSED : REASON_TX_ERROR;
       default:
         return REASON_TX_ERROR;
     }

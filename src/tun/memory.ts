@@ -1,5 +1,6 @@
-import { DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import { DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_NONE, REASON_QUEUE_FULL } from '../../asm/reason.js';
+import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from './contract.js';
 
 /** Packets a device holds in each direction before it drops: the length of a TUN device's queue. */
@@ -35,18 +36,30 @@ export class MemoryTun implements TunDevice {
     return this.#toHost.shift();
   }
 
-  read(address: number, size: number): number {
+  read(ring: Ring, position: number): number {
     const packet = this.#toRouter.shift();
     if (packet === undefined) return 0;
-    const length = Math.min(packet.length, size);
-    this.#bytes.fill(0, address - DEVICE_HEADER_SIZE, address); // nothing left to do
-    this.#bytes.set(packet.subarray(0, length), address);
+    const length = Math.min(packet.length, SLOT_PACKET);
+    const header = ring.deviceHeader(position);
+    this.#bytes.fill(0, header, header + DEVICE_HEADER_SIZE); // nothing left to do
+    this.#bytes.set(packet.subarray(0, length), ring.packetAddress(position));
     return length;
   }
 
-  write(address: number, length: number): number {
+  write(ring: Ring, index: number): number {
     if (this.#toHost.length >= QUEUE_LENGTH) return REASON_QUEUE_FULL;
-    this.#toHost.push(this.#bytes.slice(address, address + length));
+    const pieces: Uint8Array[] = [];
+    for (let at = index; at >= 0; at = ring.next(at)) {
+      const address = ring.processedAddress(at);
+      pieces.push(this.#bytes.subarray(address, address + ring.length(at)));
+    }
+    const packet = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+    let end = 0;
+    for (const piece of pieces) {
+      packet.set(piece, end);
+      end += piece.length;
+    }
+    this.#toHost.push(packet);
     return REASON_NONE;
   }
 

@@ -30,8 +30,8 @@ class SharedTunnelState implements TunnelState {
     return Atomics.add(this.#words, this.#first + (STATE_TX_SEQUENCE >>> 2), 1);
   }
 
-  nextIdentification(): number {
-    return Atomics.add(this.#words, this.#first + (STATE_IDENT >>> 2), 1);
+  nextIdentification(count = 1): number {
+    return Atomics.add(this.#words, this.#first + (STATE_IDENT >>> 2), count);
   }
 
   get rxSynced(): boolean {

@@ -1,3 +1,4 @@
+import { IovecBlock } from '../sys/iovec.js';
 import { NativeBlock } from '../sys/libc.js';
 import { AF_INET } from '../sys/socket.js';
 
@@ -11,46 +12,41 @@ const MMSGHDR_IOV_COUNT = 24;
 const MMSGHDR_CONTROL = 32;
 const MMSGHDR_CONTROL_LENGTH = 40;
 const MMSGHDR_LENGTH = 56; // bytes received or sent
-const IOVEC_SIZE = 16;
+/** Pieces of a message at most: headers, and a payload that lies elsewhere. */
+const PIECES = 2;
 const SOCKADDR_SIZE = 16;
 /** One IP_PKTINFO message: cmsghdr 16, ifindex 4, two addresses 8, padded. */
 const CONTROL_SIZE = 32;
 const CONTROL_INTERFACE = 16;
 
 /**
- * The message headers for recvmmsg and sendmmsg: one a packet, one piece of data each.
+ * The message headers for recvmmsg and sendmmsg: one a packet, of one or two pieces.
  *
  * INVARIANT: an iovec only ever names bytes of a slot. Receiving iovecs are set once, from the ring's plan;
- * sending ones from `Ring.processedAddress`, which checks the codec's descriptor against the slot.
+ * sending ones from `Ring.processedAddress` and `processedPayload`, which check the codec's descriptor.
  */
 export class MessageBatch {
   /** Native address of the first mmsghdr. */
   readonly #headers: NativeBlock;
-  readonly #iovecs: NativeBlock;
+  readonly #iovecs: IovecBlock;
   readonly #addresses: NativeBlock;
   readonly #controls: NativeBlock;
   readonly #headerWords: Uint32Array;
-  readonly #iovecWords: Uint32Array;
   readonly #addressWords: Uint32Array;
-  readonly #baseLow: number;
-  readonly #baseHigh: number;
 
   /** `base`: native address of the dataplane's memory. */
   constructor(count: number, base: number) {
     this.#headers = new NativeBlock(count * MMSGHDR_SIZE);
-    this.#iovecs = new NativeBlock(count * IOVEC_SIZE);
+    this.#iovecs = new IovecBlock(count * PIECES, base);
     this.#addresses = new NativeBlock(count * SOCKADDR_SIZE);
     this.#controls = new NativeBlock(count * CONTROL_SIZE);
     this.#headerWords = new Uint32Array(this.#headers.bytes.buffer);
-    this.#iovecWords = new Uint32Array(this.#iovecs.bytes.buffer);
     this.#addressWords = new Uint32Array(this.#addresses.bytes.buffer);
-    this.#baseLow = base % 0x1_0000_0000;
-    this.#baseHigh = Math.floor(base / 0x1_0000_0000);
     for (let index = 0; index < count; index++) {
       const header = index * MMSGHDR_SIZE;
       this.#headers.view.setBigUint64(
         header + MMSGHDR_IOV,
-        BigInt(this.#iovecs.address + index * IOVEC_SIZE),
+        BigInt(this.#iovecs.addressOf(index * PIECES)),
         true,
       );
       this.#headers.view.setBigUint64(header + MMSGHDR_IOV_COUNT, 1n, true);
@@ -65,11 +61,14 @@ export class MessageBatch {
 
   /** Points message `index` at `length` bytes at `address` of the dataplane's memory. */
   setData(index: number, address: number, length: number): void {
-    const word = index * (IOVEC_SIZE >>> 2);
-    const low = this.#baseLow + address;
-    this.#iovecWords[word] = low; // modulo 2^32
-    this.#iovecWords[word + 1] = low > 0xffff_ffff ? this.#baseHigh + 1 : this.#baseHigh;
-    this.#iovecWords[word + 2] = length;
+    this.#iovecs.set(index * PIECES, address, length);
+    this.#setPieces(index, 1);
+  }
+
+  /** Lets `length` bytes at `address` follow in message `index`, after `setData`. */
+  setPayload(index: number, address: number, length: number): void {
+    this.#iovecs.set(index * PIECES + 1, address, length);
+    this.#setPieces(index, 2);
   }
 
   /** Gives every message a destination, to be set by `setDestination`. */
@@ -95,6 +94,10 @@ export class MessageBatch {
       this.#headers.view.setBigUint64(header + MMSGHDR_CONTROL, address, true);
       this.#headerWords[(header + MMSGHDR_CONTROL_LENGTH) >>> 2] = CONTROL_SIZE;
     }
+  }
+
+  #setPieces(index: number, count: number): void {
+    this.#headerWords[(index * MMSGHDR_SIZE + MMSGHDR_IOV_COUNT) >>> 2] = count;
   }
 
   /** Bytes received into message `index`. */

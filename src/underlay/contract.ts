@@ -16,6 +16,15 @@ export interface Underlay {
   /** Fills and publishes free slots of a decap ring, at most `max`. Returns how many. Never blocks. */
   receive(ring: Ring, max: number): number;
 
+  /** Told when the packets of a decap ring from `from` to before `to` were written: their memory is free again. */
+  release?(ring: Ring, from: number, to: number): void;
+
+  /**
+   * Kinds of superpackets (MERGE_*) that this underlay sends whole for the tunnel of `record`, because a kernel
+   * behind it splits them. Absent: none.
+   */
+  keeps?(record: number): number;
+
   /**
    * Sends the packets of an encap ring from position `from` to before `to` that have no reason yet; one
    * that cannot be sent gets its reason. The next hop follows from the outer header's destination.

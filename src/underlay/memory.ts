@@ -2,7 +2,7 @@ import { SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_NONE, REASON_QUEUE_FULL } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
-import { fillFrom } from './queue.js';
+import { fillFrom, gather } from './queue.js';
 
 /** Packets that wait at an end before the wire drops: more than two lanes have in flight. */
 const QUEUE_LENGTH = 4096;
@@ -38,8 +38,7 @@ export class MemoryUnderlay implements Underlay {
   send(ring: Ring, from: number, to: number): void {
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       if (ring.reason(position) !== REASON_NONE) continue;
-      const address = ring.processedAddress(position);
-      const packet = this.#bytes.slice(address, address + ring.length(position));
+      const packet = gather(this.#bytes, ring, position);
       this.onSent?.(packet);
       if (this.#peer && !this.#peer.inject(packet)) ring.setReason(position, REASON_QUEUE_FULL);
     }

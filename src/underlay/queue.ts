@@ -19,3 +19,17 @@ export function fillFrom(
   ring.publish(taken.length);
   return taken.length;
 }
+
+/** A copy of the packet at `position` as the codec left it, its pieces put together. */
+export function gather(bytes: Uint8Array, ring: Ring, position: number): Uint8Array {
+  const address = ring.processedAddress(position);
+  const length = ring.length(position);
+  const payloadLength = ring.payloadLength(position);
+  const packet = new Uint8Array(length + payloadLength);
+  packet.set(bytes.subarray(address, address + length));
+  if (payloadLength > 0) {
+    const payload = ring.processedPayload(position);
+    packet.set(bytes.subarray(payload, payload + payloadLength), length);
+  }
+  return packet;
+}

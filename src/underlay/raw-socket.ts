@@ -14,7 +14,7 @@ import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { CAPABILITY_HINT } from '../sys/socket.js';
 import type { Underlay } from './contract.js';
-import { fillFrom } from './queue.js';
+import { fillFrom, gather } from './queue.js';
 
 /** What grebe uses of the package. */
 interface RawSocketModule {
@@ -94,9 +94,9 @@ export class RawSocketUnderlay implements Underlay {
   send(ring: Ring, from: number, to: number): void {
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       if (ring.reason(position) !== REASON_NONE) continue;
-      const address = ring.processedAddress(position);
-      const length = ring.length(position);
-      this.#packet.set(this.#bytes.subarray(address, address + length));
+      const packet = gather(this.#bytes, ring, position);
+      const { length } = packet;
+      this.#packet.set(packet);
       const destination = this.#packet.subarray(IPV4_DESTINATION, IPV4_DESTINATION + 4).join('.');
       try {
         this.#sender.wrap.send(this.#packet, 0, length, destination, () => {});

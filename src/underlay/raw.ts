@@ -65,7 +65,7 @@ export class RawUnderlay implements Underlay {
   readonly #receiveBatch: MessageBatch;
   readonly #sendBatch: MessageBatch;
   readonly #sendPositions = new Uint32Array(SLOT_COUNT);
-  readonly #words: Uint32Array;
+  readonly #view: DataView;
   readonly #base: number;
   readonly #sendSocket: number;
   readonly #boundSockets = new Map<number, number>();
@@ -77,7 +77,7 @@ export class RawUnderlay implements Underlay {
   /** Opens the sockets. Throws a Failure when a right is missing. */
   constructor(memory: WebAssembly.Memory, options: RawUnderlayOptions) {
     this.#options = options;
-    this.#words = new Uint32Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
     this.#base = addressOf(new Uint8Array(memory.buffer));
     this.#receiveBatch = new MessageBatch(SLOT_COUNT, this.#base);
     this.#sendBatch = new MessageBatch(SLOT_COUNT, this.#base);
@@ -140,10 +140,11 @@ export class RawUnderlay implements Underlay {
         if (ring.reason(position) !== REASON_NONE) continue;
         const address = ring.processedAddress(position);
         this.#sendBatch.setData(count, address, ring.length(position));
-        this.#sendBatch.setDestination(
-          count,
-          this.#words[(address + IPV4_DESTINATION) >>> 2] as number,
-        );
+        const payload = ring.payloadLength(position);
+        if (payload > 0) {
+          this.#sendBatch.setPayload(count, ring.processedPayload(position), payload);
+        }
+        this.#sendBatch.setDestination(count, this.#wireWord(address + IPV4_DESTINATION));
         this.#sendPositions[count++] = position;
       }
       if (count > 0) this.#flush(ring, this.#boundSockets.get(link) ?? this.#sendSocket, count);
@@ -204,6 +205,11 @@ export class RawUnderlay implements Underlay {
       }
       ring.setReason(this.#sendPositions[done++] as number, reason);
     }
+  }
+
+  /** Four bytes at `address`, as one host-order word. Inner packets lie anywhere, so outer ones do. */
+  #wireWord(address: number): number {
+    return this.#view.getUint32(address, true);
   }
 
   #waitForRoom(fd: number): void {

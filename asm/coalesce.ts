@@ -1,0 +1,511 @@
+// coalesce: neighbours of one flow -> one superpacket for the device
+//
+//   1. coalesceBatch   every packet that decap lets through, in order of arrival
+//   2. readUpper       is it TCP or UDP whose flow can be told, and may it merge?
+//   3. findRun         the open run of its flow
+//   4. append, prepend to that run; else the run is closed and the packet begins the next
+//   5. finishRuns      the first packet's headers stand for all; of the others only the payload is written
+//   separate           takes a run apart again, for a kernel that refuses it
+//
+// A flow has one open run at most, and any packet of the flow that does not fit closes it: nothing overtakes
+// anything within a flow. All of it is forgotten at the end of a batch: no packet waits for another.
+import { sumPseudo } from './device';
+import {
+  DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_DEVICE_HEADER,
+  DESCRIPTOR_EMIT,
+  DESCRIPTOR_LENGTH,
+  DESCRIPTOR_MERGED,
+  DESCRIPTOR_NEXT,
+  DESCRIPTOR_REASON,
+  DESCRIPTOR_SIZE,
+  DESCRIPTOR_TUNNEL,
+  DEVICE_CHECKSUM_OFFSET,
+  DEVICE_GSO_TYPE,
+  FLOW_PLACES,
+  FLOW_RUN_SIZE,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  GSO_UDP,
+  MERGE_TCP,
+  MERGE_UDP,
+  NEEDS_CHECKSUM,
+  RING_DESCRIPTORS,
+  RING_DRAINED,
+  RING_FLOWS,
+  RING_MASK,
+  RING_PROCESSED,
+} from './layout';
+import { REASON_NONE } from './reason';
+import { load16, load32, store16, swap16 } from './wire/bytes';
+import { finish, fold, sum } from './wire/checksum';
+import { ECN_MASK } from './wire/ecn';
+import {
+  FRAGMENT_DF,
+  IPV4_CHECKSUM,
+  IPV4_DESTINATION,
+  IPV4_FRAGMENT,
+  IPV4_IDENTIFICATION,
+  IPV4_LENGTH,
+  IPV4_PROTOCOL,
+  IPV4_SOURCE,
+  IPV4_TOTAL_LENGTH,
+  IPV4_TTL,
+  isFragment4,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  version,
+} from './wire/ipv4';
+import {
+  IPV6_DESTINATION,
+  IPV6_HOP_LIMIT,
+  IPV6_LENGTH,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  trafficClass,
+} from './wire/ipv6';
+import {
+  TCP_ACK,
+  TCP_ACKNOWLEDGEMENT,
+  TCP_CHECKSUM,
+  TCP_DATA_OFFSET,
+  TCP_FLAGS,
+  TCP_LENGTH,
+  TCP_PSH,
+  TCP_SEQUENCE,
+  TCP_WINDOW,
+  tcpHeaderLength,
+} from './wire/tcp';
+import { UDP_CHECKSUM, UDP_LENGTH, UDP_TOTAL_LENGTH } from './wire/udp';
+
+// A run, at the place of the slot whose packet came first. u32 each.
+const RUN_FIRST = 0; // slot index of the packet in front
+const RUN_LAST = 4; // slot index of the packet behind
+const RUN_PACKETS = 8; // 0: no run began with this slot
+const RUN_LENGTH = 12; // bytes of the IP packet as merged
+const RUN_HEADERS = 16; // bytes of IP and transport header
+const RUN_SIZE = 20; // payload of every packet but the last
+const RUN_BEGIN = 24; // TCP: sequence number of its first byte
+const RUN_END = 28; // TCP: sequence number after its last byte
+const RUN_ENDED = 32; // 1: nothing can be appended: PSH, or a packet shorter than the others
+const RUN_SUMMED = 36; // 1: the checksum of the only packet was verified
+
+/** Largest IP packet. */
+const LENGTH_LIMIT: u32 = 65535;
+/** Most datagrams of a superpacket: UDP_MAX_SEGMENTS of kernels before 6.9. */
+const DATAGRAM_LIMIT: u32 = 64;
+
+// The bytes at DESCRIPTOR_MERGED, as they were in the first packet of a run.
+const MERGED_LENGTH = 0; // u16: IPv4 total or IPv6 payload length
+const MERGED_NETWORK_CHECKSUM = 2; // u16
+const MERGED_UPPER_CHECKSUM = 4; // u16
+const MERGED_FLAGS = 6; // u8: TCP flags
+const MERGED_PARTIAL = 7; // u8: its checksum was left open
+const MERGED_HEADERS = 8; // u16: what the others were cut by
+
+/** Merges what may be merged of the packets between DRAINED and PROCESSED. `kinds`: MERGE_*. */
+export function coalesceBatch(ring: usize, kinds: u32): void {
+  const processed = load<u32>(ring, RING_PROCESSED);
+  const first = load<u32>(ring, RING_DRAINED);
+  if (processed - first < 2) return;
+  const mask = load<u32>(ring, RING_MASK);
+  const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
+  const places = <usize>load<u32>(ring, RING_FLOWS);
+  clearPlaces(places);
+  let merged: u32 = 0;
+  for (let position = first; position !== processed; position++) {
+    const index = position & mask;
+    const descriptor = descriptors + index * DESCRIPTOR_SIZE;
+    store<u32>(runAt(places, index), 0, RUN_PACKETS);
+    if (load<u32>(descriptor, DESCRIPTOR_REASON) === REASON_NONE) {
+      merged += take(descriptors, places, index, kinds);
+    }
+  }
+  if (merged !== 0) finishRuns(descriptors, places, first, processed, mask);
+}
+
+function clearPlaces(places: usize): void {
+  for (let at: usize = 0; at < <usize>(FLOW_PLACES * 2); at += 8) store<u64>(places + at, 0);
+}
+
+function runAt(places: usize, index: u32): usize {
+  return places + FLOW_PLACES * 2 + index * FLOW_RUN_SIZE;
+}
+
+/** Puts one packet into the run it belongs to, or lets it stand alone. Returns 1 when it was merged. */
+function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
+  const descriptor = descriptors + index * DESCRIPTOR_SIZE;
+  const packet = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
+  const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
+  const is4 = version(packet) === 4;
+  const protocol = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER));
+  if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) {
+    // Behind extension headers may be a packet of any flow; another protocol has nothing to do with one.
+    if (!is4 && isExtension(protocol)) clearPlaces(places);
+    return 0;
+  }
+  const start: u32 = is4 ? IPV4_LENGTH : IPV6_LENGTH;
+  const isTcp = protocol === PROTOCOL_TCP;
+  if (!(kinds & (isTcp ? MERGE_TCP : MERGE_UDP))) return 0;
+  const least: u32 = isTcp ? TCP_LENGTH : UDP_LENGTH;
+  if (length < start + least || (is4 && (load<u8>(packet) !== 0x45 || isFragment4(packet)))) {
+    clearPlaces(places); // its ports are elsewhere or not there at all
+    return 0;
+  }
+  const place = findPlace(descriptors, places, descriptor, packet, start);
+  const open = <u32>load<u16>(place);
+  const headers = candidateHeaders(descriptor, packet, start, length, isTcp);
+  if (headers === 0) {
+    // INVARIANT: a place that was taken stays taken, or probes for others would end at it too early.
+    if (open !== 0) closeRun(runAt(places, open - 1));
+    return 0;
+  }
+  if (open !== 0) {
+    const run = runAt(places, open - 1);
+    if (join(descriptors, run, index, packet, headers, length, isTcp)) return 1;
+  }
+  beginRun(runAt(places, index), index, packet, headers, length, isTcp);
+  store<u16>(place, <u16>(index + 1));
+  return 0;
+}
+
+/** Hop-by-hop, routing, fragment, destination and mobility headers, and the two of IPsec. */
+function isExtension(protocol: u32): bool {
+  return (
+    protocol === 0 ||
+    protocol === 43 ||
+    protocol === 44 ||
+    protocol === 50 ||
+    protocol === 51 ||
+    protocol === 60 ||
+    protocol === 135
+  );
+}
+
+/** The place of the packet's flow: that of its latest run, or the free one where the next is to be noted. */
+function findPlace(
+  descriptors: usize,
+  places: usize,
+  descriptor: usize,
+  packet: usize,
+  start: u32,
+): usize {
+  let at = hashFlow(descriptor, packet, start);
+  let place = places + (at & (FLOW_PLACES - 1)) * 2;
+  // INVARIANT: there are twice as many places as slots, so a free one ends the search.
+  for (let open = <u32>load<u16>(place); open !== 0; open = <u32>load<u16>(place)) {
+    const run = runAt(places, open - 1);
+    const other = descriptors + load<u32>(run, RUN_FIRST) * DESCRIPTOR_SIZE;
+    if (isSameFlow(descriptor, packet, other, start)) break;
+    place = places + (++at & (FLOW_PLACES - 1)) * 2;
+  }
+  return place;
+}
+
+/** Of tunnel, addresses, ports and protocol. */
+function hashFlow(descriptor: usize, packet: usize, start: u32): u32 {
+  let hash = load<u32>(packet + start) ^ (load<u32>(descriptor, DESCRIPTOR_TUNNEL) * 0x9e3779b1);
+  const end = packet + start;
+  for (let at = end - (start === IPV4_LENGTH ? 8 : 32); at < end; at += 4) {
+    hash = (hash ^ load<u32>(at)) * 0x85ebca77;
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
+function isSameFlow(descriptor: usize, packet: usize, other: usize, start: u32): bool {
+  const first = <usize>load<u32>(other, DESCRIPTOR_ADDRESS);
+  if (load<u32>(descriptor, DESCRIPTOR_TUNNEL) !== load<u32>(other, DESCRIPTOR_TUNNEL))
+    return false;
+  if (version(packet) !== version(first)) return false;
+  if (load<u32>(packet + start) !== load<u32>(first + start)) return false; // both ports
+  if (start === IPV4_LENGTH) {
+    if (load<u8>(packet, IPV4_PROTOCOL) !== load<u8>(first, IPV4_PROTOCOL)) return false;
+    if (load<u32>(packet, IPV4_SOURCE) !== load<u32>(first, IPV4_SOURCE)) return false;
+    return load<u32>(packet, IPV4_DESTINATION) === load<u32>(first, IPV4_DESTINATION);
+  }
+  if (load<u8>(packet, IPV6_NEXT_HEADER) !== load<u8>(first, IPV6_NEXT_HEADER)) return false;
+  for (let at = IPV6_SOURCE; at < <i32>IPV6_LENGTH; at += 8) {
+    if (load<u64>(packet + at) !== load<u64>(first + at)) return false;
+  }
+  return true;
+}
+
+/** Length of the headers of a packet that may be merged with others of its flow, or 0. */
+function candidateHeaders(
+  descriptor: usize,
+  packet: usize,
+  start: u32,
+  length: u32,
+  isTcp: bool,
+): u32 {
+  // One that the kernel merged before is as long as it may be.
+  if (load<u8>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_GSO_TYPE) !== GSO_NONE) return 0;
+  const upper = packet + start;
+  if (isTcp) {
+    const own = tcpHeaderLength(upper, length - start);
+    if (own === 0 || start + own >= length) return 0;
+    const flags = <u32>load<u8>(upper, TCP_FLAGS);
+    return (flags & ~TCP_PSH) === TCP_ACK ? start + own : 0;
+  }
+  // A congestion mark in a datagram superpacket is refused by the kernel.
+  const tos = start === IPV4_LENGTH ? <u32>load<u8>(packet, 1) : trafficClass(packet);
+  if ((tos & ECN_MASK) !== 0 || load16(upper + UDP_TOTAL_LENGTH) !== length - start) return 0;
+  return length > start + UDP_LENGTH ? start + UDP_LENGTH : 0;
+}
+
+function beginRun(
+  run: usize,
+  index: u32,
+  packet: usize,
+  headers: u32,
+  length: u32,
+  isTcp: bool,
+): void {
+  const payload = length - headers;
+  store<u32>(run, index, RUN_FIRST);
+  store<u32>(run, index, RUN_LAST);
+  store<u32>(run, 1, RUN_PACKETS);
+  store<u32>(run, length, RUN_LENGTH);
+  store<u32>(run, headers, RUN_HEADERS);
+  store<u32>(run, payload, RUN_SIZE);
+  store<u32>(run, 0, RUN_SUMMED);
+  store<u32>(run, 0, RUN_ENDED);
+  if (!isTcp) return;
+  const upper = packet + startOf(packet);
+  const sequence = load32(upper + TCP_SEQUENCE);
+  store<u32>(run, sequence, RUN_BEGIN);
+  store<u32>(run, sequence + payload, RUN_END);
+  store<u32>(run, <u32>load<u8>(upper, TCP_FLAGS) & TCP_PSH ? 1 : 0, RUN_ENDED);
+}
+
+/** A run that nothing can join any more. */
+function closeRun(run: usize): void {
+  store<u32>(run, LENGTH_LIMIT, RUN_LENGTH);
+}
+
+function startOf(packet: usize): u32 {
+  return version(packet) === 4 ? IPV4_LENGTH : IPV6_LENGTH;
+}
+
+/** Joins a packet to the open run of its flow, in front or behind. Returns false when it does not fit. */
+function join(
+  descriptors: usize,
+  run: usize,
+  index: u32,
+  packet: usize,
+  headers: u32,
+  length: u32,
+  isTcp: bool,
+): bool {
+  const payload = length - headers;
+  const total = load<u32>(run, RUN_LENGTH) + payload;
+  if (total > LENGTH_LIMIT || headers !== load<u32>(run, RUN_HEADERS)) return false;
+  const descriptor = descriptors + index * DESCRIPTOR_SIZE;
+  const first = descriptors + load<u32>(run, RUN_FIRST) * DESCRIPTOR_SIZE;
+  const front = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
+  const upper = packet + startOf(packet);
+  const packets = load<u32>(run, RUN_PACKETS);
+
+  let isBehind = true;
+  if (isTcp) {
+    const sequence = load32(upper + TCP_SEQUENCE);
+    isBehind = sequence === load<u32>(run, RUN_END);
+    if (!isBehind && sequence + payload !== load<u32>(run, RUN_BEGIN)) return false;
+  } else if (packets === DATAGRAM_LIMIT) {
+    return false;
+  }
+  const size = load<u32>(run, RUN_SIZE);
+  if (isBehind) {
+    if (load<u32>(run, RUN_ENDED) || payload > size) return false;
+  } else {
+    if (<u32>load<u8>(upper, TCP_FLAGS) & TCP_PSH || payload < size) return false;
+    if (payload > size && packets > 1) return false;
+  }
+  if (!isAlike(packet, front, isTcp, headers, isBehind ? packets : <u32>-1)) return false;
+  if (packets === 1 && !load<u32>(run, RUN_SUMMED)) {
+    if (!isWhole(first, front, load<u32>(first, DESCRIPTOR_LENGTH), isTcp)) return false;
+    store<u32>(run, 1, RUN_SUMMED);
+  }
+  if (!isWhole(descriptor, packet, length, isTcp)) return false;
+
+  store<u32>(run, total, RUN_LENGTH);
+  store<u32>(run, packets + 1, RUN_PACKETS);
+  if (isBehind) {
+    const last = descriptors + load<u32>(run, RUN_LAST) * DESCRIPTOR_SIZE;
+    store<u16>(last, <u16>(index + 1), DESCRIPTOR_NEXT);
+    store<u32>(run, index, RUN_LAST);
+    store<u32>(run, load<u32>(run, RUN_END) + payload, RUN_END);
+    const isPushed = isTcp && (<u32>load<u8>(upper, TCP_FLAGS) & TCP_PSH) !== 0;
+    if (payload < size || isPushed) store<u32>(run, 1, RUN_ENDED);
+  } else {
+    store<u16>(descriptor, <u16>(load<u32>(run, RUN_FIRST) + 1), DESCRIPTOR_NEXT);
+    store<u32>(run, index, RUN_FIRST);
+    store<u32>(run, load<u32>(run, RUN_BEGIN) - payload, RUN_BEGIN);
+    store<u32>(run, payload, RUN_SIZE);
+    if (payload > size) store<u32>(run, 1, RUN_ENDED); // the one behind is the shorter, so the last
+  }
+  store<u16>(descriptor, 0, DESCRIPTOR_EMIT);
+  return true;
+}
+
+/**
+ * Whether two packets of a flow differ in nothing that a superpacket has once. `distance`: how many
+ * identifications `packet` is behind `front`.
+ */
+function isAlike(packet: usize, front: usize, isTcp: bool, headers: u32, distance: u32): bool {
+  const start = startOf(packet);
+  if (start === IPV4_LENGTH) {
+    const fragment = <u32>load<u16>(packet, IPV4_FRAGMENT);
+    if (load<u8>(packet, 1) !== load<u8>(front, 1)) return false;
+    if (load<u8>(packet, IPV4_TTL) !== load<u8>(front, IPV4_TTL)) return false;
+    if (fragment !== <u32>load<u16>(front, IPV4_FRAGMENT)) return false;
+    // What may be fragmented needs its identification (RFC 6864, 4.2): it must be the one splitting gives.
+    const apart = load16(packet + IPV4_IDENTIFICATION) - load16(front + IPV4_IDENTIFICATION);
+    if (!(fragment & FRAGMENT_DF) && ((apart ^ distance) & 0xffff) !== 0) return false;
+  } else {
+    // Version, traffic class and flow label.
+    if (load<u32>(packet) !== load<u32>(front)) return false;
+    if (load<u8>(packet, IPV6_HOP_LIMIT) !== load<u8>(front, IPV6_HOP_LIMIT)) return false;
+  }
+  if (!isTcp) return true;
+  const upper = packet + start;
+  const other = front + start;
+  // The data offset is the same; beside it lies the ninth flag (RFC 9768).
+  if (load<u8>(upper, TCP_DATA_OFFSET) !== load<u8>(other, TCP_DATA_OFFSET)) return false;
+  if (load<u32>(upper, TCP_ACKNOWLEDGEMENT) !== load<u32>(other, TCP_ACKNOWLEDGEMENT)) return false;
+  if (load<u16>(upper, TCP_WINDOW) !== load<u16>(other, TCP_WINDOW)) return false;
+  for (let at: u32 = TCP_LENGTH; start + at < headers; at += 4) {
+    if (load<u32>(upper + at) !== load<u32>(other + at)) return false;
+  }
+  return true;
+}
+
+/** Whether the transport checksum is right, or left to the device: merged, nobody could tell any more. */
+function isWhole(descriptor: usize, packet: usize, length: u32, isTcp: bool): bool {
+  if (isPartial(descriptor)) return true;
+  const start = startOf(packet);
+  const family: u32 = start === IPV4_LENGTH ? 4 : 6;
+  const upper = packet + start;
+  // No checksum: IPv4 alone allows it (RFC 768; RFC 8200, 8.1).
+  if (!isTcp && load<u16>(upper, UDP_CHECKSUM) === 0) return family === 4;
+  const pseudo = sumPseudo(packet, length - start, family, isTcp ? PROTOCOL_TCP : PROTOCOL_UDP);
+  return finish(sum(upper, length - start, pseudo)) === 0;
+}
+
+function isPartial(descriptor: usize): bool {
+  return (<u32>load<u8>(descriptor, DESCRIPTOR_DEVICE_HEADER) & <u32>NEEDS_CHECKSUM) !== 0;
+}
+
+/** Makes of every run of more than one packet what the device is given. */
+function finishRuns(descriptors: usize, places: usize, from: u32, to: u32, mask: u32): void {
+  for (let position = from; position !== to; position++) {
+    const index = position & mask;
+    const run = runAt(places, index);
+    if (load<u32>(run, RUN_PACKETS) < 2) continue;
+    // Written when the turn of the packet comes that was here first.
+    const first = load<u32>(run, RUN_FIRST);
+    store<u16>(descriptors + index * DESCRIPTOR_SIZE, <u16>(first + 1), DESCRIPTOR_EMIT);
+    finishRun(descriptors, descriptors + first * DESCRIPTOR_SIZE, run);
+  }
+}
+
+function finishRun(descriptors: usize, first: usize, run: usize): void {
+  const headers = load<u32>(run, RUN_HEADERS);
+  const packet = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
+  const start = startOf(packet);
+  const upper = packet + start;
+  const is4 = start === IPV4_LENGTH;
+  const isTcp = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER)) === PROTOCOL_TCP;
+  const field = upper + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM);
+  const lengthField = packet + (is4 ? IPV4_TOTAL_LENGTH : IPV6_PAYLOAD_LENGTH);
+  const merged = first + DESCRIPTOR_MERGED;
+  store<u16>(merged, load<u16>(lengthField), MERGED_LENGTH);
+  if (is4) store<u16>(merged, load<u16>(packet, IPV4_CHECKSUM), MERGED_NETWORK_CHECKSUM);
+  store<u16>(merged, load<u16>(field), MERGED_UPPER_CHECKSUM);
+  if (isTcp) store<u8>(merged, load<u8>(upper, TCP_FLAGS), MERGED_FLAGS);
+  store<u8>(merged, isPartial(first) ? 1 : 0, MERGED_PARTIAL);
+  store<u16>(merged, <u16>headers, MERGED_HEADERS);
+
+  let length = headers - start + load<u32>(first, DESCRIPTOR_LENGTH) - headers; // of what IP carries
+  let next = <u32>load<u16>(first, DESCRIPTOR_NEXT);
+  let pushed: u32 = 0;
+  while (next !== 0) {
+    const member = descriptors + (next - 1) * DESCRIPTOR_SIZE;
+    const address = load<u32>(member, DESCRIPTOR_ADDRESS);
+    if (isTcp) pushed |= <u32>load<u8>(<usize>address + start, TCP_FLAGS) & TCP_PSH;
+    const payload = load<u32>(member, DESCRIPTOR_LENGTH) - headers;
+    store<u32>(member, address + headers, DESCRIPTOR_ADDRESS);
+    store<u32>(member, payload, DESCRIPTOR_LENGTH);
+    length += payload;
+    next = <u32>load<u16>(member, DESCRIPTOR_NEXT);
+  }
+  if (isTcp) store<u8>(upper, <u8>(<u32>load<u8>(upper, TCP_FLAGS) | pushed), TCP_FLAGS);
+  else store16(upper + UDP_TOTAL_LENGTH, length);
+  store16(lengthField, is4 ? start + length : length);
+  if (is4) {
+    store<u16>(packet, 0, IPV4_CHECKSUM);
+    store<u16>(packet, <u16>finish(sum(packet, start, 0)), IPV4_CHECKSUM);
+  }
+  const pseudo = sumPseudo(packet, length, is4 ? 4 : 6, isTcp ? PROTOCOL_TCP : PROTOCOL_UDP);
+  store<u16>(field, <u16>fold(pseudo));
+
+  let type: u32 = GSO_UDP;
+  if (isTcp) type = is4 ? GSO_TCPV4 : GSO_TCPV6;
+  const size = load<u32>(run, RUN_SIZE);
+  store<u64>(
+    first,
+    <u64>NEEDS_CHECKSUM |
+      ((<u64>type) << 8) |
+      ((<u64>headers) << 16) |
+      ((<u64>size) << 32) |
+      ((<u64>start) << 48),
+    DESCRIPTOR_DEVICE_HEADER,
+  );
+  const offset: u32 = isTcp ? TCP_CHECKSUM : UDP_CHECKSUM;
+  store<u16>(first + DESCRIPTOR_DEVICE_HEADER, <u16>offset, DEVICE_CHECKSUM_OFFSET);
+}
+
+/**
+ * Takes the run that begins with the packet of slot `index` apart: every packet is again as decap left it,
+ * and DESCRIPTOR_NEXT still leads from one to the next.
+ */
+export function separateRun(ring: usize, index: u32): void {
+  const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
+  const mask = load<u32>(ring, RING_MASK);
+  const first = descriptors + (index & mask) * DESCRIPTOR_SIZE;
+  let next = <u32>load<u16>(first, DESCRIPTOR_NEXT);
+  if (next === 0) return;
+  const merged = first + DESCRIPTOR_MERGED;
+  const packet = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
+  const start = startOf(packet);
+  const is4 = start === IPV4_LENGTH;
+  const isTcp = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER)) === PROTOCOL_TCP;
+  const upper = packet + start;
+  const headers = <u32>load<u16>(merged, MERGED_HEADERS);
+  store<u16>(
+    packet + (is4 ? IPV4_TOTAL_LENGTH : IPV6_PAYLOAD_LENGTH),
+    load<u16>(merged, MERGED_LENGTH),
+  );
+  if (is4) store<u16>(packet, load<u16>(merged, MERGED_NETWORK_CHECKSUM), IPV4_CHECKSUM);
+  if (isTcp) store<u8>(upper, load<u8>(merged, MERGED_FLAGS), TCP_FLAGS);
+  else store16(upper + UDP_TOTAL_LENGTH, load<u32>(first, DESCRIPTOR_LENGTH) - start);
+  store<u16>(
+    upper + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM),
+    load<u16>(merged, MERGED_UPPER_CHECKSUM),
+  );
+  if (load<u8>(merged, MERGED_PARTIAL)) {
+    store<u64>(first, <u64>NEEDS_CHECKSUM | ((<u64>start) << 48), DESCRIPTOR_DEVICE_HEADER);
+  } else {
+    store<u64>(first, 0, DESCRIPTOR_DEVICE_HEADER);
+    store<u16>(first + DESCRIPTOR_DEVICE_HEADER, 0, DEVICE_CHECKSUM_OFFSET);
+  }
+  while (next !== 0) {
+    const member = descriptors + ((next - 1) & mask) * DESCRIPTOR_SIZE;
+    store<u32>(member, load<u32>(member, DESCRIPTOR_ADDRESS) - headers, DESCRIPTOR_ADDRESS);
+    store<u32>(member, load<u32>(member, DESCRIPTOR_LENGTH) + headers, DESCRIPTOR_LENGTH);
+    next = <u32>load<u16>(member, DESCRIPTOR_NEXT);
+  }
+}
