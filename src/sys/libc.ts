@@ -146,6 +146,9 @@ export const mmap: (
 ) => number = libc.func(
   'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64 offset)',
 );
+export const madvise: (address: number, length: number, advice: number) => number = libc.func(
+  'int madvise(uintptr_t address, size_t length, int advice)',
+);
 export const pageSize: () => number = libc.func('int getpagesize(void)');
 /** `resource` by number; `limit` is the address of two 64-bit words, soft and hard. */
 export const getrlimit: (resource: number, limit: number) => number = libc.func(
