@@ -1,7 +1,10 @@
 // Where one AF_XDP socket's parts lie in the dataplane's memory.
+import { XDP_BLOCK_SIZE } from '../../asm/xdp-layout.js';
 
 /** Ends of areas that the kernel maps: no page of Linux on x86-64 or arm64 is larger. */
 export const MAP_ALIGNMENT = 65536;
+/** Two cache lines: what fetches neighbours too leaves the blocks of two threads apart. */
+const BLOCK_ALIGNMENT = 128;
 /** Bytes that the kernel may put in front of a ring's descriptors: 320 in Linux 6.18. */
 const RING_HEADER_ROOM = 1024;
 /** Size of a receive or transmit descriptor; those of the other two rings take half. */
@@ -25,6 +28,10 @@ export interface XskPlan {
   readonly completion: XskRingPlan;
   readonly receive: XskRingPlan;
   readonly transmit: XskRingPlan;
+  /** Offset of the block that asm/xdp.ts works with: see asm/xdp-layout.ts. */
+  readonly block: number;
+  /** Offset of its stack of free frames, four bytes a frame. */
+  readonly free: number;
 }
 
 export interface XskSize {
@@ -42,7 +49,7 @@ export function ringAreaSize(count: number): number {
 
 /**
  * Plans a socket's areas with `reserve`, which gives the offset of fresh room of a size and an alignment.
- * Nothing else may lie in that room: closing the socket leaves it zeroed.
+ * Nothing else may lie in that room.
  */
 export function planXsk(
   reserve: (size: number, alignment: number) => number,
@@ -61,6 +68,8 @@ export function planXsk(
     completion: ring(),
     receive: ring(),
     transmit: ring(),
+    block: reserve(XDP_BLOCK_SIZE, BLOCK_ALIGNMENT),
+    free: reserve(frameCount * 4, BLOCK_ALIGNMENT),
   };
 }
 
