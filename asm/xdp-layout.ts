@@ -19,6 +19,9 @@ export const XDP_FREE = 12; // u32: address of the stack of frames to send with,
 export const XDP_FREE_COUNT = 16; // u32: frames on it
 export const XDP_IN_FLIGHT = 20; // u32: frames given to the kernel to send and not completed yet
 
+export const XDP_LINK = 24; // u32: index of the network device
+export const XDP_HELD = 28; // u32: address of SLOT_COUNT u32: by slot of the decap ring the frame that its packet lies in, or 0
+
 /** Views of the four rings. */
 export const XDP_FILL = 32;
 export const XDP_COMPLETION = 64;

@@ -76,7 +76,7 @@ export function refillFrames(block: usize, table: usize, count: u32): u32 {
 }
 
 /** Place of the entry `n` behind those that have been produced. */
-function fillEntry(ring: usize, n: u32): usize {
+export function fillEntry(ring: usize, n: u32): usize {
   const index = (load<u32>(ring, XDP_RING_OWN) + n) & load<u32>(ring, XDP_RING_MASK);
   return <usize>load<u32>(ring, XDP_RING_DESCRIPTORS) + <usize>index * XDP_ADDRESS_SIZE;
 }

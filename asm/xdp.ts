@@ -10,6 +10,7 @@
 import { XDP_FILL, XDP_FRAME_COUNT, XDP_TRANSMIT } from './xdp-layout';
 import { fillFirst, refillFrames, takeReceived, waitingFrames } from './xdp-receive';
 import { needsWakeup, startRings } from './xdp-ring';
+import { receiveSlots as receiveInto, releaseSlots as releaseFrom, transmitSlots as transmitFrom } from './xdp-slots';
 import {
   cancelFrames,
   completeFrames,
@@ -101,4 +102,26 @@ export function complete(block: usize): u32 {
  */
 export function completeTake(block: usize, table: usize, max: u32): u32 {
   return takeCompleted(block, table, max);
+}
+
+/**
+ * Describes received packets, at most `max`, in the slots of a decap ring from FILLED on, for the caller to
+ * publish; they stay in their frames until `releaseSlots`. Returns how many.
+ */
+export function receiveSlots(block: usize, ring: usize, max: u32): u32 {
+  return receiveInto(block, ring, max);
+}
+
+/** Gives the frames of a decap ring's slots from position `from` to before `to` back to be received into. */
+export function releaseSlots(block: usize, ring: usize, from: u32, to: u32): void {
+  releaseFrom(block, ring, from, to);
+}
+
+/**
+ * Gives the packets of an encap ring from position `from` to before `to` that have no reason to the kernel to send,
+ * each behind the Ethernet header of its tunnel's next hop; one that cannot be sent gets its reason. The kernel
+ * starts with Xsk.kick. Returns how many.
+ */
+export function transmitSlots(block: usize, ring: usize, from: u32, to: u32): u32 {
+  return transmitFrom(block, ring, from, to);
 }

@@ -1,4 +1,5 @@
 // Where one AF_XDP socket's parts lie in the dataplane's memory.
+import { SLOT_COUNT } from '../../asm/layout.js';
 import { XDP_BLOCK_SIZE } from '../../asm/xdp-layout.js';
 
 /** Ends of areas that the kernel maps: no page of Linux on x86-64 or arm64 is larger. */
@@ -32,6 +33,8 @@ export interface XskPlan {
   readonly block: number;
   /** Offset of its stack of free frames, four bytes a frame. */
   readonly free: number;
+  /** Offset of what says by slot of a decap ring which frame its packet lies in, four bytes a slot. */
+  readonly held: number;
 }
 
 export interface XskSize {
@@ -70,6 +73,7 @@ export function planXsk(
     transmit: ring(),
     block: reserve(XDP_BLOCK_SIZE, BLOCK_ALIGNMENT),
     free: reserve(frameCount * 4, BLOCK_ALIGNMENT),
+    held: reserve(SLOT_COUNT * 4, BLOCK_ALIGNMENT),
   };
 }
 

@@ -9,7 +9,9 @@ import {
   XDP_FRAME_SIZE,
   XDP_FREE,
   XDP_FREE_COUNT,
+  XDP_HELD,
   XDP_IN_FLIGHT,
+  XDP_LINK,
   XDP_RECEIVE,
   XDP_RECEIVED_BYTES,
   XDP_RECEIVED_FRAMES,
@@ -44,6 +46,9 @@ export interface XdpModule {
   needsKick(block: number): number;
   complete(block: number): number;
   completeTake(block: number, table: number, max: number): number;
+  receiveSlots(block: number, ring: number, max: number): number;
+  releaseSlots(block: number, ring: number, from: number, to: number): void;
+  transmitSlots(block: number, ring: number, from: number, to: number): number;
 }
 
 /** What the module counts for one socket. */
@@ -84,6 +89,7 @@ export function writeXskBlock(
   memory: WebAssembly.Memory,
   plan: XskPlan,
   rings: Xsk['rings'],
+  link = 0,
 ): void {
   const words = new Uint32Array(memory.buffer);
   const store = (offset: number, value: number): void => {
@@ -100,6 +106,8 @@ export function writeXskBlock(
   store(XDP_FRAME_SIZE, plan.frameSize);
   store(XDP_FRAME_COUNT, plan.frameCount);
   store(XDP_FREE, plan.free);
+  store(XDP_LINK, link);
+  store(XDP_HELD, plan.held);
   storeRing(XDP_FILL, rings.fill);
   storeRing(XDP_COMPLETION, rings.completion);
   storeRing(XDP_RECEIVE, rings.receive);

@@ -114,9 +114,16 @@ export interface XskStatistics {
 /**
  * What a kick came to. `done`: everything in the transmit ring is on its way. `again`: the device or the
  * socket is full, or the budget of one call spent: kick again, after draining completions. `down`: the
- * device is down or gone; see `lastError`.
+ * device is down or gone.
  */
 export type Kick = 'done' | 'again' | 'down';
+
+/** An open socket as it is handed from thread to thread. */
+export interface XskHandle {
+  readonly fd: number;
+  readonly plan: XskPlan;
+  readonly rings: Readonly<Record<RingName, XskRing>>;
+}
 
 export interface XskOptions {
   readonly memory: WebAssembly.Memory;
@@ -135,8 +142,6 @@ export class Xsk {
   /** Whether the device reads and writes the frames itself. */
   readonly isZeroCopy: boolean;
   readonly rings: Readonly<Record<RingName, XskRing>>;
-  /** Name of the error of the last kick or wake that was `down`. */
-  lastError = '';
   readonly #base: number;
   readonly #plan: XskPlan;
   readonly #what: string;
@@ -170,14 +175,17 @@ export class Xsk {
 
   /** Lets the kernel send what is in the transmit ring. Never blocks. */
   kick(): Kick {
-    if (sendto(this.fd, 0, 0, MSG_DONTWAIT, 0, 0) >= 0) return 'done';
-    return this.#outcome(errno());
+    return kick(this.fd);
+  }
+
+  /** What another thread needs to work the rings. */
+  handle(): XskHandle {
+    return { fd: this.fd, plan: this.#plan, rings: this.rings };
   }
 
   /** Lets the driver look into the fill ring again: where bit 0 of its flags is set. Never blocks. */
   wakeReceive(): Kick {
-    if (recvfrom(this.fd, 0, 0, MSG_DONTWAIT, 0, 0) >= 0) return 'done';
-    return this.#outcome(errno());
+    return wakeReceive(this.fd);
   }
 
   /** What the kernel counts for this socket. */
@@ -311,26 +319,35 @@ export class Xsk {
     throw this.#refusal(`tell option ${option}`, errno());
   }
 
-  #outcome(error: number): Kick {
-    switch (error) {
-      case ERRNO.EAGAIN:
-      case ERRNO.EBUSY:
-      case ERRNO.ENOBUFS:
-      case ERRNO.ENOMEM:
-      case ERRNO.EINTR:
-        return 'again';
-      default: // ENETDOWN, ENXIO, ENODEV
-        this.lastError = errnoName(error);
-        return 'down';
-    }
-  }
-
   #refusal(what: string, error: number): Failure {
     return new Failure(
       EXIT.kernelRefused,
       `${this.#what}: the kernel does not ${what}: ${errnoName(error)}`,
       'choose underlay = "raw", which needs no AF_XDP',
     );
+  }
+}
+
+/** `Xsk.kick` by the descriptor. */
+export function kick(fd: number): Kick {
+  return sendto(fd, 0, 0, MSG_DONTWAIT, 0, 0) >= 0 ? 'done' : outcome(errno());
+}
+
+/** `Xsk.wakeReceive` by the descriptor. */
+export function wakeReceive(fd: number): Kick {
+  return recvfrom(fd, 0, 0, MSG_DONTWAIT, 0, 0) >= 0 ? 'done' : outcome(errno());
+}
+
+function outcome(error: number): Kick {
+  switch (error) {
+    case ERRNO.EAGAIN:
+    case ERRNO.EBUSY:
+    case ERRNO.ENOBUFS:
+    case ERRNO.ENOMEM:
+    case ERRNO.EINTR:
+      return 'again';
+    default: // ENETDOWN, ENXIO, ENODEV
+      return 'down';
   }
 }
 
