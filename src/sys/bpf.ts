@@ -173,10 +173,20 @@ export function createLink(
 }
 
 /** The Failure for a link that `createLink` could not make: the device, the cause, what to do. */
-export function linkFailure(device: string, error: number): Failure {
+export function linkFailure({ device, attachType }: LinkOptions, error: number): Failure {
   const what = `device ${device}: no BPF program can be attached: ${errnoName(error)}`;
   const refused = (cause: string, hint: string): Failure =>
     new Failure(EXIT.kernelRefused, `${what}: ${cause}`, hint);
+  switch (error) {
+    case ERRNO.EPERM:
+    case ERRNO.ENOSYS:
+      return bpfFailure(`device ${device}`, error);
+    case ERRNO.ENODEV:
+      return refused('there is no such device', 'see which there are: ip link');
+  }
+  if (attachType === ATTACH_TYPE.tcxEgress) {
+    return refused('links to its way out need Linux 6.6 or newer', 'see which it is: uname -r');
+  }
   switch (error) {
     case ERRNO.EBUSY:
     case ERRNO.EEXIST:
@@ -193,8 +203,6 @@ export function linkFailure(device: string, error: number): Failure {
         'its MTU is too large for XDP, it merges packets (LRO), it has too few queues, or the kernel is too old for links',
         `lower the MTU: ip link set dev ${device} mtu 1500; or switch merging off: ethtool -K ${device} lro off`,
       );
-    case ERRNO.ENODEV:
-      return refused('there is no such device', 'see which there are: ip link');
     default:
       return bpfFailure(`device ${device}`, error);
   }

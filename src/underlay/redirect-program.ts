@@ -188,7 +188,7 @@ function attach(program: number, link: number, device: string): Attached {
   // Where a program is attached already, or a right is missing, another mode does not help.
   const isFinal = [ERRNO.EBUSY, ERRNO.EEXIST, ERRNO.EPERM, ERRNO.ENODEV].includes(native.error);
   const generic = isFinal ? native : createLink({ ...options, flags: XDP_FLAGS_SKB_MODE });
-  if ('error' in generic) throw linkFailure(device, generic.error);
+  if ('error' in generic) throw linkFailure(options, generic.error);
   return { fd: generic.fd, mode: 'generic', genericCause: errnoName(native.error) };
 }
 
