@@ -292,17 +292,25 @@ function appendKeyHead(program: BpfAssembler, version: 4 | 6): void {
   program.mov(head, 'r7').lsh(head, 8).or(head, version).store('u64', 'r10', KEY, head);
 }
 
-/** Passes a UDP packet to any other port. */
+/**
+ * Passes a UDP packet to any other port. A case for each length of the IP header: an offset that is not known
+ * beforehand the verifier allows only with CAP_PERFMON.
+ */
 function appendUdp(program: BpfAssembler): void {
-  program
-    .mov('r4', 'r2')
-    .add('r4', 'r5')
-    .add('r4', ETHERNET_LENGTH)
-    .mov('r8', 'r4')
-    .add('r8', UDP_LENGTH)
-    .jumpIf('r8', 'gt', 'r3', 'pass')
-    .load('u16', 'r4', 'r4', UDP_DESTINATION)
-    .jumpIf('r4', 'ne', wire16(GRE_UDP_PORT), 'pass');
+  const lengths = Array.from({ length: 11 }, (_, words) => IPV4_LENGTH + words * 4);
+  for (const length of lengths) program.jumpIf('r5', 'eq', length, `udp${length}`);
+  program.jump('pass');
+  for (const length of lengths) {
+    const udp = ETHERNET_LENGTH + length;
+    program
+      .label(`udp${length}`)
+      .mov('r4', 'r2')
+      .add('r4', udp + UDP_LENGTH)
+      .jumpIf('r4', 'gt', 'r3', 'pass')
+      .load('u16', 'r4', 'r2', udp + UDP_DESTINATION)
+      .jump('port');
+  }
+  program.label('port').jumpIf('r4', 'ne', wire16(GRE_UDP_PORT), 'pass');
 }
 
 /** The key of a peer. Throws a Failure unless both addresses are of one family. */
