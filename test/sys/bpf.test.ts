@@ -50,12 +50,13 @@ test('a program is attached by a link and is gone when the link is closed', { sk
 
 test('a second program is refused, and the first is named', { skip }, () => {
   const program = loadPass();
-  const options = { program, link: interfaceIndex('u0'), device: 'u0' };
-  const first = createLink({ ...options, attachType: ATTACH_TYPE.xdp });
-  const second = createLink({ ...options, attachType: ATTACH_TYPE.xdp });
+  const attachType = ATTACH_TYPE.xdp;
+  const options = { program, link: interfaceIndex('u0'), device: 'u0', attachType };
+  const first = createLink(options);
+  const second = createLink(options);
   assert.ok('fd' in first && 'error' in second);
   assert.equal(second.error, ERRNO.EBUSY);
-  const failure = linkFailure('u0', second.error);
+  const failure = linkFailure(options, second.error);
   close(first.fd);
   close(program);
   assert.equal(failure.exitCode, EXIT.kernelRefused);
@@ -67,18 +68,14 @@ test('an MTU too large for XDP is refused with what to do', { skip }, () => {
   ip('link set u0 mtu 9000');
   ip('link set u1 mtu 9000');
   const program = loadPass();
-  const made = createLink({
-    program,
-    link: interfaceIndex('u0'),
-    device: 'u0',
-    attachType: ATTACH_TYPE.xdp,
-    flags: 4,
-  });
+  const attachType = ATTACH_TYPE.xdp;
+  const options = { program, link: interfaceIndex('u0'), device: 'u0', attachType, flags: 4 };
+  const made = createLink(options);
   close(program);
   ip('link set u0 mtu 1500');
   ip('link set u1 mtu 1500');
   assert.ok('error' in made);
-  const { message, hint } = linkFailure('u0', made.error);
+  const { message, hint } = linkFailure(options, made.error);
   assert.match(message, /ERANGE: its MTU is too large for XDP/);
   assert.match(hint ?? '', /ip link set dev u0 mtu 1500/);
 });
