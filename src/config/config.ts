@@ -4,7 +4,7 @@ import type { Inherit, Mode, Prefix } from '../packet/tunnel.js';
 export interface RouterConfig {
   /** `auto`, the name of a build, or a path that begins with `.` or `/`. */
   readonly codec: string;
-  readonly underlay: 'auto' | 'raw' | 'raw-socket' | 'memory';
+  readonly underlay: 'auto' | 'raw' | 'xdp' | 'raw-socket' | 'memory';
   readonly lanes: number | 'auto';
   /** Path of the control socket. */
   readonly socket: string;

@@ -18,7 +18,6 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
     const message = `${what} has no effect: this version does not act on it`;
     report.add(CODE.noEffect, places.key([...path, key]), message);
   };
-  if (underlay === 'xdp') ignored('underlay', 'underlay = "xdp"');
   if (typeof lanes === 'number' && lanes > 1) ignored('lanes', `lanes = ${lanes}`);
   if (metrics !== undefined) ignored('metrics', 'metrics');
 
@@ -30,7 +29,7 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
   }
   return {
     codec: /^[./]/.test(codec) ? resolve(folder, codec) : codec,
-    underlay: underlay === 'xdp' ? 'auto' : underlay,
+    underlay,
     lanes,
     socket,
     ...(metrics === undefined ? {} : { metrics }),

@@ -1,5 +1,6 @@
 import type { CodecBuild } from '../codec/builds.js';
 import type { LanePlan } from '../ring/plan.js';
+import type { XskHandle } from '../underlay/xsk.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
 export interface LaneStart {
@@ -15,8 +16,23 @@ export interface LaneStart {
   /** Link of each record that is bound to one. */
   readonly linkOfRecord: readonly (readonly [number, number])[];
   readonly devices: readonly LaneDevice[];
+  /** Absent: raw sockets alone. */
+  readonly xdp?: {
+    readonly devices: readonly XdpDeviceStart[];
+    /** Outer header's length of records whose superpackets the kernel can segment. */
+    readonly outerLengths: readonly (readonly [number, number])[];
+  };
   /** eventfd that the router writes to after it posted a request. */
   readonly wakeFd: number;
+}
+
+/** A device of the XDP underlay; see XdpDevice. */
+export interface XdpDeviceStart {
+  readonly link: number;
+  readonly name: string;
+  readonly sockets: readonly XskHandle[];
+  readonly segments: boolean;
+  readonly queues: boolean;
 }
 
 export interface LaneDevice {

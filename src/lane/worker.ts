@@ -7,6 +7,7 @@ import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
 import { DeviceVectors } from '../tun/vectors.js';
 import { RawUnderlay } from '../underlay/raw.js';
+import { XdpUnderlay } from '../underlay/xdp.js';
 import { Lane } from './lane.js';
 import { runLoop } from './loop.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
@@ -31,11 +32,20 @@ port.close();
 function runLane(start: LaneStart): void {
   const { memory } = start;
   const linkOfRecord = new Map(start.linkOfRecord);
-  const underlay = new RawUnderlay(memory, {
+  const raw = new RawUnderlay(memory, {
     protocols: start.protocols,
     links: new Map(start.links),
     linkOf: (record) => linkOfRecord.get(record) ?? 0,
   });
+  const underlay =
+    start.xdp === undefined
+      ? raw
+      : new XdpUnderlay({
+          memory,
+          raw,
+          devices: start.xdp.devices,
+          outerLengths: new Map(start.xdp.outerLengths),
+        });
   const lane = new Lane({
     memory,
     plan: start.plan,

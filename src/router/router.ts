@@ -34,6 +34,7 @@ import {
   resolveTunnels,
 } from './devices.js';
 import { readStatus } from './status.js';
+import { openXdpPath, type XdpPath } from './xdp-path.js';
 
 /** How long a lane may take over its last batch before its thread is ended by force. */
 const STOP_LIMIT_MS = 500;
@@ -51,13 +52,33 @@ export async function startRouter(config: Config, log: Logger): Promise<Router> 
   const devices = await createDevices(config.tunnels);
   try {
     await configureDevices(config.tunnels, tunnels);
-    const router = new RunningRouter(config, tunnels, devices, build, log);
-    await router.ready();
-    return router;
+    const xdp = await openXdp(config, tunnels, log);
+    try {
+      const router = new RunningRouter(config, tunnels, devices, build, log, xdp);
+      await router.ready();
+      return router;
+    } catch (error) {
+      xdp?.close();
+      throw error;
+    }
   } catch (error) {
     await removeDevices(devices);
     throw error;
   }
+}
+
+/** What the XDP underlay needs, if it is asked for and can be had. */
+async function openXdp(
+  config: Config,
+  tunnels: readonly Tunnel[],
+  log: Logger,
+): Promise<XdpPath | undefined> {
+  if (config.router.underlay !== 'xdp') return undefined;
+  const xdp = await openXdpPath(tunnels, config.tunnels, log);
+  if (xdp === undefined) {
+    log.warn({ event: 'underlay' }, 'no device has AF_XDP for these tunnels: underlay raw instead');
+  }
+  return xdp;
 }
 
 class RunningRouter implements Router {
@@ -69,7 +90,8 @@ class RunningRouter implements Router {
   readonly #flags = new InterfaceFlags();
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
-  readonly #underlay: 'raw' | 'raw-socket' | 'memory';
+  readonly #underlay: 'raw' | 'xdp' | 'raw-socket' | 'memory';
+  readonly #xdp: XdpPath | undefined;
   readonly #lane: Promise<LaneHandle>;
   readonly finished: Promise<Failure | null>;
   #finish: (failure: Failure | null) => void = () => {};
@@ -82,6 +104,7 @@ class RunningRouter implements Router {
     devices: readonly Device[],
     build: CodecBuild,
     log: Logger,
+    xdp: XdpPath | undefined,
   ) {
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
@@ -90,9 +113,11 @@ class RunningRouter implements Router {
     this.#devices = devices;
     this.#log = log;
     this.#codec = build.name;
-    this.#plan = planMemory(1);
+    this.#xdp = xdp;
+    this.#plan = planMemory(1, (reserve) => xdp?.plan(reserve));
     this.#memory = createMemory(this.#plan);
-    this.#underlay = chooseUnderlay(config, log);
+    xdp?.attach(this.#memory);
+    this.#underlay = xdp ? 'xdp' : chooseUnderlay(config, log);
     new TunnelTable(this.#memory, this.#plan).publish(tunnels);
     this.#lane = this.#startLane(build);
   }
@@ -101,6 +126,8 @@ class RunningRouter implements Router {
     try {
       const lane = await this.#lane;
       await lane.ready();
+      await this.#xdp?.refresh();
+      this.#xdp?.start();
     } catch (error) {
       this.#flags.close();
       throw error;
@@ -137,6 +164,7 @@ class RunningRouter implements Router {
   async #stop(): Promise<void> {
     const lane = await this.#lane;
     await lane.stop(STOP_LIMIT_MS);
+    this.#xdp?.close();
     await removeDevices(this.#devices);
     this.#flags.close();
     this.#finish(null);
@@ -171,7 +199,7 @@ class RunningRouter implements Router {
         this.#finish(failure);
       },
     };
-    if (this.#underlay === 'raw') return this.#startThread(build, protocols, events);
+    if (this.#underlay === 'raw' || this.#underlay === 'xdp') return this.#startThread(build, protocols, events);
     return this.#startEvented(build, await this.#openEventedUnderlay(protocols), events);
   }
 
@@ -188,6 +216,14 @@ class RunningRouter implements Router {
         plan: this.#plan.lanes[0],
         codec: build,
         merge: MERGE_TCP,
+        ...(this.#xdp === undefined
+          ? {}
+          : {
+              xdp: {
+                devices: this.#xdp.devicesOf(0, 1),
+                outerLengths: this.#xdp.segmentedRecords(),
+              },
+            }),
         protocols,
         links: bound.map(({ link, dev }) => [link, dev] as const),
         linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
@@ -231,6 +267,7 @@ function chooseUnderlay(config: Config, log: Logger): 'raw' | 'raw-socket' | 'me
   switch (config.router.underlay) {
     case 'auto':
     case 'raw':
+    case 'xdp':
       return 'raw';
     case 'raw-socket':
       return 'raw-socket';

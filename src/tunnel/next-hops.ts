@@ -9,6 +9,7 @@ import {
   CONTROL_NEXT_HOPS,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
+import type { Reserve } from '../ring/plan.js';
 
 const ETHERTYPE_IPV4 = 0x0800;
 const MAC_LENGTH = 6;
@@ -29,7 +30,7 @@ export interface NextHopPlan {
 }
 
 /** Plans both with `reserve`, which gives the offset of fresh room of a size and an alignment. */
-export function planNextHops(reserve: (size: number, alignment: number) => number): NextHopPlan {
+export function planNextHops(reserve: Reserve): NextHopPlan {
   return {
     nextHops: reserve(TUNNEL_CAPACITY * 4, 128),
     adjacencies: reserve(ADJACENCY_CAPACITY * ADJACENCY_SIZE, 128),

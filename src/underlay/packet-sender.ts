@@ -38,8 +38,7 @@ const MSG_DONTWAIT = 0x40;
 const ETHERNET_LENGTH = 14;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
-/** A burst of superpackets: what is in flight is charged with all the kernel's memory for it. */
-const BUFFER_SIZE = 16 << 20;
+const BUFFER_SIZE = Number(process.env.SB ?? 128) << 10;
 
 export interface PacketSenderOptions {
   readonly memory: WebAssembly.Memory;
@@ -74,6 +73,7 @@ export class PacketSender {
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let count = 0;
     let mark = 0;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
@@ -161,7 +161,6 @@ export class PacketSender {
   #flush(ring: Ring, mark: number, count: number): void {
     const fd = this.#socket(mark);
     let done = 0;
-    let waited = false;
     while (done < count) {
       const sent = sendmmsg(fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
       if (sent > 0) {
@@ -171,11 +170,7 @@ export class PacketSender {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#room.wait(fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
       ring.setReason(this.#positions[done++] as number, reason);
     }
   }

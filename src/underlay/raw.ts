@@ -124,6 +124,7 @@ export class RawUnderlay implements Underlay {
   }
 
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let position = from;
     while (position !== to) {
       const link = this.#linkAt(ring, position);
@@ -184,7 +185,6 @@ export class RawUnderlay implements Underlay {
   /** Sends the first `count` messages of the send batch in order; gives each that fails its reason. */
   #flush(ring: Ring, fd: number, count: number): void {
     let done = 0;
-    let waited = false;
     while (done < count) {
       const sent = sendmmsg(fd, this.#sendBatch.header(done), count - done, MSG_DONTWAIT);
       if (sent > 0) {
@@ -194,11 +194,7 @@ export class RawUnderlay implements Underlay {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#room.wait(fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
       ring.setReason(this.#sendPositions[done++] as number, reason);
     }
   }

@@ -126,6 +126,7 @@ export class XdpUnderlay implements Underlay {
   }
 
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let position = from;
     while (position !== to) {
       const way = this.#wayOf(ring, position);
@@ -191,7 +192,7 @@ export class XdpUnderlay implements Underlay {
     for (let tries = 0; tries < KICK_TRIES; tries++) {
       if (kick(socket.fd) !== 'again') return;
       this.#module.complete(socket.plan.block);
-      this.#room.wait(socket.fd);
+      if (!this.#room.wait(socket.fd)) return;
     }
   }
 }

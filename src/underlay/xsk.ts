@@ -26,7 +26,7 @@ import {
   setsockopt,
 } from '../sys/libc.js';
 import { openSocket, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
-import { MAP_ALIGNMENT, ringAreaSize, type XskPlan, type XskRingPlan } from './xsk-plan.js';
+import { MAP_ALIGNMENT, ringAreaSize, type XskPlan, type XskRingPlan } from '../ring/xsk-plan.js';
 
 // linux/if_xdp.h
 const AF_XDP = 44;

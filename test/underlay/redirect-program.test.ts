@@ -8,7 +8,7 @@ import { Failure } from '../../src/sys/failure.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
 import { openRedirect, type Peer, type Redirect } from '../../src/underlay/redirect-program.js';
 import { Xsk } from '../../src/underlay/xsk.js';
-import { receiveRoom, type XskPlan } from '../../src/underlay/xsk-plan.js';
+import { receiveRoom, type XskPlan } from '../../src/ring/xsk-plan.js';
 import { ethernet, FrameSender, takeFrames } from '../support/frame-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 import { gre, ipv4, ipv6 } from '../support/packets.js';

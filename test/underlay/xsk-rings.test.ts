@@ -8,7 +8,7 @@ import { XDP_ENTRY_LENGTH, XDP_ENTRY_SIZE } from '../../asm/xdp-layout.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
 import { openRedirect, type Redirect } from '../../src/underlay/redirect-program.js';
 import { Xsk } from '../../src/underlay/xsk.js';
-import { receiveRoom, type XskPlan } from '../../src/underlay/xsk-plan.js';
+import { receiveRoom, type XskPlan } from '../../src/ring/xsk-plan.js';
 import {
   openXdpModule,
   readXskCounters,

@@ -8,7 +8,7 @@ import { receiveQueueCount } from '../../src/sys/channels.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
 import { Xsk } from '../../src/underlay/xsk.js';
-import type { XskPlan, XskRingPlan } from '../../src/underlay/xsk-plan.js';
+import type { XskPlan, XskRingPlan } from '../../src/ring/xsk-plan.js';
 import { ethernet, takeFrames } from '../support/frame-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 import { XskFrames } from '../support/xsk-frames.js';

@@ -1,6 +1,7 @@
 // Where one AF_XDP socket's parts lie in the dataplane's memory.
 import { SLOT_COUNT } from '../../asm/layout.js';
 import { XDP_BLOCK_SIZE } from '../../asm/xdp-layout.js';
+import type { Reserve } from './plan.js';
 
 /** Ends of areas that the kernel maps: no page of Linux on x86-64 or arm64 is larger. */
 export const MAP_ALIGNMENT = 65536;
@@ -55,7 +56,7 @@ export function ringAreaSize(count: number): number {
  * Nothing else may lie in that room.
  */
 export function planXsk(
-  reserve: (size: number, alignment: number) => number,
+  reserve: Reserve,
   { frameCount, frameSize, ringCount }: XskSize,
 ): XskPlan {
   const ring = (): XskRingPlan => ({
