@@ -4,7 +4,7 @@
 //   (here) u0 192.0.2.1/24 fd01::1/64 ---- u1 192.0.2.2 .3 .9 fd01::2 (there)
 //   (here) v0 198.51.100.1/24 ------------ v1 198.51.100.2 (there)
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,28 +13,18 @@ import { interfaceIndex } from '../../src/sys/libc.js';
 import { RouteWatch } from '../../src/sys/netlink.js';
 import { eventually } from '../support/lab.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
+import { SecondNamespace } from '../support/second-namespace.js';
 
 const namespace = enterOwnNamespace();
 const skip =
   namespace || (spawnSync('nsenter', ['--version']).error ? 'needs nsenter (util-linux)' : false);
 
-let holder: ChildProcess | undefined;
-const there = (line: string): string => {
-  const words = ['-t', String(holder?.pid), '-n', 'ip', ...line.split(' ')];
-  const { status, stdout, stderr } = spawnSync('nsenter', words, { encoding: 'utf8' });
-  assert.equal(status, 0, `ip ${line}: ${stderr}`);
-  return stdout;
-};
+let second: SecondNamespace | undefined;
+const there = (line: string): string => second?.ip(line) ?? '';
 
 before(async () => {
   if (skip) return;
-  holder = spawn('unshare', ['-n', 'sleep', '600'], { stdio: 'ignore' });
-  const own = spawnSync('readlink', ['/proc/self/ns/net'], { encoding: 'utf8' }).stdout;
-  const entered = await eventually(() => {
-    const link = spawnSync('readlink', [`/proc/${holder?.pid}/ns/net`], { encoding: 'utf8' });
-    return link.stdout !== '' && link.stdout !== own;
-  });
-  assert.ok(entered);
+  second = await SecondNamespace.make();
   for (const [name, here, far] of [
     [
       'u',
@@ -43,7 +33,7 @@ before(async () => {
     ],
     ['v', ['198.51.100.1/24'], ['198.51.100.2/24']],
   ] as const) {
-    ip(`link add ${name}0 type veth peer name ${name}1 netns ${holder.pid}`);
+    ip(`link add ${name}0 type veth peer name ${name}1 netns ${second.pid}`);
     // Addresses are usable at once: duplicates are not possible here.
     const nodad = (address: string): string => (address.includes(':') ? ' nodad' : '');
     for (const address of here) ip(`address add ${address} dev ${name}0${nodad(address)}`);
@@ -62,7 +52,7 @@ before(async () => {
 });
 
 after(() => {
-  holder?.kill('SIGKILL');
+  second?.close();
 });
 
 async function resolveOne(remote: string, dev?: string): Promise<Adjacency> {
