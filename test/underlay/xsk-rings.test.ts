@@ -1,8 +1,9 @@
-// Two AF_XDP sockets on a virtual cable, their rings worked by asm/xdp.ts.
+// Two AF_XDP sockets on a virtual cable between two namespaces, their rings worked by asm/xdp.ts.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { XDP_ENTRY_LENGTH, XDP_ENTRY_SIZE } from '../../asm/xdp-layout.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
@@ -18,16 +19,26 @@ import {
 import { ethernet } from '../support/frame-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 import { ipv4 } from '../support/packets.js';
+import { SecondNamespace } from '../support/second-namespace.js';
 import { xskMemory } from '../support/xsk-memory.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const skip = enterOwnNamespace();
-if (!skip) {
+const namespace = enterOwnNamespace();
+const skip =
+  namespace || (spawnSync('nsenter', ['--version']).error ? 'needs nsenter (util-linux)' : false);
+let second: SecondNamespace | undefined;
+
+before(async () => {
+  if (skip) return;
+  second = await SecondNamespace.make();
   writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1');
-  ip('link add u0 type veth peer name u1');
+  second.enter(() => writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1'));
+  ip(`link add u0 type veth peer name u1 netns ${second.pid}`);
   ip('link set u0 up');
-  ip('link set u1 up');
-}
+  second.ip('link set u1 up');
+});
+
+after(() => second?.close());
 
 const SIZE = { frameCount: 256, frameSize: 2048, ringCount: 128 } as const;
 const RECEIVE_FRAMES = 128;
@@ -85,7 +96,8 @@ function withEnds(use: (a: End, b: End) => void): void {
   bytes.fill(0xa5, 0, 65536);
   bytes.fill(0xa5, end);
   const a = new End(planA, tableA, 'u0');
-  const b = new End(planB, tableB, 'u1');
+  assert.ok(second);
+  const b = second.enter(() => new End(planB, tableB, 'u1'));
   try {
     use(a, b);
     assertCanaries();
