@@ -52,6 +52,8 @@ for (const name of BUILDS) {
       { name: 'segment', kind: 'function' },
       { name: 'encap', kind: 'function' },
       { name: 'decap', kind: 'function' },
+      { name: 'coalesce', kind: 'function' },
+      { name: 'separate', kind: 'function' },
       { name: 'settle', kind: 'function' },
       { name: 'checksum', kind: 'function' },
     ]);

@@ -157,11 +157,11 @@ for (const { name, scratch, codec } of PLANES) {
           scratch.bytes.fill(CANARY, address - SLOT_HEADROOM, address + length + GUARD);
         }
         const address = ring.packetAddress(position);
-        scratch.bytes.set(header, address - DEVICE_HEADER_SIZE);
+        scratch.bytes.set(header, ring.deviceHeader(position));
         scratch.bytes.set(packet, address);
         ring.fill(position, packet.length, 3, 9);
 
-        assert.equal(codec.segment(ring.address, position, room), expected.length);
+        assert.equal(codec.segment(ring.address, position, room, 0), expected.length);
         assert.equal(ring.filled, position, 'nothing is published');
         for (const [index, bytes] of expected.entries()) {
           const at = (position + index) >>> 0;
@@ -169,8 +169,7 @@ for (const { name, scratch, codec } of PLANES) {
           assert.equal(ring.tunnel(at), 3);
           assert.equal(ring.reason(at), 0);
           const length = index === 0 ? packet.length : bytes.length;
-          const before = index === 0 ? DEVICE_HEADER_SIZE : 0;
-          assert.ok(scratch.isIntact(ring, at, length, before), `around ${index}`);
+          assert.ok(scratch.isIntact(ring, at, length, 0), `around ${index}`);
         }
         const behind = (position + expected.length) >>> 0;
         assert.ok(scratch.isIntact(ring, behind, 0, 0), 'the slot behind the last');

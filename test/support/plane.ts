@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import {
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_SIZE,
+  DEVICE_HEADER_SIZE,
   RING_DESCRIPTORS,
   RING_SLOTS,
   SLOT_COUNT,
@@ -41,6 +42,12 @@ export interface Processed {
   readonly offset: number;
   readonly length: number;
   readonly innerLength: number;
+  /** What it counts for on the wire. */
+  readonly packets: number;
+  /** Decap: it is written in its own turn, with nothing behind it. */
+  readonly isAlone: boolean;
+  /** Decap: what the device is told. */
+  readonly deviceHeader: Uint8Array;
   /** The slot from its headroom to GUARD bytes behind the packet that was filled in; overwritten by a next run. */
   readonly window: Uint8Array;
 }
@@ -59,20 +66,21 @@ export class Plane {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
   readonly table: TunnelTable;
-  readonly #bytes: Uint8Array;
+  /** All of the memory. */
+  readonly bytes: Uint8Array;
+  readonly rings: Readonly<Record<Direction, Ring>>;
   readonly #words: Uint32Array;
-  readonly #rings: Record<Direction, Ring>;
   readonly #used: Record<Direction, number[]>;
 
   constructor(createCodec: (memory: WebAssembly.Memory) => Codec) {
     this.plan = planMemory(1);
     this.memory = createMemory(this.plan);
     this.table = new TunnelTable(this.memory, this.plan);
-    this.#bytes = new Uint8Array(this.memory.buffer);
+    this.bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     const [lane] = this.plan.lanes;
     assert.ok(lane);
-    this.#rings = {
+    this.rings = {
       encap: new Ring(this.memory, lane.encap),
       decap: new Ring(this.memory, lane.decap),
     };
@@ -82,7 +90,7 @@ export class Plane {
     };
     for (const direction of ['encap', 'decap'] as const) {
       const slots = this.#slot(direction, 0);
-      this.#bytes.fill(DIRT, slots, slots + SLOT_COUNT * SLOT_STRIDE);
+      this.bytes.fill(DIRT, slots, slots + SLOT_COUNT * SLOT_STRIDE);
     }
     this.codec = createCodec(this.memory);
   }
@@ -99,7 +107,7 @@ export class Plane {
 
   /** Takes packets, at most as many as the ring has slots, through the codec and settles them. */
   run(direction: Direction, packets: readonly Filled[], nowMs = 1): Processed[] {
-    const ring = this.#rings[direction];
+    const ring = this.rings[direction];
     assert.ok(packets.length <= ring.reserve(), 'the packets fit the ring');
     const first = ring.filled;
     for (const [index, packet] of packets.entries()) this.#fill(direction, first + index, packet);
@@ -119,7 +127,7 @@ export class Plane {
     for (const direction of ['encap', 'decap'] as const) {
       for (const [index, used] of this.#used[direction].entries()) {
         const slot = this.#slot(direction, index);
-        const rest = this.#bytes.subarray(slot + used, slot + SLOT_STRIDE);
+        const rest = this.bytes.subarray(slot + used, slot + SLOT_STRIDE);
         const broken = rest.findIndex((byte) => byte !== DIRT);
         assert.equal(broken, -1, `${direction} slot ${index}: byte ${used + broken} was written`);
       }
@@ -130,36 +138,51 @@ export class Plane {
     const slot = this.#slot(direction, position);
     const packet = slot + SLOT_HEADROOM;
     const end = packet + bytes.length + GUARD;
-    this.#bytes.fill(DIRT, slot, packet);
-    this.#bytes.set(bytes, packet);
-    this.#bytes.fill(DIRT, end - GUARD, end);
-    this.#rings[direction].fill(position, bytes.length, tunnel ?? 0, link ?? 0);
+    this.bytes.fill(DIRT, slot, packet);
+    this.bytes.set(bytes, packet);
+    this.bytes.fill(DIRT, end - GUARD, end);
+    const ring = this.rings[direction];
+    const header = ring.deviceHeader(position);
+    // Decap must write all of it; nothing is left to do on a packet to be encapsulated.
+    this.bytes.fill(direction === 'decap' ? DIRT : 0, header, header + DEVICE_HEADER_SIZE);
+    ring.fill(position, bytes.length, tunnel ?? 0, link ?? 0);
+    this.use(direction, position, end - slot);
+  }
+
+  /** From here on the first `length` bytes of the slot are no canaries. */
+  use(direction: Direction, position: number, length: number): void {
     const used = this.#used[direction];
     const index = position & (SLOT_COUNT - 1);
-    used[index] = Math.max(used[index] ?? 0, end - slot);
+    used[index] = Math.max(used[index] ?? 0, length);
   }
 
   #processed(direction: Direction, position: number, { bytes }: Filled): Processed {
-    const ring = this.#rings[direction];
+    const ring = this.rings[direction];
     const slot = this.#slot(direction, position);
     const end = slot + SLOT_HEADROOM + bytes.length + GUARD;
+    const header = ring.deviceHeader(position);
+    const index = position & (SLOT_COUNT - 1);
     return {
       reason: ring.reason(position),
       tunnel: ring.tunnel(position),
       offset: ring.processedAddress(position) - slot,
       length: ring.length(position),
       innerLength: this.#word(this.#descriptor(direction, position) + DESCRIPTOR_INNER_LENGTH),
-      window: this.#bytes.subarray(slot, end),
+      packets: ring.packets(position),
+      isAlone:
+        direction === 'encap' || (ring.emitted(position) === index && ring.next(position) < 0),
+      deviceHeader: this.bytes.slice(header, header + DEVICE_HEADER_SIZE),
+      window: this.bytes.subarray(slot, end),
     };
   }
 
   #slot(direction: Direction, position: number): number {
-    const slots = this.#word(this.#rings[direction].address + RING_SLOTS);
+    const slots = this.#word(this.rings[direction].address + RING_SLOTS);
     return slots + (position & (SLOT_COUNT - 1)) * SLOT_STRIDE;
   }
 
   #descriptor(direction: Direction, position: number): number {
-    const descriptors = this.#word(this.#rings[direction].address + RING_DESCRIPTORS);
+    const descriptors = this.#word(this.rings[direction].address + RING_DESCRIPTORS);
     return descriptors + (position & (SLOT_COUNT - 1)) * DESCRIPTOR_SIZE;
   }
 
