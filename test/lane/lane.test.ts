@@ -173,6 +173,28 @@ for (const [what, field, value] of [
   });
 }
 
+test('a codec that spoils several packets of a batch is replaced once, and the lane goes on', () => {
+  const { lane, device, sent, faults, counters } = openLane((codec, words) => ({
+    ...bind(codec),
+    encap: (ring) => {
+      const count = codec.encap(ring);
+      for (const position of [0, 1, 3]) {
+        words[descriptorOf(words, ring, position) + (DESCRIPTOR_ADDRESS >>> 2)] = 12;
+      }
+      return count;
+    },
+  }));
+  for (let n = 0; n < 5; n++) device.send(INNER);
+  assert.equal(encapBatch(lane, 1), 5);
+  assert.equal(sent.length, 2);
+  assert.equal(faults.length, 1);
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'codec-fault': 3 });
+  assert.equal(counters().records[1]?.tx.packets, 2);
+  device.send(INNER);
+  encapBatch(lane, 1);
+  assert.equal(sent.length, 3);
+});
+
 for (const [what, segment] of [
   ['claims no packet', () => 0],
   ['claims more packets than there are slots', () => 1000],
