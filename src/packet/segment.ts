@@ -89,7 +89,8 @@ function headersOf(packet: Uint8Array, type: number, start: number, field: numbe
   if (!isUdp && version !== (type === GSO_TCPV4 ? 4 : 6)) return null;
   if (field !== start + (isUdp ? UDP_CHECKSUM : TCP_CHECKSUM)) return null;
   if (version === 4 && (start < IPV4_HEADER || start !== (u8(packet, 0) & 15) * 4)) return null;
-  if (version === 6 && start < IPV6_HEADER) return null;
+  // Extension headers are whole multiples of 8 bytes (RFC 8200, 4).
+  if (version === 6 && (start < IPV6_HEADER || start % 8 !== 0)) return null;
   if (packet.length < start + (isUdp ? UDP_HEADER : TCP_HEADER)) return null;
   const own = isUdp ? UDP_HEADER : (u8(packet, start + 12) >>> 4) * 4;
   return (!isUdp && own < TCP_HEADER) || start + own > packet.length ? null : start + own;
