@@ -6,12 +6,12 @@ import assert from 'node:assert/strict';
 import {
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_SIZE,
+  DESCRIPTOR_SUM,
   DEVICE_HEADER_SIZE,
   RING_DESCRIPTORS,
   RING_SLOTS,
   SLOT_COUNT,
   SLOT_HEADROOM,
-  SLOT_PACKET,
   SLOT_STRIDE,
 } from '../../asm/layout.js';
 import type { Codec } from '../../src/codec/contract.js';
@@ -20,6 +20,7 @@ import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.j
 import { Ring } from '../../src/ring/ring.js';
 import { type Counters, readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
+import { gather } from '../../src/underlay/queue.js';
 
 export const DIRT = 0xa5;
 /** Bytes behind the packet that are compared as well. */
@@ -52,7 +53,7 @@ export interface Processed {
   readonly window: Uint8Array;
 }
 
-const DIRTY = new Uint8Array(SLOT_HEADROOM + SLOT_PACKET + GUARD).fill(DIRT);
+const DIRTY = new Uint8Array(SLOT_STRIDE).fill(DIRT);
 
 /** The bytes of a slot that holds `packet` and nothing else. */
 export function dirtyWindow(packet: Uint8Array): Uint8Array {
@@ -125,13 +126,60 @@ export class Plane {
   /** Every byte of every slot behind the packets that were ever in it is as dirty as at first. */
   assertCanaries(): void {
     for (const direction of ['encap', 'decap'] as const) {
-      for (const [index, used] of this.#used[direction].entries()) {
-        const slot = this.#slot(direction, index);
-        const rest = this.bytes.subarray(slot + used, slot + SLOT_STRIDE);
-        const broken = rest.findIndex((byte) => byte !== DIRT);
-        assert.equal(broken, -1, `${direction} slot ${index}: byte ${used + broken} was written`);
-      }
+      for (let index = 0; index < SLOT_COUNT; index++) this.assertSlot(direction, index);
     }
+  }
+
+  /**
+   * Puts a packet with its device header into the next slot of the encap ring, unpublished, and lets the codec do
+   * what the header asks for. Returns how many slots from there on hold packets.
+   */
+  segment(packet: Filled, header: Uint8Array, room: number, keep: number): number {
+    const ring = this.rings.encap;
+    const position = ring.filled;
+    this.#fill('encap', position, packet);
+    this.bytes.set(header, ring.deviceHeader(position));
+    return this.codec.segment(ring.address, position, room, keep);
+  }
+
+  /** The packet at `position`, its pieces put together. */
+  packet(direction: Direction, position: number): Uint8Array {
+    return gather(this.bytes, this.rings[direction], position);
+  }
+
+  /** Sum of the inner packet as the codec noted it, 0 = not known. */
+  sum(direction: Direction, position: number): number {
+    return this.#word(this.#descriptor(direction, position) + DESCRIPTOR_SUM);
+  }
+
+  innerLength(direction: Direction, position: number): number {
+    return this.#word(this.#descriptor(direction, position) + DESCRIPTOR_INNER_LENGTH);
+  }
+
+  /** Makes a slot as dirty as it was at first. */
+  soil(direction: Direction, position: number): void {
+    const slot = this.#slot(direction, position);
+    const used = this.#used[direction];
+    const index = position & (SLOT_COUNT - 1);
+    this.bytes.fill(DIRT, slot, slot + (used[index] ?? 0));
+    used[index] = 0;
+  }
+
+  /** Nothing was written to the slot at `position` but the bytes that are used. */
+  assertSlot(direction: Direction, position: number): void {
+    const index = position & (SLOT_COUNT - 1);
+    const slot = this.#slot(direction, index);
+    const used = this.#used[direction][index] ?? 0;
+    const rest = this.bytes.subarray(slot + used, slot + SLOT_STRIDE);
+    if (Buffer.compare(rest, DIRTY.subarray(0, rest.length)) === 0) return;
+    const broken = rest.findIndex((byte) => byte !== DIRT);
+    assert.fail(`${direction} slot ${index}: byte ${used + broken} was written`);
+  }
+
+  /** All descriptors of a ring: a copy. */
+  descriptors(direction: Direction): Uint8Array {
+    const start = this.#descriptor(direction, 0);
+    return this.bytes.slice(start, start + SLOT_COUNT * DESCRIPTOR_SIZE);
   }
 
   #fill(direction: Direction, position: number, { bytes, tunnel, link }: Filled): void {
