@@ -170,6 +170,10 @@ export class Ring {
     return this.#halves[(this.#descriptor(position) + DESCRIPTOR_PACKETS) >>> 1] as number;
   }
 
+  setPackets(position: number, count: number): void {
+    this.#halves[(this.#descriptor(position) + DESCRIPTOR_PACKETS) >>> 1] = count;
+  }
+
   /** Slot index of what is to be written in the turn of `position`, or -1: it goes with another. */
   emitted(position: number): number {
     return (this.#halves[(this.#descriptor(position) + DESCRIPTOR_EMIT) >>> 1] as number) - 1;
