@@ -1,0 +1,45 @@
+// The files of a run: all figures as JSON, and the chart.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { EXIT, Failure } from '../../src/sys/failure.js';
+import { ROOT } from '../peers/compiled.js';
+import { drawChart } from './chart.js';
+import type { PathBenchResult } from './path-bench.js';
+
+const FOLDER = join(ROOT, 'bench/results');
+/** Where a run goes when nobody says otherwise. */
+export const RESULT_FILE = join(FOLDER, 'latest.json');
+export const CHART_FILE = join(FOLDER, 'throughput.svg');
+
+export function writeResult(result: PathBenchResult, file = RESULT_FILE): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(result, null, 1)}\n`);
+}
+
+/** Draws the chart of a result. */
+export function writeChart(result: PathBenchResult, file = CHART_FILE): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, drawChart(result));
+}
+
+/** A result that `writeResult` has written. Throws a Failure for any other file. */
+export function readResult(file: string): PathBenchResult {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error);
+    throw new Failure(EXIT.noInput, `${file}: ${cause}`);
+  }
+  if (isResult(value)) return value;
+  throw new Failure(EXIT.noInput, `${file} is no result of this bench (grebe.bench-path/2)`);
+}
+
+function isResult(value: unknown): value is PathBenchResult {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'schema' in value &&
+    value.schema === 'grebe.bench-path/2'
+  );
+}
