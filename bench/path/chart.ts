@@ -37,9 +37,10 @@ const NAMES_WIDTH = 116;
 const VALUES_WIDTH = 64;
 const BAR_HEIGHT = 16;
 const BAR_PITCH = 26;
-const TITLE_HEIGHT = 34;
-const HEAD_HEIGHT = 58;
-const PANEL_GAP = 22;
+const TITLE_HEIGHT = 30;
+const HEAD_HEIGHT = 84;
+/** Below the bars, for the marks of the scale and the space to the next panel. */
+const SCALE_HEIGHT = 44;
 /** Half of the line across the end of a whisker. */
 const WHISKER = 4;
 
@@ -63,10 +64,10 @@ export function drawChart(result: PathBenchResult): string {
     const bars = barsOf(result, panel.figure);
     if (bars.length === 0) continue;
     parts.push(drawPanel(panel, bars, top));
-    top += TITLE_HEIGHT + bars.length * BAR_PITCH + PANEL_GAP;
+    top += TITLE_HEIGHT + bars.length * BAR_PITCH + SCALE_HEIGHT;
   }
   const about = `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, grebe ${machine.commit}`;
-  const how = `two namespaces, one veth without offloads, MTU 1500; medians of ${rounds} rounds, lines from lowest to highest`;
+  const how = `two namespaces, one veth without offloads, MTU 1500; medians of ${rounds} round${rounds === 1 ? '' : 's'}, lines from lowest to highest`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${top}" width="${WIDTH}" height="${top}" role="img">`,
     '<title>Throughput through tunnels</title>',
@@ -74,10 +75,22 @@ export function drawChart(result: PathBenchResult): string {
     `<rect class="paper" width="${WIDTH}" height="${top}"/>`,
     text(MARGIN, 28, 'quiet small', about),
     text(MARGIN, 44, 'quiet small', how),
+    ...legend(),
     ...parts,
     '</svg>',
     '',
   ].join('\n');
+}
+
+function legend(): string[] {
+  const entry = (kind: Kind, x: number, words: string) => [
+    `<rect class="${kind}" x="${x}" y="56" width="12" height="12" rx="2"/>`,
+    text(x + 18, 66, 'quiet small', words),
+  ];
+  return [
+    ...entry('grebe', MARGIN, 'grebe'),
+    ...entry('other', MARGIN + 80, 'what it is compared with'),
+  ];
 }
 
 function barsOf({ rows }: PathBenchResult, figure: Figure): Bar[] {
@@ -100,8 +113,8 @@ function drawPanel({ title, digits }: Panel, bars: readonly Bar[], top: number):
   const bottom = first + bars.length * BAR_PITCH - (BAR_PITCH - BAR_HEIGHT);
   const lines: string[] = [text(MARGIN, top + 16, 'text title', title)];
   for (let mark = 0; mark <= ceiling + step / 2; mark += step) {
-    lines.push(line('grid', x(mark), first - 6, x(mark), bottom + 2));
-    lines.push(text(x(mark), first - 10, 'quiet small', format(mark), 'middle'));
+    lines.push(line('grid', x(mark), first - 6, x(mark), bottom + 6));
+    lines.push(text(x(mark), bottom + 20, 'quiet small', format(mark), 'middle'));
   }
   bars.forEach((bar, index) => {
     lines.push(...drawBar(bar, first + index * BAR_PITCH, left, x, digits));

@@ -40,9 +40,17 @@ export interface Lab {
 
 /** Name of the cable's device on both sides. */
 export const CABLE = 'u0';
+/** Where the kernel names the TCP congestion control of a namespace. */
+export const CONGESTION_FILE = '/proc/sys/net/ipv4/tcp_congestion_control';
+
+export interface LabOptions {
+  readonly offloads: Offloads;
+  /** TCP congestion control of both hosts; absent: the machine's own. */
+  readonly congestion?: string;
+}
 
 /** Makes both namespaces and the veth. Throws a Failure, and leaves nothing, when a step is refused. */
-export async function openLab(offloads: Offloads): Promise<Lab> {
+export async function openLab({ offloads, congestion }: LabOptions): Promise<Lab> {
   const namespaces = new Namespaces('path');
   try {
     // Without IPv6 no packet crosses that the bench did not send.
@@ -53,7 +61,10 @@ export async function openLab(offloads: Offloads): Promise<Lab> {
     const left: Side = { namespace: a, address: '192.0.2.1' };
     const right: Side = { namespace: b, address: '192.0.2.2' };
     namespaces.link(cableEnd(left), cableEnd(right));
-    for (const side of [left, right]) setOffloads(namespaces, side, offloads);
+    for (const side of [left, right]) {
+      setOffloads(namespaces, side, offloads);
+      if (congestion !== undefined) setCongestion(namespaces, side, congestion);
+    }
     return {
       left,
       right,
@@ -75,6 +86,11 @@ function cableEnd(side: Side) {
 function setOffloads(namespaces: Namespaces, side: Side, offloads: Offloads): void {
   const features = ['tso', 'gso', 'gro'].flatMap((feature) => [feature, offloads]);
   namespaces.run(side.namespace, 'ethtool', ['-K', CABLE, ...features]);
+}
+
+function setCongestion(namespaces: Namespaces, side: Side, name: string): void {
+  const script = `echo "$1" > ${CONGESTION_FILE}`;
+  namespaces.run(side.namespace, 'sh', ['-ec', script, 'sh', name]);
 }
 
 /** Whether `program` is in the search path. */

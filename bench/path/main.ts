@@ -1,9 +1,10 @@
 // The path bench by itself: what `npm run bench` runs.
 //
 //   node dist/bench/path/main.js [--quick] [-j] [--only NAMES] [--measure NAMES] [--rounds N] [--seconds N]
-//                                [--router NAME='COMMAND']... [--output FILE]
+//                                [--router NAME='COMMAND']... [--congestion NAME] [--output FILE.json]
 //   node dist/bench/path/main.js --chart FILE.json       draws the chart of a result again
 //
+// A full run leaves bench/results/latest.json and throughput.svg; any other only what --output names.
 // --router adds a path through any program, for example the C daemon once more:
 //   --router 'mine=/usr/local/bin/daemon {device} {local} {remote}'
 import { parseArgs } from 'node:util';
@@ -12,12 +13,12 @@ import { commandPath } from '../peers/command.js';
 import type { Path } from '../peers/contract.js';
 import { runPathBench } from './path-bench.js';
 import { formatPathBench } from './print.js';
-import { CHART_FILE, RESULT_FILE, readResult, writeChart, writeResult } from './results.js';
+import { RESULT_FILE, readResult, writeChart, writeResult } from './results.js';
 
 try {
   const options = parseWords();
   if (options.chart === undefined) await bench(options);
-  else writeChart(readResult(options.chart));
+  else console.error(writeChart(readResult(options.chart), options.chart));
 } catch (error) {
   if (!(error instanceof Failure)) throw error;
   console.error(`path bench: ${error.message}${error.hint ? `\n  ${error.hint}` : ''}`);
@@ -37,7 +38,8 @@ function parseWords() {
         rounds: { type: 'string' },
         seconds: { type: 'string' },
         router: { type: 'string', multiple: true, default: [] },
-        output: { type: 'string', default: RESULT_FILE },
+        congestion: { type: 'string' },
+        output: { type: 'string' },
         chart: { type: 'string' },
       },
     }).values;
@@ -47,7 +49,7 @@ function parseWords() {
 }
 
 async function bench(words: Words): Promise<void> {
-  const { only, measure } = words;
+  const { only, measure, congestion } = words;
   const rounds = positive('rounds', words.rounds);
   const seconds = positive('seconds', words.seconds);
   const result = await runPathBench({
@@ -58,9 +60,11 @@ async function bench(words: Words): Promise<void> {
     ...(measure === undefined ? {} : { measures: measure.split(',') }),
     ...(rounds === undefined ? {} : { rounds }),
     ...(seconds === undefined ? {} : { seconds }),
+    ...(congestion === undefined ? {} : { congestion }),
   });
-  writeResult(result, words.output);
-  if (words.output === RESULT_FILE) writeChart(result, CHART_FILE);
+  const isFull = !words.quick && only === undefined && measure === undefined;
+  const output = words.output ?? (isFull ? RESULT_FILE : undefined);
+  if (output !== undefined) writeResult(result, output);
   console.log(words.json ? JSON.stringify(result) : formatPathBench(result));
 }
 

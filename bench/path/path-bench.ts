@@ -27,6 +27,8 @@ export interface PathRow {
   readonly name: string;
   readonly offloads: Offloads;
   readonly tunnels: number;
+  /** Of the program, where it is not grebe. */
+  readonly version?: string;
   /** Why it was left out, or what stopped it; figures of rounds before that stay. */
   readonly skipped?: string;
   readonly figures: Spreads;
@@ -40,6 +42,8 @@ export interface PathBenchResult {
   readonly tookSeconds: number;
   readonly rounds: number;
   readonly seconds: Seconds;
+  /** TCP congestion control of the hosts. */
+  readonly congestion: string;
   /** What sent and received TCP of 1 and 8 flows, and everything else. */
   readonly traffic: { readonly tcp: 'iperf3' | Load['program']; readonly load: Load['program'] };
   readonly rows: readonly PathRow[];
@@ -81,6 +85,7 @@ export async function runPathBench(options: PathBenchOptions): Promise<PathBench
     tookSeconds: Math.round((performance.now() - startedMs) / 1000),
     rounds: plan.rounds,
     seconds: plan.seconds,
+    congestion: plan.congestion,
     traffic: { tcp: hasProgram('iperf3') ? 'iperf3' : load.program, load: load.program },
     rows,
     targets: judge(rows),
@@ -113,8 +118,9 @@ function titleOf({ path, offloads, tunnels }: Case): string {
   return `${path.name}${many}${offloads === 'on' ? ', offloads on' : ''}`;
 }
 
-async function measureCase(each: Case, load: Load, { seconds }: Plan): Promise<Sample> {
-  const lab = await openLab(each.offloads);
+async function measureCase(each: Case, load: Load, plan: Plan): Promise<Sample> {
+  const { congestion, seconds } = plan;
+  const lab = await openLab({ offloads: each.offloads, congestion });
   try {
     const path = await each.path.open(lab, each.tunnels);
     const sample: Sample = {};
@@ -128,10 +134,11 @@ async function measureCase(each: Case, load: Load, { seconds }: Plan): Promise<S
 }
 
 function rowOf(each: Case, samples: readonly Sample[], skipped: string | undefined): PathRow {
+  const { path, offloads, tunnels } = each;
+  const version = samples.length > 0 ? path.version?.() : undefined;
   return {
-    name: each.path.name,
-    offloads: each.offloads,
-    tunnels: each.tunnels,
+    ...{ name: path.name, offloads, tunnels },
+    ...(version === undefined ? {} : { version }),
     ...(skipped === undefined ? {} : { skipped }),
     figures: spreadsOf(samples),
   };

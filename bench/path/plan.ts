@@ -1,7 +1,8 @@
 // What is run: every case of a round, in its order, with its measures.
+import { readFileSync } from 'node:fs';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import type { Path } from '../peers/contract.js';
-import type { Offloads } from './lab.js';
+import { CONGESTION_FILE, type Offloads } from './lab.js';
 import { isMeasure, MEASURES, type Measure, type Seconds } from './measures.js';
 
 /** One path in one setting. */
@@ -16,6 +17,7 @@ export interface Case {
 
 export interface Plan {
   readonly rounds: number;
+  readonly congestion: string;
   readonly seconds: Seconds;
   readonly cases: readonly Case[];
 }
@@ -30,6 +32,8 @@ export interface Choice {
   readonly rounds?: number;
   /** Seconds of each TCP run; the others keep their ratio to it. */
   readonly seconds?: number;
+  /** TCP congestion control; absent: the machine's own. */
+  readonly congestion?: string;
 }
 
 const FULL_ROUNDS = 3;
@@ -58,6 +62,7 @@ export function makePlan(paths: readonly Path[], choice: Choice): Plan {
   const cases = chosen.flatMap((path) => casesOf(path, quick));
   const seconds = quick ? QUICK_SECONDS : FULL_SECONDS;
   return {
+    congestion: choice.congestion ?? readFileSync(CONGESTION_FILE, 'utf8').trim(),
     rounds: choice.rounds ?? (quick ? QUICK_ROUNDS : FULL_ROUNDS),
     seconds: choice.seconds === undefined ? seconds : scale(seconds, choice.seconds),
     cases: cases

@@ -107,8 +107,11 @@ export function formatPathBench(result: PathBenchResult): string {
   const { machine, rounds, seconds, traffic, rows } = result;
   const lines = [
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, grebe ${machine.commit}`,
-    `two namespaces, one veth, MTU 1500; TCP ${seconds.tcp} s (${traffic.tcp}), UDP ${seconds.udp} s (${traffic.load}); median [low-high] of ${rounds} rounds; took ${result.tookSeconds} s`,
+    `two namespaces, one veth, MTU 1500; TCP ${seconds.tcp} s (${traffic.tcp}, ${result.congestion}), UDP ${seconds.udp} s (${traffic.load})`,
+    `median [low-high] of ${rounds} round${rounds === 1 ? '' : 's'}; took ${result.tookSeconds} s`,
   ];
+  const versions = new Set(rows.flatMap((row) => row.version ?? []));
+  if (versions.size > 0) lines.push([...versions].join('; '));
   for (const { title, has, columns } of TABLES) {
     const table = tableOf(
       rows.filter((row) => has(row, rows)),
@@ -116,23 +119,38 @@ export function formatPathBench(result: PathBenchResult): string {
     );
     if (table.length > 0) lines.push('', title, ...table);
   }
-  const left = rows.filter((row) => row.skipped !== undefined);
-  if (left.length > 0) lines.push('', 'Left out');
-  for (const { name, offloads, tunnels, skipped } of left) {
-    const many = tunnels > 1 ? `, ${tunnels} tunnels` : '';
-    lines.push(`${name}${many}${offloads === 'on' ? ', offloads on' : ''}: ${skipped}`);
-  }
-  lines.push('', 'Targets', ...result.targets.map(formatVerdict));
+  const left = leftOut(rows);
+  if (left.length > 0) lines.push('', 'Left out', ...left);
+  lines.push('', 'Targets', ...formatTargets(result.targets));
   return lines.join('\n');
 }
 
+/** One line a path and reason, whatever settings it concerns. */
+function leftOut(rows: readonly PathRow[]): string[] {
+  const lines = new Map<string, string[]>();
+  for (const { name, offloads, tunnels, skipped } of rows) {
+    if (skipped === undefined) continue;
+    const setting = tunnels > 1 ? `${tunnels} tunnels` : `offloads ${offloads}`;
+    const key = `${name}: ${skipped}`;
+    lines.set(key, [...(lines.get(key) ?? []), setting]);
+  }
+  return [...lines].map(([line, settings]) => `${line} (${settings.join(', ')})`);
+}
+
+function formatTargets(targets: readonly Verdict[]): string[] {
+  const missing = targets.filter(({ met }) => met === null);
+  const lines = targets.filter(({ met }) => met !== null).map(formatVerdict);
+  if (missing.length === 0) return lines;
+  return [...lines, `not measured: ${missing.map(({ name }) => name).join('; ')}`];
+}
+
 function formatVerdict({ name, value, unit, atLeast, atMost, met }: Verdict): string {
-  const mark = met === null ? 'not measured' : met ? 'met' : 'MISSED';
+  const mark = met ? 'met   ' : 'MISSED';
   const [sign, bound] = atLeast === undefined ? ['<=', atMost] : ['>=', atLeast];
   const suffix = unit === 'percent' ? ' %' : '';
   const digits = unit === 'count' ? 0 : unit === 'percent' ? 3 : 2;
-  const shown = value === null ? '' : `${value.toFixed(digits)}${suffix}, `;
-  return `${mark.padEnd(12)}  ${name}: ${shown}target ${sign} ${bound}${suffix}`;
+  const shown = value?.toFixed(digits);
+  return `${mark}  ${name}: ${shown}${suffix}, target ${sign} ${bound}${suffix}`;
 }
 
 /** Lines under their titles. Rows and columns without any figure are left out. */
@@ -164,7 +182,7 @@ function highest(title: string, figure: Figure): Column {
 function ranged(title: string, figure: Figure, digits: number, factor = 1): Column {
   const format = ({ median, low, high }: Spread) => {
     const [middle, from, to] = [median, low, high].map((each) => (each * factor).toFixed(digits));
-    return `${middle} [${from}-${to}]`;
+    return from === to ? `${middle}` : `${middle} [${from}-${to}]`;
   };
   return {
     title,

@@ -1,25 +1,27 @@
 // The files of a run: all figures as JSON, and the chart.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { ROOT } from '../peers/compiled.js';
 import { drawChart } from './chart.js';
 import type { PathBenchResult } from './path-bench.js';
 
-const FOLDER = join(ROOT, 'bench/results');
-/** Where a run goes when nobody says otherwise. */
-export const RESULT_FILE = join(FOLDER, 'latest.json');
-export const CHART_FILE = join(FOLDER, 'throughput.svg');
+/** Where a full run goes when nobody says otherwise. */
+export const RESULT_FILE = join(ROOT, 'bench/results/latest.json');
 
-export function writeResult(result: PathBenchResult, file = RESULT_FILE): void {
+/** Writes all figures to `file`, and the chart of them beside it. */
+export function writeResult(result: PathBenchResult, file: string): void {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(result, null, 1)}\n`);
+  writeChart(result, file);
 }
 
-/** Draws the chart of a result. */
-export function writeChart(result: PathBenchResult, file = CHART_FILE): void {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, drawChart(result));
+/** Draws the chart of the result in `file`, beside it. Returns the chart's file. */
+export function writeChart(result: PathBenchResult, file: string): string {
+  const name = basename(file) === 'latest.json' ? 'throughput' : basename(file, '.json');
+  const chart = join(dirname(file), `${name}.svg`);
+  writeFileSync(chart, drawChart(result));
+  return chart;
 }
 
 /** A result that `writeResult` has written. Throws a Failure for any other file. */

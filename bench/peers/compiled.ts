@@ -23,3 +23,9 @@ export function compiled(source: string): string {
   renameSync(fresh, program);
   return program;
 }
+
+/** The first line that `program` prints for `--version`. */
+export function versionOf(program: string): string {
+  const { stdout, stderr } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  return `${stdout || stderr || ''}`.split('\n', 1)[0]?.trim() ?? '';
+}

@@ -27,6 +27,9 @@ export interface Path {
   /** Why it cannot run here, or undefined. */
   missing(): string | undefined;
 
+  /** What the program says its version is; absent for what has none of its own. */
+  version?(): string;
+
   /**
    * Sets up both sides; packets pass when it resolves. What it starts and writes goes with the lab.
    * `tunnels`: how many stand between the two sides. The traffic takes the last; only grebe can have more than one.

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { hasProgram } from '../path/lab.js';
+import { versionOf } from './compiled.js';
 import type { Path } from './contract.js';
 import { type End, endsOf, setUpDevice } from './ends.js';
 
@@ -20,6 +21,7 @@ export function fastd(): Path {
   return {
     name: 'fastd',
     missing: () => (hasProgram('fastd') ? undefined : 'fastd is not installed (Debian: fastd)'),
+    version: () => versionOf('fastd'),
     open: async (lab) => {
       const [left, right] = endsOf(lab);
       const [leftKeys, rightKeys] = [makeKeys(left), makeKeys(right)];

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { CABLE, hasProgram, ipOf, type Lab } from '../path/lab.js';
 import type { Running } from '../path/processes.js';
+import { versionOf } from './compiled.js';
 import type { Path } from './contract.js';
 import { type End, endsOf, setUpDevice } from './ends.js';
 
@@ -25,6 +26,7 @@ export function openVswitch(): Path {
       hasProgram('ovs-vswitchd') && existsSync(SCHEMA)
         ? undefined
         : 'Open vSwitch is not installed (Debian: openvswitch-switch)',
+    version: () => versionOf('ovs-vswitchd'),
     open: async (lab) => {
       const ends = endsOf(lab);
       const routers: Running[] = [];

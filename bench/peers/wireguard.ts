@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { hasProgram, type Lab } from '../path/lab.js';
 import type { Running } from '../path/processes.js';
+import { versionOf } from './compiled.js';
 import type { Path } from './contract.js';
 import { type End, endsOf, setUpDevice } from './ends.js';
 
@@ -31,6 +32,7 @@ export function wireguardGo(): Path {
       hasProgram('wireguard-go')
         ? undefined
         : 'wireguard-go is not installed (Debian: wireguard-go)',
+    version: () => versionOf('wireguard-go'),
     open: async (lab) => {
       const [left, right] = endsOf(lab);
       const [leftKeys, rightKeys] = [makeKeys(), makeKeys()];
