@@ -18,7 +18,10 @@ export type Figure =
   | 'tcp8RetransmitPercent'
   | 'tcp8ReverseRetransmits'
   | 'tcp8ReverseRetransmitPercent'
-  /** While one TCP flow runs, for 10^9 bytes of it: everything on the machine above its idle time; the routers alone. */
+  /**
+   * For 10^9 bytes of one TCP flow: CPU time of everything on the machine, less what it used just before; of the
+   * routers alone.
+   */
   | 'machineCpuPerGigabyte'
   | 'routerCpuPerGigabyte'
   /** Thousands of datagrams a second that arrived from a sender without limit. */

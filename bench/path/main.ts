@@ -50,8 +50,8 @@ function parseWords() {
 
 async function bench(words: Words): Promise<void> {
   const { only, measure, congestion } = words;
-  const rounds = positive('rounds', words.rounds);
-  const seconds = positive('seconds', words.seconds);
+  const rounds = parseCount('rounds', words.rounds);
+  const seconds = parseCount('seconds', words.seconds);
   const result = await runPathBench({
     quick: words.quick,
     more: words.router.map(parseRouter),
@@ -68,11 +68,11 @@ async function bench(words: Words): Promise<void> {
   console.log(words.json ? JSON.stringify(result) : formatPathBench(result));
 }
 
-function positive(name: string, text: string | undefined): number | undefined {
+function parseCount(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (value > 0 && (name !== 'rounds' || Number.isInteger(value))) return value;
-  throw new Failure(EXIT.usage, `--${name} ${text}: expected a number above 0`);
+  if (value > 0 && Number.isInteger(value)) return value;
+  throw new Failure(EXIT.usage, `--${name} ${text}: expected a whole number above 0`);
 }
 
 function parseRouter(text: string): Path {

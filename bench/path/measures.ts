@@ -1,4 +1,5 @@
 // The measures: each takes one open path, puts traffic on it for a bounded time and returns some figures.
+import { setTimeout } from 'node:timers/promises';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import type { OpenPath } from '../peers/contract.js';
 import { type IperfResult, runIperf } from '../traffic/iperf.js';
@@ -21,6 +22,7 @@ export interface Bench {
 }
 
 export interface Seconds {
+  /** A whole number: iperf3 takes no other. */
   readonly tcp: number;
   readonly udp: number;
   readonly idle: number;
@@ -31,8 +33,8 @@ export interface Seconds {
 /** How a measure is called on the command line, and what it does; in the order in which they run. */
 export const MEASURES = {
   idle: measureIdle,
-  tcp: (bench: Bench) => measureTcp(bench, false),
-  'tcp-reverse': (bench: Bench) => measureTcp(bench, true),
+  tcp: measureTcp,
+  'tcp-reverse': measureTcpReverse,
   tcp8: (bench: Bench) => measureTcp8(bench, false),
   'tcp8-reverse': (bench: Bench) => measureTcp8(bench, true),
   flows: measureFlows,
@@ -61,30 +63,22 @@ export function isMeasure(name: string): name is Measure {
   return Object.hasOwn(MEASURES, name);
 }
 
-/** The machine is watched for as long: what it does without traffic is taken off later. */
 async function measureIdle({ path: { routers }, seconds }: Bench): Promise<Sample> {
   if (routers.length === 0) return {};
   const before = cpuOf(routers);
-  await watchBusy(seconds.idle);
+  await setTimeout(seconds.idle * 1000);
   return {
     readyMs: Math.max(...routers.map((router) => router.readyMs)),
     idlePercent: ((cpuOf(routers) - before) / seconds.idle) * 100,
   };
 }
 
-async function measureTcp(bench: Bench, reverse: boolean): Promise<Sample> {
+async function measureTcp(bench: Bench): Promise<Sample> {
   const { routers } = bench.path;
-  const idle = await watchBusy(bench.seconds.idle / 2);
+  const idle = await watchBusy(bench.seconds.idle);
   const before = { machine: busySeconds(), routers: cpuOf(routers), at: performance.now() };
-  const { gbits, bytes, retransmits, percent } = await runTcp(bench, 1, reverse);
+  const { gbits, bytes, retransmits, percent } = await runTcp(bench, 1, false);
   const elapsed = (performance.now() - before.at) / 1000;
-  if (reverse) {
-    return {
-      tcpReverseGbits: gbits,
-      tcpReverseRetransmits: retransmits,
-      tcpReverseRetransmitPercent: percent,
-    };
-  }
   const machine = busySeconds() - before.machine - idle * elapsed;
   const ofRouters = cpuOf(routers) - before.routers;
   return {
@@ -93,6 +87,15 @@ async function measureTcp(bench: Bench, reverse: boolean): Promise<Sample> {
     tcpRetransmitPercent: percent,
     machineCpuPerGigabyte: machine / (bytes / 1e9),
     ...(routers.length > 0 ? { routerCpuPerGigabyte: ofRouters / (bytes / 1e9) } : {}),
+  };
+}
+
+async function measureTcpReverse(bench: Bench): Promise<Sample> {
+  const { gbits, retransmits, percent } = await runTcp(bench, 1, true);
+  return {
+    tcpReverseGbits: gbits,
+    tcpReverseRetransmits: retransmits,
+    tcpReverseRetransmitPercent: percent,
   };
 }
 

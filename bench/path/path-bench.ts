@@ -8,6 +8,7 @@ import { EXIT, Failure } from '../../src/sys/failure.js';
 import { builtinPaths } from '../peers/all.js';
 import type { Path } from '../peers/contract.js';
 import { chooseLoad, type Load } from '../traffic/load.js';
+import { watchBusy } from './cpu.js';
 import { type Sample, type Spreads, spreadsOf } from './figures.js';
 import { hasProgram, type Offloads, openLab } from './lab.js';
 import { describeMachine, type Machine } from './machine.js';
@@ -40,6 +41,8 @@ export interface PathBenchResult {
   /** When it began (ISO 8601), and how long it took. */
   readonly startedAt: string;
   readonly tookSeconds: number;
+  /** CPUs that were busy in the second before it began. */
+  readonly otherLoad: number;
   readonly rounds: number;
   readonly seconds: Seconds;
   /** TCP congestion control of the hosts. */
@@ -57,6 +60,7 @@ export async function runPathBench(options: PathBenchOptions): Promise<PathBench
   const more = options.more ?? [];
   const plan = makePlan([...builtinPaths(), ...more], withMore(options));
   const load = chooseLoad();
+  const otherLoad = await watchBusy(1);
   const runs = plan.cases.map((each) => ({ case: each, samples: [] as Sample[] }));
   const skipped = new Map<Case, string>();
   for (const { case: each } of runs) {
@@ -83,6 +87,7 @@ export async function runPathBench(options: PathBenchOptions): Promise<PathBench
     machine: describeMachine(),
     startedAt,
     tookSeconds: Math.round((performance.now() - startedMs) / 1000),
+    otherLoad,
     rounds: plan.rounds,
     seconds: plan.seconds,
     congestion: plan.congestion,

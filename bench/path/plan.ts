@@ -30,7 +30,7 @@ export interface Choice {
   /** Names of measures; absent: all, or those that matter most when quick. */
   readonly measures?: readonly string[];
   readonly rounds?: number;
-  /** Seconds of each TCP run; the others keep their ratio to it. */
+  /** Seconds of each TCP run, a whole number; the others keep their ratio to it. */
   readonly seconds?: number;
   /** TCP congestion control; absent: the machine's own. */
   readonly congestion?: string;
@@ -38,8 +38,8 @@ export interface Choice {
 
 const FULL_ROUNDS = 3;
 const FULL_SECONDS: Seconds = { tcp: 2, udp: 1, idle: 1, search: 0.4 };
-const QUICK_ROUNDS = 2;
-const QUICK_SECONDS: Seconds = { tcp: 1.5, udp: 0.8, idle: 0.5, search: 0.3 };
+const QUICK_ROUNDS = 3;
+const QUICK_SECONDS: Seconds = { tcp: 1, udp: 0.5, idle: 0.5, search: 0.2 };
 const QUICK_PATHS = ['veth', 'vxlan', 'c', 'raw-simd', 'xdp-simd'];
 const QUICK_MEASURES: readonly Measure[] = ['tcp', 'udp64'];
 

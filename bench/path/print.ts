@@ -15,6 +15,8 @@ interface Table {
   readonly columns: readonly Column[];
 }
 
+/** CPUs that a machine may be busy with and still be called quiet. */
+const QUIET_LOAD = 0.1;
 const isPlain = (row: PathRow) => row.offloads === 'off' && row.tunnels === 1;
 
 const TCP: readonly Column[] = [
@@ -110,6 +112,10 @@ export function formatPathBench(result: PathBenchResult): string {
     `two namespaces, one veth, MTU 1500; TCP ${seconds.tcp} s (${traffic.tcp}, ${result.congestion}), UDP ${seconds.udp} s (${traffic.load})`,
     `median [low-high] of ${rounds} round${rounds === 1 ? '' : 's'}; took ${result.tookSeconds} s`,
   ];
+  if (result.otherLoad > QUIET_LOAD) {
+    const load = result.otherLoad.toFixed(1);
+    lines.push(`before it began, other work kept ${load} of ${machine.cores} CPUs busy`);
+  }
   const versions = new Set(rows.flatMap((row) => row.version ?? []));
   if (versions.size > 0) lines.push([...versions].join('; '));
   for (const { title, has, columns } of TABLES) {
@@ -141,7 +147,7 @@ function formatTargets(targets: readonly Verdict[]): string[] {
   const missing = targets.filter(({ met }) => met === null);
   const lines = targets.filter(({ met }) => met !== null).map(formatVerdict);
   if (missing.length === 0) return lines;
-  return [...lines, `not measured: ${missing.map(({ name }) => name).join('; ')}`];
+  return [...lines, `not measured: ${missing.length} of ${targets.length}, which the JSON names`];
 }
 
 function formatVerdict({ name, value, unit, atLeast, atMost, met }: Verdict): string {
