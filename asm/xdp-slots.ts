@@ -147,7 +147,7 @@ export function transmitSlots(block: usize, ring: usize, from: u32, to: u32): u3
       continue;
     }
     free--;
-    const frame = load<u32>(stack + (<usize>free << 2));
+    const frame = load<u32>(stack + ((<usize>free) << 2));
     const at = <usize>frame;
     store<u64>(at, load<u64>(adjacency, ADJACENCY_HEADER));
     store<u32>(at, load<u32>(adjacency, ADJACENCY_HEADER + 8), 8);

@@ -10,7 +10,11 @@
 import { XDP_FILL, XDP_FRAME_COUNT, XDP_TRANSMIT } from './xdp-layout';
 import { fillFirst, refillFrames, takeReceived, waitingFrames } from './xdp-receive';
 import { needsWakeup, startRings } from './xdp-ring';
-import { receiveSlots as receiveInto, releaseSlots as releaseFrom, transmitSlots as transmitFrom } from './xdp-slots';
+import {
+  receiveSlots as receiveInto,
+  releaseSlots as releaseFrom,
+  transmitSlots as transmitFrom,
+} from './xdp-slots';
 import {
   cancelFrames,
   completeFrames,

@@ -6,6 +6,9 @@ import type { XskHandle } from '../underlay/xsk.js';
 export interface LaneStart {
   readonly memory: WebAssembly.Memory;
   readonly plan: LanePlan;
+  /** Number of this lane, and how many there are: a flow is received by one of them. */
+  readonly lane: number;
+  readonly laneCount: number;
   readonly codec: CodecBuild;
   /** Kinds of packets that are merged for the devices (MERGE_*). */
   readonly merge: number;
@@ -17,13 +20,20 @@ export interface LaneStart {
   readonly linkOfRecord: readonly (readonly [number, number])[];
   readonly devices: readonly LaneDevice[];
   /** Absent: raw sockets alone. */
-  readonly xdp?: {
-    readonly devices: readonly XdpDeviceStart[];
-    /** Outer header's length of records whose superpackets the kernel can segment. */
-    readonly outerLengths: readonly (readonly [number, number])[];
-  };
+  readonly xdp?: XdpStart | undefined;
+  /** Microseconds to look for more work before waiting; 0 = wait at once. */
+  readonly busyPoll: number;
+  /** Becomes readable when the network changed, which is then told once; absent: another lane watches. */
+  readonly watchFd?: number | undefined;
   /** eventfd that the router writes to after it posted a request. */
   readonly wakeFd: number;
+}
+
+/** What the XDP underlay of a lane is made of. */
+export interface XdpStart {
+  readonly devices: readonly XdpDeviceStart[];
+  /** Outer header's length of records whose superpackets the kernel can segment. */
+  readonly outerLengths: readonly (readonly [number, number])[];
 }
 
 /** A device of the XDP underlay; see XdpDevice. */
@@ -44,6 +54,7 @@ export interface LaneDevice {
 /** Asked of a lane through its port, followed by a write to its wake-up descriptor. */
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
+  | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
 
 /** What a lane tells. */
@@ -52,6 +63,7 @@ export type LaneEvent =
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
+  | { readonly kind: 'network-changed' }
   | { readonly kind: 'merge-refused'; readonly device: string }
   | {
       readonly kind: 'failed';

@@ -9,7 +9,7 @@ import { DeviceVectors } from '../tun/vectors.js';
 import { RawUnderlay } from '../underlay/raw.js';
 import { XdpUnderlay } from '../underlay/xdp.js';
 import { Lane } from './lane.js';
-import { runLoop } from './loop.js';
+import { type LoopControl, runLoop } from './loop.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
 
 if (parentPort === null) throw new Error('a lane runs in a worker thread');
@@ -36,6 +36,8 @@ function runLane(start: LaneStart): void {
     protocols: start.protocols,
     links: new Map(start.links),
     linkOf: (record) => linkOfRecord.get(record) ?? 0,
+    lane: start.lane,
+    laneCount: start.laneCount,
   });
   const underlay =
     start.xdp === undefined
@@ -64,7 +66,10 @@ function runLane(start: LaneStart): void {
   try {
     runLoop(lane, {
       wakeFd: start.wakeFd,
-      onWake: () => answerRequests(lane, memory),
+      onWake: (loop) => answerRequests(lane, memory, loop),
+      watchFd: start.watchFd,
+      onNetworkChanged: () => tell({ kind: 'network-changed' }),
+      busyPoll: start.busyPoll,
       onDeviceLost: (record) => tell({ kind: 'device-lost', record }),
     });
   } finally {
@@ -73,12 +78,16 @@ function runLane(start: LaneStart): void {
 }
 
 /** Carries out what the router asked for. Returns false when that was to stop. */
-function answerRequests(lane: Lane, memory: WebAssembly.Memory): boolean {
+function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopControl): boolean {
   for (;;) {
     const received = receiveMessageOnPort(port);
     if (received === undefined) return true;
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
+    if (request.kind === 'watch') {
+      loop.watch();
+      continue;
+    }
     const { id, build } = request;
     try {
       lane.useCodec(openCodec(build, memory));

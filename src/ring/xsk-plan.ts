@@ -55,10 +55,7 @@ export function ringAreaSize(count: number): number {
  * Plans a socket's areas with `reserve`, which gives the offset of fresh room of a size and an alignment.
  * Nothing else may lie in that room.
  */
-export function planXsk(
-  reserve: Reserve,
-  { frameCount, frameSize, ringCount }: XskSize,
-): XskPlan {
+export function planXsk(reserve: Reserve, { frameCount, frameSize, ringCount }: XskSize): XskPlan {
   const ring = (): XskRingPlan => ({
     area: reserve(ringAreaSize(ringCount), MAP_ALIGNMENT),
     count: ringCount,

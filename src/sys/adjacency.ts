@@ -16,6 +16,10 @@ export interface Hop {
   readonly neighbour: string;
   /** Of the route, else of the device. */
   readonly mtu: number;
+  /** Of the device. */
+  readonly deviceMtu: number;
+  /** Whether the device has a queueing discipline, which frames can pass by. */
+  readonly queues: boolean;
 }
 
 export type Adjacency =
@@ -58,6 +62,7 @@ interface LinkObject {
   readonly ifname?: string;
   readonly flags?: readonly string[];
   readonly mtu?: number;
+  readonly qdisc?: string;
   readonly link_type?: string;
   readonly address?: string;
 }
@@ -101,6 +106,8 @@ function resolve(path: Path, route: RouteObject | undefined, known: Known): Adja
   const hop: Hop = {
     ...{ path, link: link.ifindex, device: route.dev, neighbour },
     mtu: route.metrics?.[0]?.mtu ?? link.mtu,
+    deviceMtu: link.mtu,
+    queues: link.qdisc !== 'noqueue',
   };
   const found = known.neighbours.get(`${route.dev} ${neighbour}`);
   const state = VALID_STATES.find((name) => found?.state?.includes(name));

@@ -38,7 +38,8 @@ const MSG_DONTWAIT = 0x40;
 const ETHERNET_LENGTH = 14;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
-const BUFFER_SIZE = Number(process.env.SB ?? 128) << 10;
+/** What is in flight is charged with all the memory that the kernel has for it. */
+const BUFFER_SIZE = 8 << 20;
 
 export interface PacketSenderOptions {
   readonly memory: WebAssembly.Memory;
@@ -115,13 +116,7 @@ export class PacketSender {
   }
 
   /** Makes message `index` of the packet at `position`. */
-  #set(
-    ring: Ring,
-    position: number,
-    index: number,
-    adjacency: number,
-    outerLength: number,
-  ): void {
+  #set(ring: Ring, position: number, index: number, adjacency: number, outerLength: number): void {
     const address = ring.processedAddress(position);
     const head = this.#batch.head(index);
     this.#copyEthernet(head, adjacency);

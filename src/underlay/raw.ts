@@ -14,14 +14,7 @@ import {
   REASON_TX_ERROR,
 } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import {
-  addressOf,
-  close,
-  ERRNO,
-  errno,
-  recvmmsg,
-  sendmmsg,
-} from '../sys/libc.js';
+import { addressOf, close, ERRNO, errno, recvmmsg, sendmmsg } from '../sys/libc.js';
 import {
   AF_INET,
   bindToDevice,
@@ -33,6 +26,7 @@ import {
 } from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
 import type { Underlay } from './contract.js';
+import { filterFlows } from './flow-filter.js';
 import { SendRoom } from './send-room.js';
 
 const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK;
@@ -53,6 +47,9 @@ export interface RawUnderlayOptions {
   readonly links: ReadonlyMap<number, string>;
   /** Index of the device that the tunnel of a record is bound to, 0 = none. */
   readonly linkOf: (record: number) => number;
+  /** Number of the lane that receives, of `laneCount`: each flow goes to one. */
+  readonly lane: number;
+  readonly laneCount: number;
 }
 
 export class RawUnderlay implements Underlay {
@@ -99,6 +96,8 @@ export class RawUnderlay implements Underlay {
         this.#boundSockets.set(index, fd);
       }
       this.fds = options.protocols.map(openRaw);
+      const { lane, laneCount } = options;
+      if (laneCount > 1) for (const fd of this.fds) filterFlows(fd, lane, laneCount);
       if (options.links.size > 0)
         for (const fd of this.fds) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     } catch (error) {

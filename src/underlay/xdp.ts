@@ -9,19 +9,14 @@
 //               anything else    AF_XDP, where the lane has a socket on that device, else the packet socket
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
-import {
-  ADJACENCY_DEVICE,
-  CONTROL_NEXT_HOPS,
-  MERGE_TCP,
-  MERGE_UDP,
-} from '../../asm/layout.js';
+import { ADJACENCY_DEVICE, CONTROL_NEXT_HOPS, MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
 import type { RawUnderlay } from './raw.js';
 import { SendRoom } from './send-room.js';
-import { openXdpModule, writeXskBlock, type XdpModule } from './xsk-rings.js';
 import { kick, type XskHandle } from './xsk.js';
+import { openXdpModule, writeXskBlock, type XdpModule } from './xsk-rings.js';
 
 /** A device as a lane has it. */
 export interface XdpDevice {

@@ -25,9 +25,9 @@ import {
   XDP_TRANSMIT,
   XDP_UMEM,
 } from '../../asm/xdp-layout.js';
+import type { XskPlan } from '../ring/xsk-plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Xsk, XskRing } from './xsk.js';
-import type { XskPlan } from '../ring/xsk-plan.js';
 
 /**
  * The exports of asm/xdp.ts, which documents each. `block` is XskPlan.block; `table` is the offset of a table

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { XDP_ENTRY_LENGTH, XDP_ENTRY_SIZE } from '../../asm/xdp-layout.js';
+import { receiveRoom, type XskPlan } from '../../src/ring/xsk-plan.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
 import { openRedirect, type Redirect } from '../../src/underlay/redirect-program.js';
 import { Xsk } from '../../src/underlay/xsk.js';
-import { receiveRoom, type XskPlan } from '../../src/ring/xsk-plan.js';
 import {
   openXdpModule,
   readXskCounters,
