@@ -166,7 +166,8 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const protocol = <u32>load<u8>(outer, IPV4_PROTOCOL);
   if (protocol === PROTOCOL_UDP) {
     // INVARIANT: the filling end makes a first piece of two of IPv4 and UDP header, nothing else.
-    const gre = rest === 0 ? payload + UDP_LENGTH : <usize>load<u32>(descriptor, DESCRIPTOR_PAYLOAD);
+    const gre =
+      rest === 0 ? payload + UDP_LENGTH : <usize>load<u32>(descriptor, DESCRIPTOR_PAYLOAD);
     const fault = checkUdp(outer, payload, available, gre);
     if (fault !== REASON_NONE) return fault;
     available = udpLength(payload) - UDP_LENGTH;

@@ -35,11 +35,7 @@ export function encapGreUdp(inner: Uint8Array, options: GreOptions): Encapped {
   return encapGreMode('gre-udp', inner, options);
 }
 
-function encapGreMode(
-  mode: GreTunnel['mode'],
-  inner: Uint8Array,
-  options: GreOptions,
-): Encapped {
+function encapGreMode(mode: GreTunnel['mode'], inner: Uint8Array, options: GreOptions): Encapped {
   const { key, sequence, checksum: checksumOut = false } = options;
   if (key !== undefined) requireInteger('key', key, 0xffffffff);
   if (sequence !== undefined) requireInteger('sequence', sequence, 0xffffffff);

@@ -51,11 +51,7 @@ export function putUdp(udp: Uint8Array, sourcePort: number): void {
 }
 
 /** The checksum field of a datagram; a sum that comes to 0 is sent as its other form (RFC 768). */
-export function udpChecksum(
-  udp: Uint8Array,
-  source: Uint8Array,
-  destination: Uint8Array,
-): number {
+export function udpChecksum(udp: Uint8Array, source: Uint8Array, destination: Uint8Array): number {
   const pseudo = sumPseudoHeader(source, destination, PROTOCOL_UDP, udp.length);
   return finish(sum(udp, pseudo)) || 0xffff;
 }
