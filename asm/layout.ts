@@ -9,6 +9,7 @@
 //
 //   region         writer                                   readers
 //   control        host main thread                         codec, host
+//   next hops      host main thread, while it is not named  lanes, asm/xdp.ts
 //   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
 //   tunnel state   codec (atomic where lanes share a field) host, for display
 //   ring           the lane that owns it                    the same lane
@@ -24,7 +25,19 @@ export const NO_TUNNEL = 0;
 // ---- Control: one block at address 0 ----
 
 export const CONTROL_TABLE = 64; // u32, atomic: address of the live table image
+export const CONTROL_NEXT_HOPS = 68; // u32: address of the next hops, TUNNEL_CAPACITY u32; 0 = none are kept
 export const CONTROL_SIZE = 4096;
+
+// ---- Next hops: which Ethernet header the packets of a tunnel get, for underlays that write one ----
+//
+// Of each tunnel record one u32, atomic: address of an adjacency, or 0 while it is not known. An adjacency never
+// changes while a next hop names it: a new one is written elsewhere.
+
+export const ADJACENCY_HEADER = 0; // 14 bytes: Ethernet header, wire
+export const ADJACENCY_DEVICE = 16; // u32: number of the device, in the order the host has them
+export const ADJACENCY_SIZE = 32;
+/** One for each tunnel, and as many while they change. */
+export const ADJACENCY_CAPACITY = 32768;
 
 // ---- Table image: everything the codec looks up, built by the host, published by CONTROL_TABLE ----
 

@@ -101,6 +101,17 @@ export class Ring {
     this.#high[position & MASK] = high;
   }
 
+  /**
+   * Says that the packet at `position` may lie in the frame of `size` bytes that it begins in, of those from `low` to
+   * before `high`.
+   */
+  placeInFrame(position: number, low: number, high: number, size: number): void {
+    const offset = this.#field(position, DESCRIPTOR_ADDRESS) - low;
+    const frame = low + offset - (offset % size);
+    if (offset < 0 || frame >= high) this.place(position, 0, 0);
+    else this.place(position, frame, frame + size);
+  }
+
   /** Hands the next `count` filled slots to the codec. */
   publish(count: number): void {
     this.#words[this.#filled] = this.filled + count;

@@ -5,7 +5,7 @@ import type { Ring } from '../ring/ring.js';
  * and to the slots of a ring.
  */
 export interface Underlay {
-  readonly name: 'raw' | 'raw-socket' | 'memory';
+  readonly name: 'raw' | 'xdp' | 'raw-socket' | 'memory';
 
   /** File descriptors to wait on for received packets; empty for an underlay that calls `onReadable`. */
   readonly fds: readonly number[];

@@ -19,8 +19,6 @@ import {
   close,
   ERRNO,
   errno,
-  NativeBlock,
-  poll,
   recvmmsg,
   sendmmsg,
 } from '../sys/libc.js';
@@ -35,18 +33,16 @@ import {
 } from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
 import type { Underlay } from './contract.js';
+import { SendRoom } from './send-room.js';
 
 const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK;
 const IPPROTO_IP = 0;
 const IPPROTO_RAW = 255; // implies IP_HDRINCL
 const IP_PKTINFO = 8;
 const MSG_DONTWAIT = 0x40;
-const POLLOUT = 4;
 
 /** Socket buffers: a burst of several thousand full packets, while the lane is busy with the other way. */
 const BUFFER_SIZE = 8 << 20;
-/** Longest wait for a full send queue, in all for one call of `send`. */
-const SEND_WAIT_MS = 2;
 const IPV4_DESTINATION = 16;
 const MASK = SLOT_COUNT - 1;
 
@@ -70,7 +66,7 @@ export class RawUnderlay implements Underlay {
   readonly #sendSocket: number;
   readonly #boundSockets = new Map<number, number>();
   readonly #options: RawUnderlayOptions;
-  readonly #pollBlock = new NativeBlock(8);
+  readonly #room = new SendRoom();
   #receiveRing: Ring | undefined;
   #nextSocket = 0;
 
@@ -199,7 +195,7 @@ export class RawUnderlay implements Underlay {
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
       if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#waitForRoom(fd);
+        this.#room.wait(fd);
         waited = true;
         continue;
       }
@@ -210,12 +206,6 @@ export class RawUnderlay implements Underlay {
   /** Four bytes at `address`, as one host-order word. Inner packets lie anywhere, so outer ones do. */
   #wireWord(address: number): number {
     return this.#view.getUint32(address, true);
-  }
-
-  #waitForRoom(fd: number): void {
-    this.#pollBlock.view.setInt32(0, fd, true);
-    this.#pollBlock.view.setInt16(4, POLLOUT, true);
-    poll(this.#pollBlock.address, 1, SEND_WAIT_MS);
   }
 }
 
