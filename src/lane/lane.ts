@@ -32,6 +32,8 @@ export interface LaneEvents {
   readonly onDeviceLost: (record: number) => void;
   /** The kernel refused superpackets of `device` that may be good: nothing is merged any more. */
   readonly onMergeRefused: (device: string) => void;
+  /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
+  readonly onSegmentationRefused: () => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }

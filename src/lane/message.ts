@@ -8,8 +8,10 @@ export interface LaneStart {
   readonly codec: CodecBuild;
   /** Kinds of packets that are merged for the devices (MERGE_*). */
   readonly merge: number;
-  /** IP protocols to receive. */
+  /** IP protocols to receive by the plain underlay. */
   readonly protocols: readonly number[];
+  /** Tunnels over UDP: their local addresses and records. */
+  readonly udp: UdpTunnels;
   /** Devices that tunnels are bound to: index and name. */
   readonly links: readonly (readonly [number, string])[];
   /** Link of each record that is bound to one. */
@@ -17,6 +19,11 @@ export interface LaneStart {
   readonly devices: readonly LaneDevice[];
   /** eventfd that the router writes to after it posted a request. */
   readonly wakeFd: number;
+}
+
+export interface UdpTunnels {
+  readonly locals: readonly string[];
+  readonly records: readonly number[];
 }
 
 export interface LaneDevice {
@@ -37,6 +44,7 @@ export type LaneEvent =
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'merge-refused'; readonly device: string }
+  | { readonly kind: 'segmentation-refused' }
   | {
       readonly kind: 'failed';
       readonly exitCode: number;

@@ -6,7 +6,10 @@ import { EXIT, Failure } from '../sys/failure.js';
 import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
 import { DeviceVectors } from '../tun/vectors.js';
+import { CombinedUnderlay } from '../underlay/combined.js';
+import type { Underlay } from '../underlay/contract.js';
 import { RawUnderlay } from '../underlay/raw.js';
+import { UdpUnderlay } from '../underlay/udp.js';
 import { Lane } from './lane.js';
 import { runLoop } from './loop.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
@@ -30,12 +33,7 @@ port.close();
 
 function runLane(start: LaneStart): void {
   const { memory } = start;
-  const linkOfRecord = new Map(start.linkOfRecord);
-  const underlay = new RawUnderlay(memory, {
-    protocols: start.protocols,
-    links: new Map(start.links),
-    linkOf: (record) => linkOfRecord.get(record) ?? 0,
-  });
+  const underlay = openUnderlay(start);
   const lane = new Lane({
     memory,
     plan: start.plan,
@@ -60,6 +58,23 @@ function runLane(start: LaneStart): void {
   } finally {
     lane.close();
   }
+}
+
+/** Raw sockets for the protocols in use, UDP sockets where there are tunnels over UDP. */
+function openUnderlay(start: LaneStart): Underlay {
+  const { memory, protocols, udp } = start;
+  const linkOfRecord = new Map(start.linkOfRecord);
+  const links = new Map(start.links);
+  const linkOf = (record: number): number => linkOfRecord.get(record) ?? 0;
+  const openRaw = () => new RawUnderlay(memory, { protocols, links, linkOf });
+  if (udp.records.length === 0) return openRaw();
+
+  const onSegmentationRefused = () => tell({ kind: 'segmentation-refused' });
+  const options = { locals: udp.locals, links, linkOf, onSegmentationRefused };
+  const overUdp = new UdpUnderlay(memory, options);
+  if (protocols.length === 0) return overUdp;
+  const records = new Set(udp.records);
+  return new CombinedUnderlay(openRaw(), overUdp, (record) => records.has(record));
 }
 
 /** Carries out what the router asked for. Returns false when that was to stop. */

@@ -53,6 +53,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     onFault: () => {},
     onDeviceLost: () => {},
     onMergeRefused: () => {},
+    onSegmentationRefused: () => {},
     onFailed: finish,
   });
   const startedMs = Date.now();

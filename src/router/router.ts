@@ -13,10 +13,11 @@ import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
 import { EventedLane } from '../lane/evented.js';
 import { Lane, type LaneEvents, type LaneHandle } from '../lane/lane.js';
+import type { UdpTunnels } from '../lane/message.js';
 import { LaneThread } from '../lane/thread.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
-import type { Failure } from '../sys/failure.js';
+import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
 import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
@@ -143,7 +144,8 @@ class RunningRouter implements Router {
   }
 
   async #startLane(build: CodecBuild): Promise<LaneHandle> {
-    const protocols = [...new Set(this.#tunnels.map(({ mode }) => PROTOCOL[mode]))];
+    const plain = this.#tunnels.filter(({ mode }) => mode !== 'gre-udp');
+    const protocols = [...new Set(plain.map(({ mode }) => PROTOCOL[mode]))];
     const events: LaneEvents = {
       onFault: (codec, error) => {
         this.#codec = 'js';
@@ -164,6 +166,12 @@ class RunningRouter implements Router {
         this.#log.warn(
           { event: 'merge-refused', device },
           `the kernel refused a superpacket for ${device} (EINVAL), as some releases do; packets are written one by one from here on`,
+        );
+      },
+      onSegmentationRefused: () => {
+        this.#log.warn(
+          { event: 'segmentation-refused' },
+          'the kernel cannot segment UDP on the way to a peer (EIO: the device fills in no checksums); datagrams are sent one by one from here on',
         );
       },
       onFailed: (failure) => {
@@ -189,6 +197,7 @@ class RunningRouter implements Router {
         codec: build,
         merge: MERGE_TCP,
         protocols,
+        udp: udpTunnels(this.#tunnels),
         links: bound.map(({ link, dev }) => [link, dev] as const),
         linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
         devices: this.#devices.map(({ config, fd }, index) => ({
@@ -222,9 +231,23 @@ class RunningRouter implements Router {
 
   async #openEventedUnderlay(protocols: number[]): Promise<Underlay> {
     if (this.#underlay === 'memory') return new MemoryUnderlay(this.#memory);
+    if (this.#tunnels.some(({ mode }) => mode === 'gre-udp')) {
+      throw new Failure(
+        EXIT.config,
+        'underlay = "raw-socket" carries no mode = "gre-udp"',
+        'choose underlay = "auto"',
+      );
+    }
     const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
     return new RawSocketUnderlay(this.#memory, protocols);
   }
+}
+
+/** What a lane needs to know of the tunnels over UDP. */
+function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {
+  const records = tunnels.flatMap(({ mode }, index) => (mode === 'gre-udp' ? [index + 1] : []));
+  const locals = new Set(tunnels.flatMap(({ mode, local }) => (mode === 'gre-udp' ? [local] : [])));
+  return { locals: [...locals], records };
 }
 
 function chooseUnderlay(config: Config, log: Logger): 'raw' | 'raw-socket' | 'memory' {

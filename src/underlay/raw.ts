@@ -14,14 +14,7 @@ import {
   REASON_TX_ERROR,
 } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import {
-  addressOf,
-  close,
-  ERRNO,
-  errno,
-  recvmmsg,
-  sendmmsg,
-} from '../sys/libc.js';
+import { addressOf, close, ERRNO, errno, recvmmsg, sendmmsg } from '../sys/libc.js';
 import {
   AF_INET,
   bindToDevice,
@@ -210,7 +203,7 @@ export class RawUnderlay implements Underlay {
 }
 
 /** The drop reason for a failed send. */
-function sendReason(error: number): number {
+export function sendReason(error: number): number {
   switch (error) {
     case ERRNO.EAGAIN:
     case ERRNO.ENOBUFS:
