@@ -92,6 +92,7 @@ export const RECORD_SIZE = 128;
 export const MODE_GRE = 1;
 export const MODE_IPIP = 2;
 export const MODE_SIT = 3;
+export const MODE_GRE_UDP = 4;
 
 export const FLAG_KEY_IN = 0x0001; // packets must carry RECORD_KEY_IN
 export const FLAG_CHECKSUM_OUT = 0x0002;
@@ -145,7 +146,9 @@ export const DIRECTION_ENCAP = 0;
 export const DIRECTION_DECAP = 1;
 
 // A packet is one piece at ADDRESS, or two when PAYLOAD_LENGTH is not 0: headers at ADDRESS and the rest at
-// PAYLOAD, as the segments of a superpacket share the payload that the device wrote once.
+// PAYLOAD, as the segments of a superpacket share the payload that the device wrote once. On the decap side the
+// first piece of two is an outer header alone (IPv4 20 + UDP 8), which a socket had taken off; the datagrams of
+// one receive call share it.
 export const DESCRIPTOR_ADDRESS = 0; // u32: where the packet starts
 export const DESCRIPTOR_LENGTH = 4; // u32: bytes at ADDRESS
 export const DESCRIPTOR_TUNNEL = 8; // u32: record index; encap: the host's, decap: the codec's

@@ -4,16 +4,8 @@
 import { z } from 'zod';
 import { CODE, type Code } from './diagnostic.js';
 
-export const SUPPORTED_MODES = ['gre', 'ipip', 'sit'] as const;
-const MODES = [
-  ...SUPPORTED_MODES,
-  'gretap',
-  'ip6gre',
-  'ip6gretap',
-  'ip6ip6',
-  'ip4ip6',
-  'gre-udp',
-] as const;
+export const SUPPORTED_MODES = ['gre', 'gre-udp', 'ipip', 'sit'] as const;
+const MODES = [...SUPPORTED_MODES, 'gretap', 'ip6gre', 'ip6gretap', 'ip6ip6', 'ip4ip6'] as const;
 const UNDERLAYS = ['auto', 'raw', 'xdp', 'raw-socket', 'memory'] as const;
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 const FORMATS = ['auto', 'json', 'pretty'] as const;

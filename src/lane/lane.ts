@@ -38,6 +38,8 @@ export interface LaneEvents {
   readonly onMergeRefused: (device: string) => void;
   /** What the lane watches changed: routes, links, neighbours. Not told again before `watchAgain`. */
   readonly onNetworkChanged: () => void;
+  /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
+  readonly onSegmentationRefused: () => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }

@@ -12,8 +12,10 @@ export interface LaneStart {
   readonly codec: CodecBuild;
   /** Kinds of packets that are merged for the devices (MERGE_*). */
   readonly merge: number;
-  /** IP protocols to receive. */
+  /** IP protocols to receive by the plain underlay. */
   readonly protocols: readonly number[];
+  /** Tunnels over UDP: their local addresses and records. */
+  readonly udp: UdpTunnels;
   /** Devices that tunnels are bound to: index and name. */
   readonly links: readonly (readonly [number, string])[];
   /** Link of each record that is bound to one. */
@@ -45,6 +47,12 @@ export interface XdpDeviceStart {
   readonly queues: boolean;
 }
 
+/** Tunnels over UDP. */
+export interface UdpTunnels {
+  readonly locals: readonly string[];
+  readonly records: readonly number[];
+}
+
 export interface LaneDevice {
   readonly record: number;
   readonly name: string;
@@ -65,6 +73,7 @@ export type LaneEvent =
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'network-changed' }
   | { readonly kind: 'merge-refused'; readonly device: string }
+  | { readonly kind: 'segmentation-refused' }
   | {
       readonly kind: 'failed';
       readonly exitCode: number;

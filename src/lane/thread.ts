@@ -95,6 +95,9 @@ export class LaneThread implements LaneHandle {
       case 'merge-refused':
         this.#events.onMergeRefused(event.device);
         break;
+      case 'segmentation-refused':
+        this.#events.onSegmentationRefused();
+        break;
       case 'codec': {
         const swap = this.#swaps.get(event.id);
         this.#swaps.delete(event.id);

@@ -6,7 +6,10 @@ import { EXIT, Failure } from '../sys/failure.js';
 import { addressOf } from '../sys/libc.js';
 import { LinuxTun } from '../tun/linux.js';
 import { DeviceVectors } from '../tun/vectors.js';
+import { CombinedUnderlay } from '../underlay/combined.js';
+import type { Underlay } from '../underlay/contract.js';
 import { RawUnderlay } from '../underlay/raw.js';
+import { UdpUnderlay } from '../underlay/udp.js';
 import { XdpUnderlay } from '../underlay/xdp.js';
 import { Lane } from './lane.js';
 import { type LoopControl, runLoop } from './loop.js';
@@ -31,23 +34,7 @@ port.close();
 
 function runLane(start: LaneStart): void {
   const { memory } = start;
-  const linkOfRecord = new Map(start.linkOfRecord);
-  const raw = new RawUnderlay(memory, {
-    protocols: start.protocols,
-    links: new Map(start.links),
-    linkOf: (record) => linkOfRecord.get(record) ?? 0,
-    lane: start.lane,
-    laneCount: start.laneCount,
-  });
-  const underlay =
-    start.xdp === undefined
-      ? raw
-      : new XdpUnderlay({
-          memory,
-          raw,
-          devices: start.xdp.devices,
-          outerLengths: new Map(start.xdp.outerLengths),
-        });
+  const underlay = openUnderlay(start);
   const lane = new Lane({
     memory,
     plan: start.plan,
@@ -75,6 +62,30 @@ function runLane(start: LaneStart): void {
   } finally {
     lane.close();
   }
+}
+
+/** Raw sockets for the protocols in use, UDP sockets where there are tunnels over UDP. */
+function openUnderlay(start: LaneStart): Underlay {
+  const { memory, protocols, udp } = start;
+  const linkOfRecord = new Map(start.linkOfRecord);
+  const links = new Map(start.links);
+  const linkOf = (record: number): number => linkOfRecord.get(record) ?? 0;
+  const { lane, laneCount, xdp } = start;
+  const openPlain = (): Underlay => {
+    const raw = new RawUnderlay(memory, { protocols, links, linkOf, lane, laneCount });
+    if (xdp === undefined) return raw;
+    const { devices } = xdp;
+    return new XdpUnderlay({ memory, raw, devices, outerLengths: new Map(xdp.outerLengths) });
+  };
+  if (udp.records.length === 0) return openPlain();
+
+  const onSegmentationRefused = () => tell({ kind: 'segmentation-refused' });
+  const isShared = laneCount > 1;
+  const options = { locals: udp.locals, links, linkOf, isShared, onSegmentationRefused };
+  const overUdp = new UdpUnderlay(memory, options);
+  if (protocols.length === 0) return overUdp;
+  const records = new Set(udp.records);
+  return new CombinedUnderlay(openPlain(), overUdp, (record) => records.has(record));
 }
 
 /** Carries out what the router asked for. Returns false when that was to stop. */

@@ -95,6 +95,23 @@ export class Ring {
     this.#describe(position, this.packetAddress(position), length, tunnel, link);
   }
 
+  /**
+   * Describes a packet whose first piece is `length` bytes at `address` in the slot at `home`, of which the codec may
+   * leave any part; a second piece is for `setPayload` to add.
+   */
+  fillShared(position: number, home: number, address: number, length: number, link: number): void {
+    const start = this.#slots + (home & MASK) * SLOT_STRIDE;
+    this.place(position, start, start + SLOT_STRIDE);
+    this.#describe(position, address, length, 0, link);
+  }
+
+  /** Adds a second piece to the packet just filled in at `position`. */
+  setPayload(position: number, address: number, length: number): void {
+    const word = this.#descriptor(position) >>> 2;
+    this.#words[word + (DESCRIPTOR_PAYLOAD >>> 2)] = address;
+    this.#words[word + (DESCRIPTOR_PAYLOAD_LENGTH >>> 2)] = length;
+  }
+
   /** Says where the packet at `position` may lie: from `low` to before `high`. */
   place(position: number, low: number, high: number): void {
     this.#low[position & MASK] = low;

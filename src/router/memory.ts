@@ -54,6 +54,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     onDeviceLost: () => {},
     onMergeRefused: () => {},
     onNetworkChanged: () => {},
+    onSegmentationRefused: () => {},
     onFailed: finish,
   });
   const startedMs = Date.now();

@@ -13,10 +13,10 @@ import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
 import type { LaneEvents } from '../lane/lane.js';
-import type { LaneDevice } from '../lane/message.js';
+import type { LaneDevice, UdpTunnels } from '../lane/message.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
-import type { Failure } from '../sys/failure.js';
+import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
 import { PROTOCOL } from '../tunnel/record.js';
 import { TunnelTable } from '../tunnel/table.js';
@@ -218,7 +218,8 @@ class RunningRouter implements Router {
       memory: this.#memory,
       codec: build,
       merge: (offload.gro ? MERGE_TCP : 0) | (offload.ugro ? MERGE_UDP : 0),
-      protocols: [...new Set(this.#tunnels.map(({ mode }) => PROTOCOL[mode]))],
+      protocols: plainProtocols(this.#tunnels),
+      udp: udpTunnels(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
@@ -242,6 +243,13 @@ class RunningRouter implements Router {
 
   async #openEvented(protocols: readonly number[]): Promise<Underlay> {
     if (this.#choices.underlay === 'memory') return new MemoryUnderlay(this.#memory);
+    if (this.#tunnels.some(({ mode }) => mode === 'gre-udp')) {
+      throw new Failure(
+        EXIT.config,
+        'underlay = "raw-socket" carries no mode = "gre-udp"',
+        'choose underlay = "auto"',
+      );
+    }
     const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
     return new RawSocketUnderlay(this.#memory, protocols);
   }
@@ -276,10 +284,28 @@ class RunningRouter implements Router {
         });
         void followed?.then(() => this.#lanes?.watchAgain());
       },
+      onSegmentationRefused: () => {
+        this.#log.warn(
+          { event: 'segmentation-refused' },
+          'the kernel cannot segment UDP on the way to a peer (EIO: the device fills in no checksums); datagrams are sent one by one from here on',
+        );
+      },
       onFailed: (failure) => {
         this.#log.fatal({ event: 'lane-failed' }, failure.message);
         this.#finish(failure);
       },
     };
   }
+}
+
+/** Protocols of the tunnels that raw sockets serve. */
+function plainProtocols(tunnels: readonly Tunnel[]): number[] {
+  const plain = tunnels.filter(({ mode }) => mode !== 'gre-udp');
+  return [...new Set(plain.map(({ mode }) => PROTOCOL[mode]))];
+}
+
+function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {
+  const records = tunnels.flatMap(({ mode }, index) => (mode === 'gre-udp' ? [index + 1] : []));
+  const locals = new Set(tunnels.flatMap(({ mode, local }) => (mode === 'gre-udp' ? [local] : [])));
+  return { locals: [...locals], records };
 }

@@ -128,7 +128,8 @@ function trySegmentation(link: number, device: string, log: Logger): Segmentatio
 
 /** Whose packets the program takes for a tunnel; undefined for one that takes from anyone. */
 function peerOf({ mode, local, remote }: Tunnel): Peer | undefined {
-  if (local === 'any' || remote === 'any') return undefined;
+  // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
+  if (mode === 'gre-udp' || local === 'any' || remote === 'any') return undefined;
   return { source: remote, destination: local, protocol: PROTOCOL[mode] };
 }
 
@@ -206,6 +207,7 @@ export class XdpPath {
   segmentedRecords(): [number, number][] {
     return this.#options.tunnels.flatMap((tunnel, index): [number, number][] => {
       const length = overhead(tunnel);
+      if (tunnel.mode === 'gre-udp') return [];
       const isNumbered = tunnel.mode === 'gre' && (tunnel.sequenceOut || tunnel.checksumOut);
       return isNumbered || !SEGMENTED.includes(length) ? [] : [[index + 1, length]];
     });

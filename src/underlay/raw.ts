@@ -205,7 +205,7 @@ export class RawUnderlay implements Underlay {
 }
 
 /** The drop reason for a failed send. */
-function sendReason(error: number): number {
+export function sendReason(error: number): number {
   switch (error) {
     case ERRNO.EAGAIN:
     case ERRNO.ENOBUFS:

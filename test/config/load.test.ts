@@ -228,6 +228,8 @@ test('tunnels that differ in key, device, mode or an endpoint do not collide', (
       tunnel('d', 'mode = "gre"\nremote = "192.0.2.2"\ndev = "eth0"'),
       tunnel('e', 'mode = "gre"\nremote = "192.0.2.3"'),
       tunnel('f', 'mode = "ipip"\nremote = "192.0.2.2"'),
+      tunnel('u', 'mode = "gre-udp"\nremote = "192.0.2.2"'),
+      tunnel('v', 'mode = "gre-udp"\nremote = "192.0.2.2"\nkey = 0'),
       tunnel('g', 'mode = "sit"\nremote = "192.0.2.2"'),
     ].join(''),
   );
