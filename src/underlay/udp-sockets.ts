@@ -81,7 +81,10 @@ export class FlowSockets {
 
   #socketsOf(source: number, link: number): (FlowSocket | undefined)[] {
     let bySource = this.#byLink.get(link);
-    if (bySource === undefined) this.#byLink.set(link, (bySource = new Map()));
+    if (bySource === undefined) {
+      bySource = new Map();
+      this.#byLink.set(link, bySource);
+    }
     let sockets = bySource.get(source);
     if (sockets === undefined) {
       sockets = new Array(PORT_COUNT).fill(undefined);
