@@ -15,7 +15,7 @@ import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
 import type { RawUnderlay } from './raw.js';
 import { SendRoom } from './send-room.js';
-import { kick, type XskHandle } from './xsk.js';
+import { kick, wakeReceive, type XskHandle } from './xsk.js';
 import { openXdpModule, writeXskBlock, type XdpModule } from './xsk-rings.js';
 
 /** A device as a lane has it. */
@@ -115,8 +115,9 @@ export class XdpUnderlay implements Underlay {
   }
 
   release(ring: Ring, from: number, to: number): void {
-    for (const { plan } of this.#sockets) {
-      this.#module.releaseSlots(plan.block, ring.address, from, to);
+    for (const { fd, plan } of this.#sockets) {
+      const count = this.#module.releaseSlots(plan.block, ring.address, from, to);
+      if (count > 0 && this.#module.needsReceiveWakeup(plan.block) !== 0) wakeReceive(fd);
     }
   }
 
