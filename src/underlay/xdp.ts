@@ -5,11 +5,19 @@
 //             the device passes on: fragments, tagged frames, tunnels to any remote
 //   send      by the next hop of the tunnel:
 //               not known        raw socket: the kernel finds it, and asks for its Ethernet address
+//               above its MTU    raw socket: the kernel refuses it, or sends fragments
 //               superpacket      packet socket: the kernel segments it behind us
+//               above a frame    packet socket
 //               anything else    AF_XDP, where the lane has a socket on that device, else the packet socket
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
-import { ADJACENCY_DEVICE, CONTROL_NEXT_HOPS, MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
+import {
+  ADJACENCY_DEVICE,
+  ADJACENCY_MTU,
+  CONTROL_NEXT_HOPS,
+  MERGE_TCP,
+  MERGE_UDP,
+} from '../../asm/layout.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
@@ -44,6 +52,8 @@ export interface XdpUnderlayOptions {
 const RAW = 0;
 const BY_XSK = 1;
 const BY_PACKET = 2;
+
+const ETHERNET_LENGTH = 14;
 
 /** Kicks in a row that may end with "again" before the rest waits for the next batch. */
 const KICK_TRIES = 4;
@@ -84,7 +94,8 @@ export class XdpUnderlay implements Underlay {
           outerLength: (record) => outerLengths.get(record) ?? 0,
           adjacency: (record) => this.#adjacency(record),
         });
-        opened.push({ ...device, sender });
+        const frameSize = device.sockets[0]?.plan.frameSize ?? ETHERNET_LENGTH;
+        opened.push({ ...device, sender, longest: frameSize - ETHERNET_LENGTH });
       }
     } catch (error) {
       for (const { sender } of opened) sender.close();
@@ -167,8 +178,11 @@ export class XdpUnderlay implements Underlay {
     const number = this.#words[(adjacency + ADJACENCY_DEVICE) >>> 2] as number;
     const device = this.#devices[number];
     if (device === undefined) return RAW;
-    const byPacket = ring.packets(position) > 1 || device.queues || device.sockets.length === 0;
-    return number * 2 + (byPacket ? BY_PACKET : BY_XSK);
+    if (ring.packets(position) > 1) return number * 2 + BY_PACKET;
+    const length = ring.length(position) + ring.payloadLength(position);
+    if (length > (this.#words[(adjacency + ADJACENCY_MTU) >>> 2] as number)) return RAW;
+    const isXsk = !device.queues && length <= device.longest;
+    return number * 2 + (isXsk ? BY_XSK : BY_PACKET);
   }
 
   #sendBy(way: number, ring: Ring, from: number, to: number): void {
@@ -195,4 +209,6 @@ export class XdpUnderlay implements Underlay {
 
 interface OpenDevice extends XdpDevice {
   readonly sender: PacketSender;
+  /** Longest packet that a frame has room for, 0 without a socket. */
+  readonly longest: number;
 }
