@@ -1,5 +1,6 @@
 // Which way packets took: counted where one way passes and the other does not.
 import type { Namespaces } from '../../src/demo/namespaces.js';
+import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { close, errno, errnoName, NativeBlock, recvfrom } from '../../src/sys/libc.js';
 import { AF_INET, openSocket, SOCK_RAW, setBuffers } from '../../src/sys/socket.js';
 import { enterNamespace, namespacePath } from './enter-namespace.js';
@@ -42,5 +43,42 @@ export class RawWitness {
 
   close(): void {
     close(this.#fd);
+  }
+}
+
+const ETHERNET_LENGTH = 14;
+const SNAP_LENGTH = 64;
+
+/**
+ * A packet socket of the test on a router's device: sees what the kernel's stack sends and takes, and what packet
+ * sockets send; not what AF_XDP sends, nor what an XDP program in the driver has taken.
+ */
+export class FrameWitness {
+  readonly #socket: PacketSocket;
+  #count = 0;
+
+  constructor(
+    namespace: string,
+    device: string,
+    readonly protocol = 47,
+  ) {
+    this.#socket = enterNamespace(
+      namespacePath(namespace),
+      () => new PacketSocket(device, SNAP_LENGTH),
+    );
+  }
+
+  /** How many IPv4 packets of the protocol it has seen since it was opened; a superpacket is one. */
+  count(): number {
+    for (let frame = this.#socket.next(0); frame !== undefined; frame = this.#socket.next(0)) {
+      const { bytes } = frame;
+      const isIpv4 = bytes[12] === 0x08 && bytes[13] === 0x00;
+      if (isIpv4 && bytes[ETHERNET_LENGTH + 9] === this.protocol) this.#count++;
+    }
+    return this.#count;
+  }
+
+  close(): void {
+    this.#socket.close();
   }
 }
