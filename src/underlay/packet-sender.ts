@@ -47,10 +47,12 @@ export interface PacketSenderOptions {
   /** Index and name of the device. */
   readonly link: number;
   readonly device: string;
-  /** Length of the outer header of a record's packets. */
-  readonly outerLength: (record: number) => number;
+  /** Length of the outer header by record, for those whose superpackets may be sent. */
+  readonly outerLengths: ReadonlyMap<number, number>;
   /** Address of the adjacency of a record's next hop, 0 = not known. */
   readonly adjacency: (record: number) => number;
+  /** Told when the kernel could not segment a superpacket, which is lost. */
+  readonly onRefused: () => void;
 }
 
 export class PacketSender {
@@ -63,14 +65,22 @@ export class PacketSender {
   /** By mark, 0 for packets that are none of a superpacket. */
   readonly #sockets = new Map<number, number>();
 
-  /** Opens the socket for single packets; those for superpackets are opened with the first one. */
+  /** Opens the sockets. Throws a Failure when a right is missing. */
   constructor(options: PacketSenderOptions) {
-    const { memory, link } = options;
+    const { memory, link, outerLengths } = options;
     this.#options = options;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#batch = new PacketBatch(SLOT_COUNT, addressOf(this.#bytes), link);
-    this.#socket(0);
+    try {
+      this.#open(0);
+      for (const mark of new Set([...outerLengths.values()].map(segmentationMark))) {
+        if (mark !== 0) this.#open(mark);
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
@@ -86,7 +96,7 @@ export class PacketSender {
         ring.setReason(position, REASON_NO_ROUTE);
         continue;
       }
-      const outerLength = this.#options.outerLength(record);
+      const outerLength = this.#options.outerLengths.get(record) ?? 0;
       if (this.#isTooBig(ring, position, adjacency, outerLength)) {
         ring.setReason(position, REASON_TOO_BIG);
         continue;
@@ -108,16 +118,13 @@ export class PacketSender {
     this.#sockets.clear();
   }
 
-  #socket(mark: number): number {
-    const known = this.#sockets.get(mark);
-    if (known !== undefined) return known;
+  #open(mark: number): void {
     const what = `packet socket on ${this.#options.device}`;
     const fd = openSocket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0, what);
     setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     setBuffers(fd, BUFFER_SIZE);
     if (mark !== 0) setOption(fd, SOL_SOCKET, SO_MARK, mark);
     this.#sockets.set(mark, fd);
-    return fd;
   }
 
   /** Whether the segments of a superpacket would be longer than the way takes, which nobody tells further on. */
@@ -168,7 +175,7 @@ export class PacketSender {
 
   /** Sends the first `count` messages in order; gives each that fails its reason. */
   #flush(ring: Ring, mark: number, count: number): void {
-    const fd = this.#socket(mark);
+    const fd = this.#sockets.get(mark) ?? -1; // EBADF, which is no socket's: tx-error
     let done = 0;
     while (done < count) {
       const sent = sendmmsg(fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
@@ -178,6 +185,12 @@ export class PacketSender {
       }
       const error = errno();
       if (error === ERRNO.EINTR) continue;
+      // Not a full queue: it found no way to segment.
+      if (mark !== 0 && error === ERRNO.ENOMEM) {
+        this.#options.onRefused();
+        ring.setReason(this.#positions[done++] as number, REASON_TX_ERROR);
+        continue;
+      }
       const reason = sendReason(error);
       if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
       ring.setReason(this.#positions[done++] as number, reason);
@@ -190,7 +203,7 @@ function sendReason(error: number): number {
   switch (error) {
     case ERRNO.EAGAIN:
     case ERRNO.ENOBUFS:
-    case ERRNO.ENOMEM: // also what the kernel says when it cannot segment
+    case ERRNO.ENOMEM:
       return REASON_TX_ENOBUFS;
     case ERRNO.EMSGSIZE:
       return REASON_TOO_BIG;
