@@ -47,7 +47,7 @@ export class Batch {
       words[(descriptor + DESCRIPTOR_ADDRESS) >>> 2] = address;
       plane.bytes.set(packet, address);
       plane.bytes.set(deviceHeader, ring.deviceHeader(position));
-      ring.setAlone(position);
+      words[(descriptor + DESCRIPTOR_EMIT) >>> 2] = (position & MASK) + 1; // and nothing follows
       if (arrived === null) ring.setReason(position, REASON_ECN);
       plane.use('decap', position, SLOT_HEADROOM + shift + packet.length);
     }
