@@ -287,6 +287,8 @@ static void tcp_send(const char *host, const char *port, double seconds, int flo
 	static uint8_t chunk[TCP_CHUNK];
 	struct epoll_event events[EVENTS];
 	struct sockaddr_in address = parse_address(host, port);
+	/* Closing throws away what is still to be sent: no flow lives on. */
+	struct linger abort = { .l_onoff = 1 };
 	int poll = epoll_create1(0);
 	int open = flows;
 	double until;
@@ -297,6 +299,7 @@ static void tcp_send(const char *host, const char *port, double seconds, int flo
 
 		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 			fail("connect");
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
 		fcntl(fd, F_SETFL, O_NONBLOCK);
 		watch(poll, fd, EPOLLOUT);
 	}
