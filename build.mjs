@@ -1,5 +1,5 @@
 // Builds grebe: installs the locked packages if they are missing, compiles asm/ twice (scalar and
-// simd) and the TypeScript once, each only when a source is newer than its result.
+// simd), asm/xdp.ts and the TypeScript once, each only when a source is newer than its result.
 //
 //   node build.mjs            build what is out of date
 //   node build.mjs --quiet    the same, silent when there is nothing to do
@@ -29,7 +29,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 installPackages();
-for (const build of ['scalar', 'simd']) await buildCodec(build);
+for (const build of ['scalar', 'simd']) await buildCodec(build, 'index.ts');
+await buildCodec('xdp', 'xdp.ts'); // the rings of AF_XDP: no arithmetic that vectors would help
 buildHost();
 
 /** `npm ci`, when the installed packages are not those of the lock file. */
@@ -43,16 +44,16 @@ function installPackages() {
   writeFileSync(stamp, lock);
 }
 
-/** asm/ -> dist/asm/NAME.wasm: imports the memory, exports functions, and holds no data. */
-async function buildCodec(name) {
+/** asm/ENTRY -> dist/asm/NAME.wasm: imports the memory, exports functions, and holds no data. */
+async function buildCodec(name, entry) {
   const output = join('dist', 'asm', `${name}.wasm`);
   if (!isStale(output, ['asm', 'build.mjs'])) return;
-  say(`compiling asm/ to ${output}`);
+  say(`compiling asm/${entry} to ${output}`);
   mkdirSync(dirname(output), { recursive: true });
   const compiled = join('dist', 'asm', `${name}.compiled.wasm`);
   run(process.execPath, [
     join('node_modules', 'assemblyscript', 'bin', 'asc.js'),
-    join('asm', 'index.ts'),
+    join('asm', entry),
     ...['--outFile', compiled, '--debug'], // with names, for the text
     ...['--runtime', 'stub', '--noAssert', '-O3', '--converge', '--uncheckedBehavior', 'always'],
     // Any shared memory of 1 to 65536 pages fits: its size is the host's business.
@@ -75,7 +76,8 @@ async function inlineCalls(bytes, name) {
   const { default: binaryen } = await import('assemblyscript/binaryen');
   const used = binaryen.Features;
   const module = binaryen.readBinary(bytes);
-  const scalar = used.Atomics | used.BulkMemory | used.NontrappingFPToInt | used.SignExt;
+  const bulk = used.BulkMemory | used.BulkMemoryOpt; // memory.copy is of the second
+  const scalar = used.Atomics | bulk | used.NontrappingFPToInt | used.SignExt;
   module.setFeatures(name === 'simd' ? scalar | used.SIMD128 : scalar);
   if (!module.validate()) throw new Error(`the ${name} build uses what it was not to use`);
   binaryen.setOptimizeLevel(3);

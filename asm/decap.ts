@@ -3,6 +3,7 @@
 //   1. decapBatch       every filled slot; shows them to the draining end together
 //   2. decapPacket      one packet, in this order:
 //      checkOuter       outer header: sound, whole, from a possible sender
+//      checkUdp         UDP header of GRE-in-UDP: whole, checksum right or absent
 //      checkGre         GRE header: known and whole
 //      find             tunnel by (local, remote, key)
 //      receiveGre       checksum, sequence, protocol type
@@ -18,6 +19,8 @@ import {
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
+  DESCRIPTOR_PAYLOAD,
+  DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
@@ -61,11 +64,13 @@ import {
   REASON_OUTER_FRAGMENT,
   REASON_OUTER_HEADER,
   REASON_OUTER_MARTIAN,
+  REASON_UDP_CHECKSUM,
+  REASON_UDP_HEADER,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
 import { acceptsSource, lookup, ownFlags, recordAt } from './tunnel';
 import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
-import { load32 } from './wire/bytes';
+import { load16, load32 } from './wire/bytes';
 import { finish, sum } from './wire/checksum';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
 import {
@@ -100,6 +105,7 @@ import {
   PROTOCOL_GRE,
   PROTOCOL_IPIP,
   PROTOCOL_SIT,
+  PROTOCOL_UDP,
   setEcn4,
   totalLength4,
   version,
@@ -117,6 +123,13 @@ import {
   totalLength6,
   trafficClass,
 } from './wire/ipv6';
+import {
+  GRE_UDP_PORT,
+  isUdpChecksumRight,
+  UDP_DESTINATION_PORT,
+  UDP_LENGTH,
+  udpLength,
+} from './wire/udp';
 
 /** Decapsulates the packets between PROCESSED and FILLED. Returns how many that were. */
 export function decapBatch(ring: usize): u32 {
@@ -141,29 +154,40 @@ export function decapBatch(ring: usize): u32 {
 
 /** Decapsulates one packet. Returns its reason. */
 function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
-  const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
+  const rest = load<u32>(descriptor, DESCRIPTOR_PAYLOAD_LENGTH);
+  const length = load<u32>(descriptor, DESCRIPTOR_LENGTH) + rest;
   const outer = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
   const reason = checkOuter(outer, length, image);
   if (reason !== REASON_NONE) return reason;
 
   const own = headerLength4(outer);
-  const payload = outer + own;
-  const available = totalLength4(outer) - own;
+  let payload = outer + own;
+  let available = totalLength4(outer) - own;
   const protocol = <u32>load<u8>(outer, IPV4_PROTOCOL);
-  if (protocol === PROTOCOL_GRE) {
+  if (protocol === PROTOCOL_UDP) {
+    // INVARIANT: the filling end makes a first piece of two of IPv4 and UDP header, nothing else.
+    const gre =
+      rest === 0 ? payload + UDP_LENGTH : <usize>load<u32>(descriptor, DESCRIPTOR_PAYLOAD);
+    const fault = checkUdp(outer, payload, available, gre);
+    if (fault !== REASON_NONE) return fault;
+    available = udpLength(payload) - UDP_LENGTH;
+    payload = gre;
+  }
+  const isGre = protocol === PROTOCOL_GRE || protocol === PROTOCOL_UDP;
+  if (isGre) {
     const fault = checkGre(payload, available);
     if (fault !== REASON_NONE) return fault;
   } else if (protocol !== PROTOCOL_IPIP) {
     if (protocol !== PROTOCOL_SIT) return REASON_NO_TUNNEL;
   }
-  const tunnel = find(descriptor, outer, payload, image, protocol);
+  const tunnel = find(descriptor, outer, isGre ? payload : 0, image, protocol);
   if (tunnel === NO_TUNNEL) return REASON_NO_TUNNEL;
   store<u32>(descriptor, tunnel, DESCRIPTOR_TUNNEL); // from here on a drop counts at the tunnel
 
   const record = recordAt(image, tunnel);
   let family: u32 = protocol === PROTOCOL_SIT ? 6 : 4;
   let header: u32 = 0;
-  if (protocol === PROTOCOL_GRE) {
+  if (isGre) {
     const fault = receiveGre(payload, available, record, states + tunnel * STATE_SIZE);
     if (fault !== REASON_NONE) return fault;
     header = greLength(greFlags(payload));
@@ -188,6 +212,17 @@ function checkOuter(outer: usize, length: u32, image: usize): u32 {
   return REASON_NONE;
 }
 
+/** Whether a datagram is GRE-in-UDP and sound; its payload, as far as it is there, lies at `gre`. */
+function checkUdp(outer: usize, udp: usize, available: u32, gre: usize): u32 {
+  if (available < 4) return REASON_NO_TUNNEL;
+  if (load16(udp + UDP_DESTINATION_PORT) !== GRE_UDP_PORT) return REASON_NO_TUNNEL;
+  if (available < UDP_LENGTH) return REASON_UDP_HEADER;
+  const length = udpLength(udp);
+  if (length < UDP_LENGTH || length > available) return REASON_UDP_HEADER;
+  const isRight = isUdpChecksumRight(outer, udp, gre, length - UDP_LENGTH);
+  return isRight ? REASON_NONE : REASON_UDP_CHECKSUM;
+}
+
 /** Whether the GRE header is one that RFC 2784 and RFC 2890 know, and whole. */
 function checkGre(gre: usize, length: u32): u32 {
   if (length < GRE_BASE_LENGTH) return REASON_GRE_TRUNCATED;
@@ -199,14 +234,14 @@ function checkGre(gre: usize, length: u32): u32 {
   return length < greLength(flags) ? REASON_GRE_TRUNCATED : REASON_NONE;
 }
 
-/** The tunnel that a packet belongs to, or NO_TUNNEL. */
-function find(descriptor: usize, outer: usize, payload: usize, image: usize, protocol: u32): u32 {
-  const flags = protocol === PROTOCOL_GRE ? greFlags(payload) : 0;
+/** The tunnel that a packet belongs to, or NO_TUNNEL. `gre`: its GRE header, 0 without one. */
+function find(descriptor: usize, outer: usize, gre: usize, image: usize, protocol: u32): u32 {
+  const flags = gre !== 0 ? greFlags(gre) : 0;
   const local = load32(outer + IPV4_DESTINATION);
   const remote = load32(outer + IPV4_SOURCE);
   const link = load<u32>(descriptor, DESCRIPTOR_LINK);
   const keyed: u32 = flags & GRE_K ? FLAG_KEY_IN : 0;
-  return lookup(image, protocol, local, remote, keyed, greKey(payload, flags), link);
+  return lookup(image, protocol, local, remote, keyed, greKey(gre, flags), link);
 }
 
 /** What a tunnel asks of a whole GRE packet: checksum, sequence number, a payload that is IP. */
@@ -290,6 +325,7 @@ function deliver(
   putDeviceHeader(descriptor, record, inner, length, family);
   store<u32>(descriptor, <u32>inner, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
+  store<u32>(descriptor, 0, DESCRIPTOR_PAYLOAD_LENGTH);
   store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
   return REASON_NONE;
 }

@@ -5,6 +5,8 @@
 //   3. checkRoute     MTU, TTL, destination: may this packet go this way?
 //   4. putOuter       IPv4 header = the record's template + fix-up
 //   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
+//   6. putUdp         UDP header between the two, for GRE-in-UDP
+import { flowPort } from './flow';
 import {
   CONTROL_TABLE,
   DESCRIPTOR_ADDRESS,
@@ -24,6 +26,7 @@ import {
   FLAG_UP,
   IMAGE_RECORD_COUNT,
   MODE_GRE,
+  MODE_GRE_UDP,
   MODE_IPIP,
   MODE_SIT,
   NO_TUNNEL,
@@ -56,7 +59,7 @@ import {
 } from './reason';
 import { recordAt } from './tunnel';
 import { load32, swap16 } from './wire/bytes';
-import { finish, sum } from './wire/checksum';
+import { finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
 import {
   GRE_BASE_LENGTH,
@@ -77,10 +80,13 @@ import {
   IPV4_SOURCE,
   IPV4_TOS,
   IPV4_TTL,
+  PROTOCOL_UDP,
+  sumPseudo4,
   totalLength4,
   version,
 } from './wire/ipv4';
 import { IPV6_HOP_LIMIT, IPV6_LENGTH, totalLength6, trafficClass } from './wire/ipv6';
+import { GRE_UDP_PORT, UDP_LENGTH, UDP_TOTAL_LENGTH, udpPorts } from './wire/udp';
 
 /** Encapsulates the packets between PROCESSED and FILLED. Returns how many that were. */
 export function encapBatch(ring: usize): u32 {
@@ -137,9 +143,14 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const state = states + tunnel * STATE_SIZE;
   const packets = <u32>load<u16>(descriptor, DESCRIPTOR_PACKETS);
   putOuter(record, state, outer, inner, outerLength + length, family, packets);
-  if (mode === MODE_GRE) {
-    const known = load<u32>(descriptor, DESCRIPTOR_SUM);
-    putGre(record, state, outer + IPV4_LENGTH, inner, length, family, known);
+  if (mode === MODE_GRE || mode === MODE_GRE_UDP) {
+    const before: u32 = mode === MODE_GRE ? IPV4_LENGTH : IPV4_LENGTH + UDP_LENGTH;
+    let known = load<u32>(descriptor, DESCRIPTOR_SUM);
+    // Both checksums cover the payload: it is summed once.
+    if (mode === MODE_GRE_UDP && known === 0) known = fold(sum(inner, length, 0));
+    const template = record + RECORD_OUTER + before;
+    putGre(template, state, outer + before, inner, length, family, known);
+    if (mode === MODE_GRE_UDP) putUdp(outer, inner, length, family, known);
   }
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
@@ -209,7 +220,7 @@ function putOuter(
  * a packet in two pieces has a known one.
  */
 function putGre(
-  record: usize,
+  template: usize,
   state: usize,
   gre: usize,
   inner: usize,
@@ -217,7 +228,6 @@ function putGre(
   family: u32,
   known: u32,
 ): void {
-  let template = record + RECORD_OUTER + IPV4_LENGTH;
   const flags = greFlags(template);
   const type = family === 4 ? PROTOCOL_TYPE_IPV4 : PROTOCOL_TYPE_IPV6;
   const base = <u32>load<u16>(template) | (type << 16);
@@ -244,4 +254,22 @@ function putGre(
     const payload = known !== 0 ? <u64>known : sum(inner, length, 0);
     store<u32>(gre, finish(acc + payload), GRE_CHECKSUM);
   }
+}
+
+/** Writes the UDP header between outer and GRE header, when that is there. `payload`: sum of the inner packet. */
+function putUdp(outer: usize, inner: usize, length: u32, family: u32, payload: u32): void {
+  const udp = outer + IPV4_LENGTH;
+  const gre = udp + UDP_LENGTH;
+  const total = <u32>(inner - udp) + length;
+  const ports = udpPorts(flowPort(inner, length, family), GRE_UDP_PORT);
+  let checksum: u32 = 0;
+  // The checksum covers the source address: where the kernel is to choose that, none is sent.
+  if (load<u32>(outer, IPV4_SOURCE) !== 0) {
+    const header = <u64>ports + <u64>swap16(total) + sumPseudo4(outer, PROTOCOL_UDP, total);
+    checksum = finish(sum(gre, inner - gre, header + <u64>payload));
+    // A sum that comes to 0 is sent as its other form: 0 would mean none (RFC 768).
+    if (checksum === 0) checksum = 0xffff;
+  }
+  store<u32>(udp, ports);
+  store<u32>(udp, swap16(total) | (checksum << 16), UDP_TOTAL_LENGTH);
 }

@@ -9,6 +9,7 @@
 //
 //   region         writer                                   readers
 //   control        host main thread                         codec, host
+//   next hops      host main thread, while it is not named  lanes, asm/xdp.ts
 //   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
 //   tunnel state   codec (atomic where lanes share a field) host, for display
 //   ring           the lane that owns it                    the same lane
@@ -24,7 +25,19 @@ export const NO_TUNNEL = 0;
 // ---- Control: one block at address 0 ----
 
 export const CONTROL_TABLE = 64; // u32, atomic: address of the live table image
+export const CONTROL_NEXT_HOPS = 68; // u32: address of the next hops, TUNNEL_CAPACITY u32; 0 = none are kept
 export const CONTROL_SIZE = 4096;
+
+// ---- Next hops: which Ethernet header the packets of a tunnel get, for underlays that write one ----
+//
+// Of each tunnel record one u32, atomic: address of an adjacency, or 0 while it is not known. An adjacency never
+// changes while a next hop names it: a new one is written elsewhere.
+
+export const ADJACENCY_HEADER = 0; // 14 bytes: Ethernet header, wire
+export const ADJACENCY_DEVICE = 16; // u32: number of the device, in the order the host has them
+export const ADJACENCY_SIZE = 32;
+/** One for each tunnel, and as many while they change. */
+export const ADJACENCY_CAPACITY = 32768;
 
 // ---- Table image: everything the codec looks up, built by the host, published by CONTROL_TABLE ----
 
@@ -79,6 +92,7 @@ export const RECORD_SIZE = 128;
 export const MODE_GRE = 1;
 export const MODE_IPIP = 2;
 export const MODE_SIT = 3;
+export const MODE_GRE_UDP = 4;
 
 export const FLAG_KEY_IN = 0x0001; // packets must carry RECORD_KEY_IN
 export const FLAG_CHECKSUM_OUT = 0x0002;
@@ -132,7 +146,9 @@ export const DIRECTION_ENCAP = 0;
 export const DIRECTION_DECAP = 1;
 
 // A packet is one piece at ADDRESS, or two when PAYLOAD_LENGTH is not 0: headers at ADDRESS and the rest at
-// PAYLOAD, as the segments of a superpacket share the payload that the device wrote once.
+// PAYLOAD, as the segments of a superpacket share the payload that the device wrote once. On the decap side the
+// first piece of two is an outer header alone (IPv4 20 + UDP 8), which a socket had taken off; the datagrams of
+// one receive call share it.
 export const DESCRIPTOR_ADDRESS = 0; // u32: where the packet starts
 export const DESCRIPTOR_LENGTH = 4; // u32: bytes at ADDRESS
 export const DESCRIPTOR_TUNNEL = 8; // u32: record index; encap: the host's, decap: the codec's

@@ -121,7 +121,7 @@ function hashTunnel(protocol: u32, local: u32, remote: u32, keyed: u32, key: u32
 }
 
 /** Spreads every bit of a word over all bits of the result. */
-function mix(word: u32): u32 {
+export function mix(word: u32): u32 {
   let hash = word ^ (word >>> 15);
   hash *= 0x2c1b3c6d;
   hash ^= hash >>> 12;

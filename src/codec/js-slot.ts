@@ -110,11 +110,12 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
     slot.setWord(DESCRIPTOR_REASON, REASON[result.reason]);
     return;
   }
-  const start = slot.word(DESCRIPTOR_ADDRESS) + result.offset;
+  const start = slot.place(result.offset);
   slot.deviceHeader().set(result.deviceHeader);
   slot.bytes.set(result.packet, start);
   slot.setWord(DESCRIPTOR_ADDRESS, start);
   slot.setWord(DESCRIPTOR_LENGTH, result.packet.length);
+  slot.setWord(DESCRIPTOR_PAYLOAD_LENGTH, 0);
   slot.setWord(DESCRIPTOR_INNER_LENGTH, result.packet.length);
   slot.setWord(DESCRIPTOR_REASON, REASON_NONE);
 }

@@ -84,6 +84,14 @@ export class Slot {
     return packet;
   }
 
+  /** Address of the packet's byte `offset`, in whichever piece it lies. */
+  place(offset: number): number {
+    const first = this.word(DESCRIPTOR_LENGTH);
+    const isInSecond = this.word(DESCRIPTOR_PAYLOAD_LENGTH) > 0 && offset >= first;
+    if (isInSecond) return this.word(DESCRIPTOR_PAYLOAD) + offset - first;
+    return this.word(DESCRIPTOR_ADDRESS) + offset;
+  }
+
   /** struct virtio_net_hdr, in place. */
   deviceHeader(): Uint8Array {
     const start = this.#descriptor + DESCRIPTOR_DEVICE_HEADER;

@@ -170,6 +170,11 @@ function checkGreOptions(subject: Subject, mode: Mode | undefined): GreOptions {
   const keyIn = keyNumber(key.in);
   const keyOut = keyNumber(key.out);
   const checksum = pair(values.csum);
+  if (mode === 'gre-udp' && checksum.out) {
+    const message = 'csum adds nothing to mode = "gre-udp": its UDP checksum covers the same bytes';
+    const hint = 'drop it, unless the peer asks for GRE checksums (RFC 8086, 3.2.2)';
+    report.add(CODE.redundant, places.key([...path, 'csum']), message, hint);
+  }
   const sequence = pair(values.seq);
   return {
     ...(keyIn === undefined ? {} : { keyIn }),

@@ -22,7 +22,8 @@ function checkMatch(tunnels: readonly TunnelDraft[], report: Report): void {
     if (!tunnel.isComparable) continue;
     const { name, mode, local, remote, keyIn, dev } = tunnel.config;
     // A GRE tunnel with both ends open is found by the value of the key alone, and no key counts as 0.
-    const isOpen = mode === 'gre' && local === 'any' && remote === 'any';
+    const isKeyed = mode === 'gre' || mode === 'gre-udp';
+    const isOpen = isKeyed && local === 'any' && remote === 'any';
     const key = isOpen ? (keyIn ?? 0) : keyIn;
     const match = JSON.stringify([mode, local, remote, key, dev]);
     const first = byMatch.get(match);
@@ -36,13 +37,13 @@ function checkMatch(tunnels: readonly TunnelDraft[], report: Report): void {
       report.add(CODE.wildcardConflict, tunnel.place, message, 'give one of them another key');
       continue;
     }
-    const keyText = mode !== 'gre' ? '' : keyIn === undefined ? ', no key' : `, key ${keyIn}`;
+    const keyText = !isKeyed ? '' : keyIn === undefined ? ', no key' : `, key ${keyIn}`;
     const devText = dev === undefined ? '' : `, dev ${dev}`;
     report.add(
       CODE.duplicateTunnel,
       tunnel.place,
       `${name} takes the same packets as ${other}: ${mode}, local ${local}, remote ${remote}${keyText}${devText}`,
-      mode === 'gre' ? 'give one of them another key, or drop it' : 'drop one of them',
+      isKeyed ? 'give one of them another key, or drop it' : 'drop one of them',
     );
   }
 }

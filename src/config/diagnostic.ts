@@ -34,6 +34,7 @@ export const CODE = {
   ownEndpoint: 'W206',
   routeLoop: 'W207',
   nothingAccepted: 'W208',
+  redundant: 'W209',
 } as const;
 
 export type Code = (typeof CODE)[keyof typeof CODE];

@@ -37,9 +37,10 @@ function withMode(config: TunnelConfig, link: number): Tunnel {
     case 'sit':
       return { ...base, mode: config.mode };
     case 'gre':
+    case 'gre-udp':
       return {
         ...base,
-        mode: 'gre',
+        mode: config.mode,
         ...(config.keyIn === undefined ? {} : { keyIn: config.keyIn }),
         ...(config.keyOut === undefined ? {} : { keyOut: config.keyOut }),
         checksumOut: config.checksumOut,

@@ -6,7 +6,6 @@
 //   2. start     grebe run in rA and rB, one tunnel of each mode
 //   3. try       per mode: pings and a bulk transfer from hA to hB, while rA's underlay is captured
 //   4. read      drops, from both routers' status
-import type { Mode } from '../packet/tunnel.js';
 import { Failure } from '../sys/failure.js';
 import { pingFrom, sendFrom, startCapture, startReceiver } from './host-process.js';
 import { ip, Namespaces } from './namespaces.js';
@@ -22,6 +21,7 @@ import {
   newDrops,
   type OuterPacket,
   type PingResult,
+  type ShownMode,
   sumDrops,
 } from './result.js';
 import { readStatus, startRouter } from './router-process.js';
@@ -33,11 +33,11 @@ const DISCOVERY_MS = 100;
 /** More than two packets hold: the hosts' kernels fragment it. */
 const LARGE_ECHO_SIZE = 3000;
 /** IP protocol numbers of the outer packets. */
-const PROTOCOLS: Readonly<Record<Mode, number>> = { gre: 47, ipip: 4, sit: 41 };
+const PROTOCOLS: Readonly<Record<ShownMode, number>> = { gre: 47, ipip: 4, sit: 41 };
 
 /** A mode's networks: behind A, behind B, and between the tunnel devices. */
 interface Plan {
-  readonly mode: Mode;
+  readonly mode: ShownMode;
   readonly prefix: (side: 'A' | 'B') => string;
   readonly bits: number;
   readonly tunnel: (side: 'A' | 'B') => string;
@@ -54,7 +54,7 @@ const PLANS: readonly Plan[] = [
   },
 ];
 
-function plan4(mode: Mode, net: number): Plan {
+function plan4(mode: ShownMode, net: number): Plan {
   return {
     mode,
     prefix: (side) => `10.${side === 'A' ? 1 : 2}.${net}.`,

@@ -2,7 +2,7 @@
 // and the lanes are those of a real router; only the ends are not the kernel's.
 import { performance } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Mode, Tunnel } from '../packet/tunnel.js';
+import type { Tunnel } from '../packet/tunnel.js';
 import { createMemoryRouter, type MemoryRouter } from '../router/memory.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import type { BulkResult } from './bulk.js';
@@ -18,11 +18,12 @@ import {
   newDrops,
   type OuterPacket,
   type PingResult,
+  type ShownMode,
   sumDrops,
   summarize,
 } from './result.js';
 
-const MODES: readonly Mode[] = ['gre', 'ipip', 'sit'];
+const MODES: readonly ShownMode[] = ['gre', 'ipip', 'sit'];
 /** Fits the MTU of every mode: these hosts do not fragment. */
 const LARGE_ECHO_SIZE = 1400;
 const NUMBERED_LENGTH = 1400;
@@ -58,12 +59,12 @@ export async function runMemoryLevel(options: LevelOptions): Promise<LevelResult
   }
 }
 
-function hostAddress(mode: Mode, side: Side): string {
+function hostAddress(mode: ShownMode, side: Side): string {
   const site = side === 'A' ? 1 : 2;
   return mode === 'sit' ? `fd00:${site}::2` : `10.${site}.${mode === 'gre' ? 1 : 2}.2`;
 }
 
-function tunnel(mode: Mode, side: Side): Tunnel {
+function tunnel(mode: ShownMode, side: Side): Tunnel {
   const outer = { A: '192.0.2.1', B: '192.0.2.2' };
   const other = side === 'A' ? 'B' : 'A';
   const base = {
@@ -99,7 +100,7 @@ function capture(routers: readonly MemoryRouter[], packets: OuterPacket[]): void
 }
 
 async function tryMode(
-  mode: Mode,
+  mode: ShownMode,
   routerA: MemoryRouter,
   routerB: MemoryRouter,
   options: LevelOptions,

@@ -18,8 +18,11 @@ export interface PingResult extends EchoResult {
 }
 
 /** What one tunnel mode did. */
+/** Modes that the demo shows. */
+export type ShownMode = Exclude<Mode, 'gre-udp'>;
+
 export interface ModeResult {
-  readonly mode: Mode;
+  readonly mode: ShownMode;
   readonly pings: readonly PingResult[];
   readonly bulk: BulkResult;
   /** Packets that either router dropped meanwhile, by reason. */

@@ -23,6 +23,9 @@ export interface LaneHandle {
   /** Resolves once the lane runs `build`. */
   useCodec(build: CodecBuild): Promise<void>;
 
+  /** Lets the lane tell of a change of the network again, after it told of one. */
+  watchAgain(): void;
+
   /** Ends the lane after the batch in hand, or by force after `limitMs`. */
   stop(limitMs: number): Promise<void>;
 }
@@ -33,6 +36,10 @@ export interface LaneEvents {
   readonly onDeviceLost: (record: number) => void;
   /** The kernel refused superpackets of `device` that may be good: nothing is merged any more. */
   readonly onMergeRefused: (device: string) => void;
+  /** What the lane watches changed: routes, links, neighbours. Not told again before `watchAgain`. */
+  readonly onNetworkChanged: () => void;
+  /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
+  readonly onSegmentationRefused: () => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }

@@ -1,6 +1,6 @@
 // decap: an outer packet -> the inner packet, or the reason why not
 //
-//   1. checkOuter    IPv4 header, fragments, impossible sources, protocol
+//   1. checkOuter    IPv4 header, fragments, impossible sources, protocol, UDP header
 //   2. GRE header    RFC 2784 and 2890, where the protocol is GRE
 //   3. lookup        by local, remote and key; drops from here on belong to the tunnel
 //   4. checkReceive  GRE checksum, sequence number, protocol type
@@ -17,14 +17,22 @@ import { deviceHeader, isPartialTcp } from './device-header.js';
 import { decapEcn, ecnOf } from './ecn.js';
 import { checkGre, type GreHeader, readGre, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
 import { checkInner, type Inner, readInner } from './inner.js';
-import { IPV4_HEADER, type Ipv4Header, isIpv4, isMartianSource4, readIpv4 } from './ipv4.js';
+import {
+  IPV4_HEADER,
+  type Ipv4Header,
+  isIpv4,
+  isMartianSource4,
+  PROTOCOL_UDP,
+  readIpv4,
+} from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 import { lookup, modeOf } from './lookup.js';
 import { checkPolicy } from './policy.js';
 import type { Reason } from './reason.js';
 import { acceptSequence, createState, type State, type TunnelState } from './state.js';
 import { type Entry, type Table, type Tunnels, toTable } from './table.js';
-import type { Mode, Tunnel } from './tunnel.js';
+import { isGre, type Mode, type Tunnel } from './tunnel.js';
+import { checkUdp, isGreUdp, UDP_HEADER, udpLength } from './udp.js';
 
 export type Decapped =
   | {
@@ -52,6 +60,8 @@ export type Decapped =
 interface Outer {
   readonly header: Ipv4Header;
   readonly mode: Mode;
+  /** Bytes in front of the payload. */
+  readonly length: number;
   readonly payload: Uint8Array;
 }
 
@@ -68,7 +78,8 @@ export function decap(
   const table = toTable(tunnels);
   const outer = checkOuter(packet, table);
   if (typeof outer === 'string') return drop(outer);
-  const gre = outer.mode === 'gre' ? parseGre(outer.payload) : null;
+  const isKeyed = outer.mode === 'gre' || outer.mode === 'gre-udp';
+  const gre = isKeyed ? parseGre(outer.payload) : null;
   if (typeof gre === 'string') return drop(gre);
 
   const record = lookup(table, {
@@ -92,7 +103,7 @@ export function decap(
     tunnel: entry.tunnel,
     record,
     packet: withEcn(inner, ecn),
-    offset: outer.header.headerLength + (gre?.length ?? 0),
+    offset: outer.length + (gre?.length ?? 0),
     deviceHeader: deviceHeader(inner, entry.mtu),
   };
 }
@@ -112,7 +123,14 @@ function checkOuter(packet: Uint8Array, table: Table): Outer | Reason {
   if (table.ownOuter.has(formatIpv4(header.source))) return 'outer-martian';
   const mode = modeOf(header.protocol);
   if (mode === null) return 'no-tunnel';
-  return { header, mode, payload: packet.subarray(header.headerLength, header.totalLength) };
+  const length = header.headerLength;
+  const payload = packet.subarray(length, header.totalLength);
+  if (header.protocol !== PROTOCOL_UDP) return { header, mode, length, payload };
+  if (!isGreUdp(payload)) return 'no-tunnel';
+  const malformed = checkUdp(payload, 4, packet.subarray(12, 16), packet.subarray(16, 20));
+  if (malformed !== null) return malformed;
+  const gre = payload.subarray(UDP_HEADER, udpLength(payload));
+  return { header, mode, length: length + UDP_HEADER, payload: gre };
 }
 
 function parseGre(payload: Uint8Array): GreHeader | Reason {
@@ -148,7 +166,7 @@ function checkReceive(
 ): Reason | null {
   // RFC 2784, 2.2: a checksum is checked whether or not the tunnel sends one itself.
   if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
-  const isOrdered = tunnel.mode === 'gre' && tunnel.sequenceIn;
+  const isOrdered = isGre(tunnel) && tunnel.sequenceIn;
   if (isOrdered && gre.sequence !== null && !acceptSequence(state, gre.sequence)) {
     return 'gre-sequence';
   }

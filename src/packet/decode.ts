@@ -85,14 +85,14 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
   };
 }
 
-/** The verdict of a router with `tunnels`. It has IPv4 underlays without UDP. */
+/** The verdict of a router with `tunnels`. Its underlay is IPv4. */
 function judge(
   bytes: Uint8Array,
   outer: Outer,
   tunnels: Tunnels,
   state: State | undefined,
 ): Reason | null {
-  if (outer.version === 4 && outer.protocol !== 17) return decap(bytes, tunnels, state).reason;
+  if (outer.version === 4) return decap(bytes, tunnels, state).reason;
   return checkHeaders(outer) ?? 'no-tunnel';
 }
 

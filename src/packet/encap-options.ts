@@ -27,12 +27,21 @@ export interface GreOptions extends EncapOptions {
 
 /** Puts an IPv4 or IPv6 packet into GRE over IPv4. Throws RangeError for options that are out of range. */
 export function encapGre(inner: Uint8Array, options: GreOptions): Encapped {
+  return encapGreMode('gre', inner, options);
+}
+
+/** Puts an IPv4 or IPv6 packet into GRE-in-UDP over IPv4 (RFC 8086). */
+export function encapGreUdp(inner: Uint8Array, options: GreOptions): Encapped {
+  return encapGreMode('gre-udp', inner, options);
+}
+
+function encapGreMode(mode: GreTunnel['mode'], inner: Uint8Array, options: GreOptions): Encapped {
   const { key, sequence, checksum: checksumOut = false } = options;
   if (key !== undefined) requireInteger('key', key, 0xffffffff);
   if (sequence !== undefined) requireInteger('sequence', sequence, 0xffffffff);
   const tunnel: GreTunnel = {
     ...describe(options),
-    mode: 'gre',
+    mode,
     ...(key === undefined ? {} : { keyOut: key }),
     checksumOut,
     sequenceIn: false,

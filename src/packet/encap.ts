@@ -3,18 +3,27 @@
 //   1. checkPacket   whole, of a version the tunnel carries, not larger than its MTU, TTL left
 //   2. checkRoute    there is a peer, and the packet is not for the peer itself
 //   3. outer header  IPv4, with TOS, TTL and DF of the tunnel or of the inner packet
-//   4. GRE header    key, sequence number, checksum
+//   4. UDP header    a source port for each flow, for gre-udp
+//   5. GRE header    key, sequence number, checksum
 import { setU8, setU16, setU32, u8, u16, u32 } from './bytes.js';
 import { checksum } from './checksum.js';
 import { ecnOf, encapEcn } from './ecn.js';
 import { GRE_CHECKSUM, GRE_KEY, GRE_SEQUENCE, greLength, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
 import { type Inner, readInner } from './inner.js';
-import { IPV4_HEADER, PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_SIT, readIpv4 } from './ipv4.js';
+import {
+  IPV4_HEADER,
+  PROTOCOL_GRE,
+  PROTOCOL_IPIP,
+  PROTOCOL_SIT,
+  PROTOCOL_UDP,
+  readIpv4,
+} from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
 import { createEntry, type Entry } from './table.js';
-import type { GreTunnel, Tunnel } from './tunnel.js';
+import { type GreTunnel, isGre, type Mode, type Tunnel } from './tunnel.js';
+import { flowPort, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
 
 export type Encapped =
   | {
@@ -54,17 +63,35 @@ export function encapInto(
   if (refused !== null) return drop(refused);
 
   const { tunnel } = entry;
-  const gre = tunnel.mode === 'gre' ? greHeader(tunnel, inner, state) : new Uint8Array(0);
-  const outer = outerHeader(entry, inner, gre.length, state, whole.count);
-  const packet = new Uint8Array(outer.length + gre.length + inner.bytes.length);
-  packet.set(outer, 0);
-  packet.set(gre, outer.length);
-  packet.set(inner.bytes, outer.length + gre.length);
-  if (tunnel.mode === 'gre' && tunnel.checksumOut) {
-    setU16(packet, outer.length + 4, checksum(packet.subarray(outer.length)));
+  const greStart = IPV4_HEADER + (tunnel.mode === 'gre-udp' ? UDP_HEADER : 0);
+  const gre = isGre(tunnel) ? greHeader(tunnel, inner, state) : new Uint8Array(0);
+  const outerLength = greStart + gre.length;
+  const packet = new Uint8Array(outerLength + inner.bytes.length);
+  packet.set(outerHeader(entry, inner, packet.length, state, whole.count), 0);
+  packet.set(gre, greStart);
+  packet.set(inner.bytes, outerLength);
+  if (isGre(tunnel) && tunnel.checksumOut) {
+    setU16(packet, greStart + 4, checksum(packet.subarray(greStart)));
   }
-  return { verdict: 'ok', reason: null, packet, outerLength: outer.length + gre.length };
+  if (tunnel.mode === 'gre-udp') finishUdp(packet, inner, entry);
+  return { verdict: 'ok', reason: null, packet, outerLength };
 }
+
+/** Writes the UDP header between the outer header and everything else, which is there. */
+function finishUdp(packet: Uint8Array, inner: Inner, { local }: Entry): void {
+  const udp = packet.subarray(IPV4_HEADER);
+  putUdp(udp, flowPort(inner));
+  // The checksum covers the source address: where the kernel is to choose that, none is sent.
+  if (local === 0) return;
+  setU16(udp, 6, udpChecksum(udp, packet.subarray(12, 16), packet.subarray(16, 20)));
+}
+
+const PROTOCOL: Readonly<Record<Mode, number>> = {
+  gre: PROTOCOL_GRE,
+  'gre-udp': PROTOCOL_UDP,
+  ipip: PROTOCOL_IPIP,
+  sit: PROTOCOL_SIT,
+};
 
 function drop(reason: Reason): Encapped {
   return { verdict: 'drop', reason };
@@ -104,7 +131,7 @@ function checkRoute(inner: Inner, { remote }: Entry): Reason | null {
 function outerHeader(
   { tunnel, local, remote }: Entry,
   inner: Inner,
-  greSize: number,
+  length: number,
   state: TunnelState,
   count: number,
 ): Uint8Array {
@@ -113,11 +140,11 @@ function outerHeader(
   const dscp = (tunnel.tos === 'inherit' ? inner.tos : tunnel.tos) & 0xfc;
   setU8(header, 0, 0x45);
   setU8(header, 1, dscp | encapEcn(ecnOf(inner.tos)));
-  setU16(header, 2, IPV4_HEADER + greSize + inner.bytes.length);
+  setU16(header, 2, length);
   setU16(header, 4, dontFragment ? 0 : state.nextIdentification(count) & 0xffff);
   setU16(header, 6, dontFragment ? 0x4000 : 0);
   setU8(header, 8, tunnel.ttl === 'inherit' ? inner.ttl : tunnel.ttl);
-  setU8(header, 9, { gre: PROTOCOL_GRE, ipip: PROTOCOL_IPIP, sit: PROTOCOL_SIT }[tunnel.mode]);
+  setU8(header, 9, PROTOCOL[tunnel.mode]);
   setU32(header, 12, local);
   setU32(header, 16, remote);
   setU16(header, 10, checksum(header));

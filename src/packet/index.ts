@@ -1,5 +1,5 @@
 /**
- * grebe/packet: GRE, IPIP and SIT packets in plain TypeScript, for Node and browsers.
+ * grebe/packet: GRE, GRE-in-UDP, IPIP and SIT packets in plain TypeScript, for Node and browsers.
  *
  * ```ts
  * import { decap, decode, encapGre } from 'grebe/packet';
@@ -49,6 +49,7 @@ export { type Encapped, encap } from './encap.js';
 export {
   type EncapOptions,
   encapGre,
+  encapGreUdp,
   encapIpip,
   encapSit,
   type GreOptions,

@@ -1,8 +1,8 @@
 // Which tunnel a received packet belongs to: four passes, most specific first, each over all tunnels.
 // Slow and obvious on purpose: the hash lookup of the packet path is held against it.
-import { PROTOCOL_GRE, PROTOCOL_IPIP } from './ipv4.js';
+import { PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_SIT, PROTOCOL_UDP } from './ipv4.js';
 import type { Entry, Table } from './table.js';
-import type { Mode } from './tunnel.js';
+import { isGre, type Mode } from './tunnel.js';
 
 export interface LookupKey {
   readonly mode: Mode;
@@ -16,11 +16,20 @@ export interface LookupKey {
   readonly link: number;
 }
 
-/** The mode that carries an IP protocol over IPv4, or null. */
+/** The mode that an IP protocol over IPv4 belongs to, or null; UDP only with the right port. */
 export function modeOf(protocol: number): Mode | null {
-  if (protocol === PROTOCOL_GRE) return 'gre';
-  if (protocol === PROTOCOL_IPIP) return 'ipip';
-  return protocol === 41 ? 'sit' : null;
+  switch (protocol) {
+    case PROTOCOL_GRE:
+      return 'gre';
+    case PROTOCOL_IPIP:
+      return 'ipip';
+    case PROTOCOL_SIT:
+      return 'sit';
+    case PROTOCOL_UDP:
+      return 'gre-udp';
+    default:
+      return null;
+  }
 }
 
 /** The record (index + 1) of the first tunnel of the first pass that matches, 0 for none. */
@@ -49,12 +58,12 @@ function isCandidate({ tunnel }: Entry, packet: LookupKey): boolean {
 
 /** Both carry no key, or the same one: key 0 is a key (RFC 2890, 2.1). */
 function hasKey({ tunnel }: Entry, packet: LookupKey): boolean {
-  const keyIn = tunnel.mode === 'gre' ? tunnel.keyIn : undefined;
+  const keyIn = isGre(tunnel) ? tunnel.keyIn : undefined;
   return (keyIn ?? null) === packet.key;
 }
 
 /** The last pass compares values only, no key counting as 0. */
 function hasKeyValue({ tunnel }: Entry, packet: LookupKey): boolean {
-  const keyIn = tunnel.mode === 'gre' ? tunnel.keyIn : undefined;
+  const keyIn = isGre(tunnel) ? tunnel.keyIn : undefined;
   return (keyIn ?? 0) === (packet.key ?? 0);
 }

@@ -1,7 +1,7 @@
 // The outer header of a packet of any tunnel that decode knows: IPv4 or IPv6 with GRE, IPv4, IPv6 or
 // GRE-in-UDP (RFC 8086) behind it.
-import { u8, u16 } from './bytes.js';
-import { fold, isValid, sum, sumPseudoHeader } from './checksum.js';
+import { u8 } from './bytes.js';
+import { isValid } from './checksum.js';
 import {
   IPV4_HEADER,
   lengthsFit,
@@ -13,10 +13,7 @@ import {
 } from './ipv4.js';
 import { IPV6_HEADER, readIpv6, walkExtensions } from './ipv6.js';
 import type { Reason } from './reason.js';
-
-/** Destination port of GRE-in-UDP (RFC 8086, 3.2.2). */
-const GRE_UDP_PORT = 4754;
-const UDP_HEADER = 8;
+import { checkUdp, isGreUdp, UDP_HEADER, udpLength } from './udp.js';
 
 export interface Outer {
   readonly version: 4 | 6;
@@ -110,23 +107,10 @@ function readUpper(found: Found): Outer | null {
 function readUdp(found: Found): Outer | null {
   const { addresses, ...outer } = found;
   const udp = outer.payload;
-  if (outer.isOpaque || udp.length < 4 || u16(udp, 2) !== GRE_UDP_PORT) return null;
-  const length = udp.length < UDP_HEADER ? 0 : u16(udp, 4);
+  if (outer.isOpaque || !isGreUdp(udp)) return null;
+  const length = udpLength(udp);
   const gre = udp.subarray(UDP_HEADER, Math.max(UDP_HEADER, Math.min(length, udp.length)));
   const isCut = outer.isCut || length > udp.length;
-  const malformed = outer.malformed ?? checkUdp(udp, length, outer.version, addresses);
+  const malformed = outer.malformed ?? checkUdp(udp, outer.version, ...addresses);
   return { ...outer, isGre: true, payload: gre, isCut, malformed };
-}
-
-/** RFC 8086, 6: over IPv4 a checksum of 0 is accepted, over IPv6 only by arrangement. */
-function checkUdp(
-  udp: Uint8Array,
-  length: number,
-  version: 4 | 6,
-  [source, destination]: readonly [Uint8Array, Uint8Array],
-): Reason | null {
-  if (length < UDP_HEADER || length > udp.length) return 'udp-header';
-  if (u16(udp, 6) === 0) return version === 4 ? null : 'udp-checksum';
-  const pseudo = sumPseudoHeader(source, destination, PROTOCOL_UDP, length);
-  return fold(sum(udp.subarray(0, length), pseudo)) === 0xffff ? null : 'udp-checksum';
 }

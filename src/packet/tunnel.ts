@@ -33,7 +33,8 @@ interface TunnelBase {
 }
 
 export interface GreTunnel extends TunnelBase {
-  readonly mode: 'gre';
+  /** `gre-udp` puts a UDP header in front of the GRE header (RFC 8086). */
+  readonly mode: 'gre' | 'gre-udp';
   /** Key that received packets must carry (RFC 2890, 2.1); absent = they must carry none. */
   readonly keyIn?: number;
   readonly keyOut?: number;
@@ -53,6 +54,11 @@ export type Tunnel = GreTunnel | IpTunnel;
 
 export type Mode = Tunnel['mode'];
 
+/** Whether a tunnel has a GRE header, and with it key, checksum and sequence number. */
+export function isGre(tunnel: Tunnel): tunnel is GreTunnel {
+  return tunnel.mode === 'gre' || tunnel.mode === 'gre-udp';
+}
+
 /** Bytes that the outer headers add in front of the inner packet, on an IPv4 underlay. */
 export function overhead(tunnel: Tunnel): number {
   switch (tunnel.mode) {
@@ -60,11 +66,18 @@ export function overhead(tunnel: Tunnel): number {
     case 'sit':
       return 20;
     case 'gre':
-      return (
-        24 +
-        (tunnel.checksumOut ? 4 : 0) +
-        (tunnel.keyOut === undefined ? 0 : 4) +
-        (tunnel.sequenceOut ? 4 : 0)
-      );
+      return 20 + greSize(tunnel);
+    case 'gre-udp':
+      return 28 + greSize(tunnel);
   }
+}
+
+/** Bytes of the GRE header. */
+function greSize(tunnel: GreTunnel): number {
+  return (
+    4 +
+    (tunnel.checksumOut ? 4 : 0) +
+    (tunnel.keyOut === undefined ? 0 : 4) +
+    (tunnel.sequenceOut ? 4 : 0)
+  );
 }

@@ -95,10 +95,38 @@ export class Ring {
     this.#describe(position, this.packetAddress(position), length, tunnel, link);
   }
 
+  /**
+   * Describes a packet whose first piece is `length` bytes at `address` in the slot at `home`, of which the codec may
+   * leave any part; a second piece is for `setPayload` to add.
+   */
+  fillShared(position: number, home: number, address: number, length: number, link: number): void {
+    const start = this.#slots + (home & MASK) * SLOT_STRIDE;
+    this.place(position, start, start + SLOT_STRIDE);
+    this.#describe(position, address, length, 0, link);
+  }
+
+  /** Adds a second piece to the packet just filled in at `position`. */
+  setPayload(position: number, address: number, length: number): void {
+    const word = this.#descriptor(position) >>> 2;
+    this.#words[word + (DESCRIPTOR_PAYLOAD >>> 2)] = address;
+    this.#words[word + (DESCRIPTOR_PAYLOAD_LENGTH >>> 2)] = length;
+  }
+
   /** Says where the packet at `position` may lie: from `low` to before `high`. */
   place(position: number, low: number, high: number): void {
     this.#low[position & MASK] = low;
     this.#high[position & MASK] = high;
+  }
+
+  /**
+   * Says that the packet at `position` may lie in the frame of `size` bytes that it begins in, of those from `low` to
+   * before `high`.
+   */
+  placeInFrame(position: number, low: number, high: number, size: number): void {
+    const offset = this.#field(position, DESCRIPTOR_ADDRESS) - low;
+    const frame = low + offset - (offset % size);
+    if (offset < 0 || frame >= high) this.place(position, 0, 0);
+    else this.place(position, frame, frame + size);
   }
 
   /** Hands the next `count` filled slots to the codec. */

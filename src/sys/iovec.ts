@@ -34,4 +34,12 @@ export class IovecBlock {
     this.#words[word + 1] = low > 0xffff_ffff ? this.#baseHigh + 1 : this.#baseHigh;
     this.#words[word + 2] = length;
   }
+
+  /** Lets iovec `index` name `length` bytes of host memory, at a native address. */
+  setNative(index: number, native: number, length: number): void {
+    const word = index * (IOVEC_SIZE >>> 2);
+    this.#words[word] = native % 0x1_0000_0000;
+    this.#words[word + 1] = Math.floor(native / 0x1_0000_0000);
+    this.#words[word + 2] = length;
+  }
 }

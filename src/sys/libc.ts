@@ -61,6 +61,15 @@ export const setsockopt: (
 ) => number = libc.func(
   'int setsockopt(int fd, int level, int option, uintptr_t value, uint32_t length)',
 );
+export const getsockopt: (
+  fd: number,
+  level: number,
+  option: number,
+  value: number,
+  length: number,
+) => number = libc.func(
+  'int getsockopt(int fd, int level, int option, uintptr_t value, uintptr_t length)',
+);
 export const sendto: (
   fd: number,
   data: number,
@@ -125,6 +134,35 @@ export function epollWaitAsync(
     );
   });
 }
+
+/**
+ * A system call by number, for those without a function in every C library. Declared without its dots:
+ * integers go into the same registers either way, and as 64 bits no half of one is left undefined.
+ */
+export const syscall: (number: number, a: number, b: number, c: number) => number = libc.func(
+  'int64 syscall(int64 number, int64 a, int64 b, int64 c)',
+);
+export const mmap: (
+  address: number,
+  length: number,
+  protection: number,
+  flags: number,
+  fd: number,
+  offset: number,
+) => number = libc.func(
+  'intptr_t mmap(uintptr_t address, size_t length, int protection, int flags, int fd, int64 offset)',
+);
+export const madvise: (address: number, length: number, advice: number) => number = libc.func(
+  'int madvise(uintptr_t address, size_t length, int advice)',
+);
+export const pageSize: () => number = libc.func('int getpagesize(void)');
+/** `resource` by number; `limit` is the address of two 64-bit words, soft and hard. */
+export const getrlimit: (resource: number, limit: number) => number = libc.func(
+  'int getrlimit(int resource, uintptr_t limit)',
+);
+export const setrlimit: (resource: number, limit: number) => number = libc.func(
+  'int setrlimit(int resource, uintptr_t limit)',
+);
 
 /** Index of the network device `name`, 0 when there is none. */
 export const interfaceIndex: (name: string) => number = libc.func(

@@ -1,5 +1,5 @@
 import { EXIT, Failure } from './failure.js';
-import { close, ERRNO, errno, errnoName, NativeBlock, setsockopt, socket } from './libc.js';
+import { bind, close, ERRNO, errno, errnoName, NativeBlock, setsockopt, socket } from './libc.js';
 
 /** The line that gives a Node program the capabilities a router needs. */
 export const CAPABILITY_HINT =
@@ -12,7 +12,7 @@ export const AF_INET6 = 10;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
+export const SOCK_CLOEXEC = 0o2000000;
 
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
@@ -50,11 +50,16 @@ export function setBuffers(fd: number, size: number): void {
 
 const SO_BINDTODEVICE = 25;
 
-/** Binds a socket to the network device `name`, or throws. */
-export function bindToDevice(fd: number, name: string): void {
+/** Binds a socket to the network device `name`. Returns false when the kernel refuses: `errno()` says why. */
+export function setDevice(fd: number, name: string): boolean {
   const block = new NativeBlock(16);
   new TextEncoder().encodeInto(name, block.bytes.subarray(0, 15) as Uint8Array<ArrayBuffer>);
-  if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, block.address, 16) === 0) return;
+  return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, block.address, 16) === 0;
+}
+
+/** Binds a socket to the network device `name`, or throws. */
+export function bindToDevice(fd: number, name: string): void {
+  if (setDevice(fd, name)) return;
   const error = errno();
   close(fd);
   throw new Failure(
@@ -62,4 +67,23 @@ export function bindToDevice(fd: number, name: string): void {
     `cannot bind to the device ${name}: ${errnoName(error)}`,
     'see which devices there are: ip link',
   );
+}
+
+const SOCKADDR_SIZE = 16;
+
+/**
+ * Binds an IPv4 socket to `address` (host order, 0 = all of ours) and `port` (0 = any that is free). Returns false
+ * when the kernel refuses: `errno()` says why.
+ */
+export function bindSocket(fd: number, address: number, port: number): boolean {
+  const name = new NativeBlock(SOCKADDR_SIZE);
+  name.view.setUint16(0, AF_INET, true);
+  name.view.setUint16(2, port);
+  name.view.setUint32(4, address);
+  return bind(fd, name.address, SOCKADDR_SIZE) === 0;
+}
+
+/** Leaves a socket that is only sent through as little room for what it receives as the kernel allows. */
+export function shrinkReceiveBuffer(fd: number): void {
+  setOption(fd, SOL_SOCKET, SO_RCVBUF, 0);
 }

@@ -12,6 +12,7 @@ import {
   FLAG_TTL_INHERIT,
   FLAG_UP,
   MODE_GRE,
+  MODE_GRE_UDP,
   MODE_IPIP,
   MODE_SIT,
   RECORD_FLAGS,
@@ -26,12 +27,18 @@ import {
 } from '../../asm/layout.js';
 import { formatIpv4, parseIpv4 } from '../packet/address.js';
 import { allowsLinkLocal, mtuOf } from '../packet/table.js';
-import { overhead, type Prefix, type Tunnel } from '../packet/tunnel.js';
+import { type GreTunnel, isGre, overhead, type Prefix, type Tunnel } from '../packet/tunnel.js';
+import { GRE_UDP_PORT } from '../packet/udp.js';
 import { EXIT, Failure } from '../sys/failure.js';
 
 /** Protocol numbers of the outer header, by mode. */
-export const PROTOCOL = { gre: 47, ipip: 4, sit: 41 } as const;
-const MODE = { gre: MODE_GRE, ipip: MODE_IPIP, sit: MODE_SIT } as const;
+export const PROTOCOL = { gre: 47, 'gre-udp': 17, ipip: 4, sit: 41 } as const;
+const MODE = {
+  gre: MODE_GRE,
+  'gre-udp': MODE_GRE_UDP,
+  ipip: MODE_IPIP,
+  sit: MODE_SIT,
+} as const;
 
 const GRE_CHECKSUM = 0x8000;
 const GRE_KEY = 0x2000;
@@ -48,7 +55,7 @@ export function encodeRecord(view: DataView, address: number, tunnel: Tunnel): v
   view.setUint32(address + RECORD_LINK, tunnel.link, true);
   view.setUint32(address + RECORD_LOCAL, outerAddress(tunnel, 'local'), true);
   view.setUint32(address + RECORD_REMOTE, outerAddress(tunnel, 'remote'), true);
-  if (tunnel.mode === 'gre') view.setUint32(address + RECORD_KEY_IN, tunnel.keyIn ?? 0, true);
+  if (isGre(tunnel)) view.setUint32(address + RECORD_KEY_IN, tunnel.keyIn ?? 0, true);
   view.setUint32(address + RECORD_OUTER_LENGTH, overhead(tunnel), true);
   encodeTemplate(view, address + RECORD_OUTER, tunnel);
 }
@@ -75,7 +82,7 @@ function flagsOf(tunnel: Tunnel): number {
   if (tunnel.pmtudisc) flags |= FLAG_PMTUDISC;
   if (tunnel.allow === 'any') flags |= FLAG_ALLOW_ANY;
   if (allowsLinkLocal(tunnel)) flags |= FLAG_ALLOW_LINK_LOCAL;
-  if (tunnel.mode !== 'gre') return flags;
+  if (!isGre(tunnel)) return flags;
   if (tunnel.keyIn !== undefined) flags |= FLAG_KEY_IN;
   if (tunnel.checksumOut) flags |= FLAG_CHECKSUM_OUT;
   if (tunnel.sequenceIn) flags |= FLAG_SEQUENCE_IN;
@@ -83,7 +90,7 @@ function flagsOf(tunnel: Tunnel): number {
   return flags;
 }
 
-/** IPv4 header, then the GRE header. Fields that follow the packet stay 0. */
+/** IPv4 header, then UDP and GRE headers. Fields that follow the packet stay 0. */
 function encodeTemplate(view: DataView, outer: number, tunnel: Tunnel): void {
   view.setUint8(outer, 0x45);
   view.setUint8(outer + 1, tunnel.tos === 'inherit' ? 0 : tunnel.tos & 0xfc);
@@ -91,9 +98,10 @@ function encodeTemplate(view: DataView, outer: number, tunnel: Tunnel): void {
   view.setUint8(outer + 9, PROTOCOL[tunnel.mode]);
   view.setUint32(outer + 12, outerAddress(tunnel, 'local'));
   view.setUint32(outer + 16, outerAddress(tunnel, 'remote'));
-  if (tunnel.mode !== 'gre') return;
+  if (!isGre(tunnel)) return;
 
-  const gre = outer + 20;
+  if (tunnel.mode === 'gre-udp') view.setUint16(outer + 22, GRE_UDP_PORT);
+  const gre = outer + greStart(tunnel.mode);
   let flags = 0;
   if (tunnel.checksumOut) flags |= GRE_CHECKSUM;
   if (tunnel.keyOut !== undefined) flags |= GRE_KEY;
@@ -102,6 +110,11 @@ function encodeTemplate(view: DataView, outer: number, tunnel: Tunnel): void {
   if (tunnel.keyOut !== undefined) {
     view.setUint32(gre + (tunnel.checksumOut ? 8 : 4), tunnel.keyOut);
   }
+}
+
+/** Where the GRE header begins in a template. */
+function greStart(mode: GreTunnel['mode']): number {
+  return mode === 'gre-udp' ? 28 : 20;
 }
 
 /**
@@ -128,14 +141,17 @@ export function decodeRecord(
     link: view.getUint32(address + RECORD_LINK, true),
     allow: flags & FLAG_ALLOW_ANY ? 'any' : given.allow,
   } as const;
-  if (mode !== MODE_GRE) return { ...base, mode: mode === MODE_IPIP ? 'ipip' : 'sit' };
+  if (mode === MODE_IPIP || mode === MODE_SIT) {
+    return { ...base, mode: mode === MODE_IPIP ? 'ipip' : 'sit' };
+  }
 
-  const gre = outer + 20;
+  const greMode = mode === MODE_GRE_UDP ? 'gre-udp' : 'gre';
+  const gre = outer + greStart(greMode);
   const greFlags = view.getUint16(gre);
   const key = view.getUint32(gre + (greFlags & GRE_CHECKSUM ? 8 : 4));
   return {
     ...base,
-    mode: 'gre',
+    mode: greMode,
     ...(flags & FLAG_KEY_IN ? { keyIn: view.getUint32(address + RECORD_KEY_IN, true) } : {}),
     ...(greFlags & GRE_KEY ? { keyOut: key } : {}),
     checksumOut: (flags & FLAG_CHECKSUM_OUT) !== 0,

@@ -38,7 +38,7 @@ import {
 } from '../../asm/layout.js';
 import { parseAddress, toBlock } from '../packet/address.js';
 import { ownName } from '../packet/table.js';
-import type { Prefix, Tunnel } from '../packet/tunnel.js';
+import { isGre, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import {
   BUCKET_COUNT,
   type ImagePlan,
@@ -166,7 +166,7 @@ export class TunnelTable {
     const local = outerAddress(tunnel, 'local');
     const remote = outerAddress(tunnel, 'remote');
     const pass = passOf(local, remote);
-    const key = tunnel.mode === 'gre' ? tunnel.keyIn : undefined;
+    const key = isGre(tunnel) ? tunnel.keyIn : undefined;
     const keyed = key !== undefined && pass !== PASS_ANY ? 1 : 0;
     const hash = hashTunnel(PROTOCOL[tunnel.mode], local, remote, key ?? 0, keyed);
     // Records are filed in the order of their index, so that of equal ones the lowest is met first.

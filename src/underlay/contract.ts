@@ -5,7 +5,7 @@ import type { Ring } from '../ring/ring.js';
  * and to the slots of a ring.
  */
 export interface Underlay {
-  readonly name: 'raw' | 'raw-socket' | 'memory';
+  readonly name: 'raw' | 'xdp' | 'udp' | 'raw-socket' | 'memory';
 
   /** File descriptors to wait on for received packets; empty for an underlay that calls `onReadable`. */
   readonly fds: readonly number[];
@@ -13,7 +13,10 @@ export interface Underlay {
   /** For underlays without descriptors: called whenever packets are waiting. */
   onReadable?: (() => void) | undefined;
 
-  /** Fills and publishes free slots of a decap ring, at most `max`. Returns how many. Never blocks. */
+  /**
+   * Fills and publishes free slots of a decap ring, at most `max`, or as many more as one message of the kernel holds.
+   * Returns how many. Never blocks.
+   */
   receive(ring: Ring, max: number): number;
 
   /** Told when the packets of a decap ring from `from` to before `to` were written: their memory is free again. */

@@ -14,16 +14,7 @@ import {
   REASON_TX_ERROR,
 } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import {
-  addressOf,
-  close,
-  ERRNO,
-  errno,
-  NativeBlock,
-  poll,
-  recvmmsg,
-  sendmmsg,
-} from '../sys/libc.js';
+import { addressOf, close, ERRNO, errno, recvmmsg, sendmmsg } from '../sys/libc.js';
 import {
   AF_INET,
   bindToDevice,
@@ -35,18 +26,17 @@ import {
 } from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
 import type { Underlay } from './contract.js';
+import { filterFlows } from './flow-filter.js';
+import { SendRoom } from './send-room.js';
 
 const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK;
 const IPPROTO_IP = 0;
 const IPPROTO_RAW = 255; // implies IP_HDRINCL
 const IP_PKTINFO = 8;
 const MSG_DONTWAIT = 0x40;
-const POLLOUT = 4;
 
 /** Socket buffers: a burst of several thousand full packets, while the lane is busy with the other way. */
 const BUFFER_SIZE = 8 << 20;
-/** Longest wait for a full send queue, in all for one call of `send`. */
-const SEND_WAIT_MS = 2;
 const IPV4_DESTINATION = 16;
 const MASK = SLOT_COUNT - 1;
 
@@ -57,6 +47,9 @@ export interface RawUnderlayOptions {
   readonly links: ReadonlyMap<number, string>;
   /** Index of the device that the tunnel of a record is bound to, 0 = none. */
   readonly linkOf: (record: number) => number;
+  /** Number of the lane that receives, of `laneCount`: each flow goes to one. */
+  readonly lane: number;
+  readonly laneCount: number;
 }
 
 export class RawUnderlay implements Underlay {
@@ -70,7 +63,7 @@ export class RawUnderlay implements Underlay {
   readonly #sendSocket: number;
   readonly #boundSockets = new Map<number, number>();
   readonly #options: RawUnderlayOptions;
-  readonly #pollBlock = new NativeBlock(8);
+  readonly #room = new SendRoom();
   #receiveRing: Ring | undefined;
   #nextSocket = 0;
 
@@ -103,6 +96,8 @@ export class RawUnderlay implements Underlay {
         this.#boundSockets.set(index, fd);
       }
       this.fds = options.protocols.map(openRaw);
+      const { lane, laneCount } = options;
+      if (laneCount > 1) for (const fd of this.fds) filterFlows(fd, lane, laneCount);
       if (options.links.size > 0)
         for (const fd of this.fds) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     } catch (error) {
@@ -128,6 +123,7 @@ export class RawUnderlay implements Underlay {
   }
 
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let position = from;
     while (position !== to) {
       const link = this.#linkAt(ring, position);
@@ -188,7 +184,6 @@ export class RawUnderlay implements Underlay {
   /** Sends the first `count` messages of the send batch in order; gives each that fails its reason. */
   #flush(ring: Ring, fd: number, count: number): void {
     let done = 0;
-    let waited = false;
     while (done < count) {
       const sent = sendmmsg(fd, this.#sendBatch.header(done), count - done, MSG_DONTWAIT);
       if (sent > 0) {
@@ -198,11 +193,7 @@ export class RawUnderlay implements Underlay {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#waitForRoom(fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
       ring.setReason(this.#sendPositions[done++] as number, reason);
     }
   }
@@ -211,16 +202,10 @@ export class RawUnderlay implements Underlay {
   #wireWord(address: number): number {
     return this.#view.getUint32(address, true);
   }
-
-  #waitForRoom(fd: number): void {
-    this.#pollBlock.view.setInt32(0, fd, true);
-    this.#pollBlock.view.setInt16(4, POLLOUT, true);
-    poll(this.#pollBlock.address, 1, SEND_WAIT_MS);
-  }
 }
 
 /** The drop reason for a failed send. */
-function sendReason(error: number): number {
+export function sendReason(error: number): number {
   switch (error) {
     case ERRNO.EAGAIN:
     case ERRNO.ENOBUFS:

@@ -85,6 +85,17 @@ test('what is left out gets its default: sources are routes and subnets of the a
     codec: 'auto',
     underlay: 'auto',
     lanes: 1,
+    offload: {
+      csum: true,
+      tso4: true,
+      tso6: true,
+      uso4: true,
+      uso6: true,
+      gro: true,
+      ugro: false,
+      gso: true,
+    },
+    busypoll: 0,
     socket: '/run/grebe/grebe.sock',
     log: { level: 'info', format: 'auto' },
   });
@@ -228,6 +239,8 @@ test('tunnels that differ in key, device, mode or an endpoint do not collide', (
       tunnel('d', 'mode = "gre"\nremote = "192.0.2.2"\ndev = "eth0"'),
       tunnel('e', 'mode = "gre"\nremote = "192.0.2.3"'),
       tunnel('f', 'mode = "ipip"\nremote = "192.0.2.2"'),
+      tunnel('u', 'mode = "gre-udp"\nremote = "192.0.2.2"'),
+      tunnel('v', 'mode = "gre-udp"\nremote = "192.0.2.2"\nkey = 0'),
       tunnel('g', 'mode = "sit"\nremote = "192.0.2.2"'),
     ].join(''),
   );

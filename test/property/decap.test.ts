@@ -90,6 +90,8 @@ test('the random packets reach every verdict that decap can give', () => {
     'outer-fragment',
     'outer-header',
     'outer-martian',
+    'udp-checksum',
+    'udp-header',
     'unknown-protocol',
   ]);
 });

@@ -23,7 +23,7 @@ test('decode with tunnels gives the verdict of decap for every IPv4 tunnel packe
   fc.assert(
     fc.property(anything, tunnelList(6), (bytes, tunnels) => {
       const decoded = decode(bytes, { tunnels });
-      if (decoded === null || decoded.outer.version === 6 || decoded.outer.protocol === 17) return;
+      if (decoded === null || decoded.outer.version === 6) return;
       assert.equal(decoded.reason, decap(bytes, tunnels).reason);
     }),
     { numRuns: 3000 },

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { decap } from '../../src/packet/decap.js';
 import { encap } from '../../src/packet/encap.js';
+import { isGre } from '../../src/packet/tunnel.js';
 import { inner, noise, tunnel, tunnelList } from '../support/arbitrary.js';
 import { assertAgreement } from '../support/oracle.js';
 import type { Plane } from '../support/plane.js';
@@ -61,7 +62,7 @@ test('what encap sends, the far end takes out of its tunnel unchanged', () => {
         allow: 'any',
         addresses: [],
       } as const;
-      const { keyOut } = near.mode === 'gre' ? near : { keyOut: undefined };
+      const { keyOut } = isGre(near) ? near : { keyOut: undefined };
       const keyed = keyOut === undefined ? { ...far } : { ...far, keyIn: keyOut };
       if (keyOut === undefined && 'keyIn' in keyed) delete keyed.keyIn;
       const received = decap(sent.packet, [keyed]);

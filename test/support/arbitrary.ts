@@ -2,7 +2,7 @@
 // tunnel and get deep into the path; the rest of the odds goes to values that must be refused.
 import fc from 'fast-check';
 import type { Prefix, Tunnel } from '../../src/packet/tunnel.js';
-import { gre, ipv4, ipv6, tcp, udp } from './packets.js';
+import { gre, greUdp, ipv4, ipv6, tcp, udp } from './packets.js';
 
 // A property that fails prints its assertion together with the seed.
 fc.configureGlobal({ includeErrorInReport: true });
@@ -91,7 +91,7 @@ const base = {
 const greTunnel: fc.Arbitrary<Tunnel> = fc
   .record({
     ...base,
-    mode: fc.constant('gre' as const),
+    mode: fc.constantFrom('gre' as const, 'gre' as const, 'gre-udp' as const),
     keyIn: maybe(key),
     keyOut: maybe(key),
     checksumOut: fc.boolean(),
@@ -231,11 +231,23 @@ const grePayload = fc
     }),
   );
 
+/** GRE in UDP, with a header that is wrong now and then. */
+const udpPayload = fc
+  .record({
+    payload: grePayload,
+    sourcePort: fc.constantFrom(49152, 54321, 0, 4754),
+    port: mostly(fc.constant(4754), fc.constantFrom(4755, 53, 0)),
+    length: mostly(fc.constant(0), fc.constantFrom(-9, -1, 1, 8)),
+    checksum: mostly(fc.constantFrom('right' as const, 0), fc.constantFrom(1, 0xffff)),
+  })
+  .map(({ payload: bytes, ...fields }) => ({ protocol: 17, payload: bytes, udp: fields }));
+
 /** A tunnel packet: sound as a rule, and where not, wrong in one place. */
 export const outer: fc.Arbitrary<Uint8Array> = fc
   .record({
     carried: fc.oneof(
       { weight: 4, arbitrary: grePayload.map((bytes) => ({ protocol: 47, payload: bytes })) },
+      { weight: 2, arbitrary: udpPayload },
       { weight: 1, arbitrary: inner4.map((bytes) => ({ protocol: 4, payload: bytes })) },
       { weight: 1, arbitrary: inner6.map((bytes) => ({ protocol: 41, payload: bytes })) },
     ),
@@ -248,7 +260,15 @@ export const outer: fc.Arbitrary<Uint8Array> = fc
     trailing: fc.constantFrom(0, 0, 0, 6),
   })
   .map(({ carried, trailing, ...fields }) => {
-    const packet = ipv4({ ...fields, ...carried });
+    const { source, destination } = fields;
+    const packet = ipv4({
+      ...fields,
+      protocol: carried.protocol,
+      payload:
+        'udp' in carried
+          ? greUdp({ ...carried.udp, source, destination, payload: carried.payload })
+          : carried.payload,
+    });
     return Uint8Array.from([...packet, ...new Uint8Array(trailing).fill(0xee)]);
   });
 

@@ -136,6 +136,41 @@ export function udp(fields: UpperFields): Uint8Array {
   return Uint8Array.from(datagram);
 }
 
+export interface GreUdpFields {
+  /** IPv4 text, for the checksum. */
+  source: string;
+  destination: string;
+  sourcePort?: number;
+  port?: number;
+  /** Added to the right length. */
+  length?: number;
+  checksum?: 'right' | number;
+  payload: Uint8Array;
+}
+
+/** A datagram of GRE-in-UDP around a GRE header and what follows it. */
+export function greUdp(fields: GreUdpFields): Uint8Array {
+  const { payload, checksum = 'right' } = fields;
+  const datagram = Buffer.alloc(8 + payload.length);
+  const length = Math.max(0, datagram.length + (fields.length ?? 0));
+  datagram.writeUInt16BE(fields.sourcePort ?? 49152, 0);
+  datagram.writeUInt16BE(fields.port ?? 4754, 2);
+  datagram.writeUInt16BE(length, 4);
+  datagram.set(payload, 8);
+  if (checksum !== 'right') {
+    datagram.writeUInt16BE(checksum, 6);
+    return Uint8Array.from(datagram);
+  }
+  const pseudo = Buffer.from([
+    ...fields.source.split('.').map(Number),
+    ...fields.destination.split('.').map(Number),
+    ...[0, 17, length >>> 8, length & 0xff],
+  ]);
+  const covered = Buffer.concat([pseudo, datagram.subarray(0, Math.min(length, datagram.length))]);
+  datagram.writeUInt16BE(internetChecksum(covered) || 0xffff, 6);
+  return Uint8Array.from(datagram);
+}
+
 /** What goes into the checksum field: a number, or the pseudo-header's sum that a kernel leaves there. */
 function upperChecksum(fields: UpperFields, protocol: number, length: number): number {
   if (fields.checksum !== 'partial') return fields.checksum;

@@ -127,7 +127,13 @@ const KINDS: readonly Kind[] = [
 ];
 
 function openRaw(bench: Bench, links = new Map<number, string>(), link = 0): RawUnderlay {
-  return new RawUnderlay(bench.memory, { protocols: [GRE], links, linkOf: () => link });
+  return new RawUnderlay(bench.memory, {
+    protocols: [GRE],
+    links,
+    linkOf: () => link,
+    lane: 0,
+    laneCount: 1,
+  });
 }
 
 function lackingPackage(): string | false {

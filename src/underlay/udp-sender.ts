@@ -1,0 +1,216 @@
+// Packets of an encap ring -> datagrams through UDP sockets.
+//
+//   1. collect   each packet's socket: by its outer source address, its device and the port of its flow
+//   2. group     what goes by one socket, in order; neighbours of one size become one message (UDP_SEGMENT)
+//   3. sendmmsg  a message that is not taken gives its packets their reason
+//
+// The codec has written IPv4 and UDP header; the kernel writes its own in their place, from the same TOS, TTL, DF
+// and addresses. A flow always takes the same socket, so it keeps its order and its source port.
+import { SLOT_COUNT } from '../../asm/layout.js';
+import { REASON_NONE, REASON_TX_ENOBUFS } from '../../asm/reason.js';
+import { GRE_UDP_PORT } from '../packet/udp.js';
+import type { Ring } from '../ring/ring.js';
+import { addressOf, ERRNO, errno, sendmmsg } from '../sys/libc.js';
+import { sendReason } from './raw.js';
+import { SendRoom } from './send-room.js';
+import { DatagramBatch } from './udp-message.js';
+import { type FlowSocket, FlowSockets } from './udp-sockets.js';
+
+const MSG_DONTWAIT = 0x40;
+const HEAD_LENGTH = 28;
+const IPV4_TOS = 1;
+const IPV4_FRAGMENT = 6;
+const IPV4_TTL = 8;
+const IPV4_SOURCE = 12;
+const IPV4_DESTINATION = 16;
+const UDP_SOURCE_PORT = 20;
+/** DF of the fragment word in network order. */
+const DONT_FRAGMENT = 0x4000;
+
+/** Datagrams of one message at most (UDP_MAX_SEGMENTS of kernels before 6.9), and their bytes. */
+const SEGMENT_LIMIT = 64;
+const MESSAGE_LIMIT = 65507;
+
+export interface UdpSenderOptions {
+  /** Device names by index, for tunnels bound to one. */
+  readonly links: ReadonlyMap<number, string>;
+  /** Index of the device that the tunnel of a record is bound to, 0 = none. */
+  readonly linkOf: (record: number) => number;
+  /** Told once when the kernel cannot segment on the way out (EIO): datagrams go one by one from there on. */
+  readonly onSegmentationRefused: () => void;
+}
+
+export class UdpSender {
+  readonly #options: UdpSenderOptions;
+  readonly #view: DataView;
+  readonly #sockets: FlowSockets;
+  readonly #batch: DatagramBatch;
+  /** Packets of a message that did not go as one. */
+  readonly #apart: DatagramBatch;
+  readonly #room = new SendRoom();
+  readonly #positions = new Uint32Array(SLOT_COUNT);
+  readonly #socketOf: (FlowSocket | undefined)[] = [];
+  /** Positions in the order of the batch, and by message which of them is the first. */
+  readonly #sent = new Uint32Array(SLOT_COUNT);
+  readonly #firstOf = new Uint32Array(SLOT_COUNT + 1);
+  #segments = true;
+
+  constructor(memory: WebAssembly.Memory, options: UdpSenderOptions) {
+    const base = addressOf(new Uint8Array(memory.buffer));
+    this.#options = options;
+    this.#view = new DataView(memory.buffer);
+    this.#sockets = new FlowSockets(options.links);
+    this.#batch = new DatagramBatch(SLOT_COUNT, base, GRE_UDP_PORT);
+    this.#apart = new DatagramBatch(SEGMENT_LIMIT, base, GRE_UDP_PORT);
+  }
+
+  /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
+  send(ring: Ring, from: number, to: number): void {
+    const count = this.#collect(ring, from, to);
+    for (let first = 0; first < count; first++) {
+      const socket = this.#socketOf[first];
+      if (socket !== undefined) this.#sendBy(ring, socket, first, count);
+    }
+  }
+
+  close(): void {
+    this.#sockets.close();
+  }
+
+  #collect(ring: Ring, from: number, to: number): number {
+    let count = 0;
+    for (let position = from; position !== to; position = (position + 1) >>> 0) {
+      if (ring.reason(position) !== REASON_NONE) continue;
+      const outer = ring.processedAddress(position);
+      const source = this.#view.getUint32(outer + IPV4_SOURCE);
+      const port = this.#view.getUint16(outer + UDP_SOURCE_PORT);
+      const link = this.#options.linkOf(ring.tunnel(position));
+      const socket = this.#sockets.of(source, link, port);
+      if (typeof socket === 'number') {
+        ring.setReason(position, sendReason(socket));
+        continue;
+      }
+      this.#positions[count] = position;
+      this.#socketOf[count++] = socket;
+    }
+    return count;
+  }
+
+  /** Sends those of the collected packets from `first` on that go by `socket`. */
+  #sendBy(ring: Ring, socket: FlowSocket, first: number, count: number): void {
+    const view = this.#view;
+    const batch = this.#batch;
+    let packets = 0;
+    // Of the message at hand: what its packets share, the size of all but the last, and how full it is.
+    let destination = 0;
+    let tos = -1;
+    let ttl = 0;
+    let size = 0;
+    let room = 0;
+    let segments = 0;
+    batch.clear();
+    for (let index = first; index < count; index++) {
+      if (this.#socketOf[index] !== socket) continue;
+      this.#socketOf[index] = undefined;
+      const position = this.#positions[index] as number;
+      const outer = ring.processedAddress(position);
+      const headers = ring.length(position) - HEAD_LENGTH;
+      const payload = ring.payloadLength(position);
+      const length = headers + payload;
+      const dontFragment = (view.getUint16(outer + IPV4_FRAGMENT) & DONT_FRAGMENT) !== 0;
+      if (dontFragment !== socket.dontFragment) {
+        this.#flush(ring, socket, packets);
+        socket.setDontFragment(dontFragment);
+        batch.clear();
+        packets = 0;
+        room = 0;
+      }
+      const to = view.getUint32(outer + IPV4_DESTINATION, true);
+      const joins =
+        room >= length &&
+        length <= size &&
+        to === destination &&
+        view.getUint8(outer + IPV4_TOS) === tos &&
+        view.getUint8(outer + IPV4_TTL) === ttl;
+      if (joins) {
+        if (++segments === 2) batch.segment(size);
+        room = length < size || segments === SEGMENT_LIMIT ? 0 : room - length;
+      } else {
+        destination = to;
+        tos = view.getUint8(outer + IPV4_TOS);
+        ttl = view.getUint8(outer + IPV4_TTL);
+        size = length;
+        room = this.#segments ? MESSAGE_LIMIT - length : 0;
+        segments = 1;
+        this.#firstOf[batch.count] = packets;
+        batch.begin(destination, tos, ttl);
+      }
+      batch.add(outer + HEAD_LENGTH, headers);
+      if (payload > 0) batch.add(ring.processedPayload(position), payload);
+      this.#sent[packets++] = position;
+    }
+    this.#flush(ring, socket, packets);
+  }
+
+  /** Sends the messages of the batch, `packets` packets in all, in order. */
+  #flush(ring: Ring, socket: FlowSocket, packets: number): void {
+    const { count } = this.#batch;
+    this.#firstOf[count] = packets;
+    let done = 0;
+    let waited = false;
+    while (done < count) {
+      const taken = sendmmsg(socket.fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
+      if (taken > 0) {
+        done += taken;
+        continue;
+      }
+      const error = errno();
+      if (error === ERRNO.EINTR) continue;
+      const reason = sendReason(error);
+      if (reason === REASON_TX_ENOBUFS && !waited) {
+        this.#room.wait(socket.fd);
+        waited = true;
+        continue;
+      }
+      const start = this.#firstOf[done] as number;
+      const end = this.#firstOf[++done] as number;
+      if (end - start > 1 && reason !== REASON_TX_ENOBUFS) {
+        if (error === ERRNO.EIO) this.#stopSegmenting();
+        this.#sendApart(ring, socket, start, end);
+        continue;
+      }
+      for (let n = start; n < end; n++) ring.setReason(this.#sent[n] as number, reason);
+    }
+  }
+
+  /** The device that the route leads to fills in no checksums, and this kernel does not in its place. */
+  #stopSegmenting(): void {
+    if (!this.#segments) return;
+    this.#segments = false;
+    this.#options.onSegmentationRefused();
+  }
+
+  /** Sends the packets of a message one by one: each has a verdict of its own. */
+  #sendApart(ring: Ring, socket: FlowSocket, start: number, end: number): void {
+    const batch = this.#apart;
+    for (let n = start; n < end; n++) {
+      const position = this.#sent[n] as number;
+      const outer = ring.processedAddress(position);
+      const payload = ring.payloadLength(position);
+      batch.clear();
+      batch.begin(
+        this.#view.getUint32(outer + IPV4_DESTINATION, true),
+        this.#view.getUint8(outer + IPV4_TOS),
+        this.#view.getUint8(outer + IPV4_TTL),
+      );
+      batch.add(outer + HEAD_LENGTH, ring.length(position) - HEAD_LENGTH);
+      if (payload > 0) batch.add(ring.processedPayload(position), payload);
+      while (sendmmsg(socket.fd, batch.header(0), 1, MSG_DONTWAIT) < 0) {
+        const error = errno();
+        if (error === ERRNO.EINTR) continue;
+        ring.setReason(position, sendReason(error));
+        break;
+      }
+    }
+  }
+}
