@@ -126,19 +126,20 @@ export function formatPathBench(result: PathBenchResult): string {
     if (table.length > 0) lines.push('', title, ...table);
   }
   const left = leftOut(rows);
-  if (left.length > 0) lines.push('', 'Left out', ...left);
+  if (left.length > 0) lines.push('', 'Left out or failed', ...left);
   lines.push('', 'Targets', ...formatTargets(result.targets));
   return lines.join('\n');
 }
 
-/** One line a path and reason, whatever settings it concerns. */
+/** One line a path and reason, whatever settings it concerns: paths that did not run, measures that failed. */
 function leftOut(rows: readonly PathRow[]): string[] {
   const lines = new Map<string, string[]>();
-  for (const { name, offloads, tunnels, skipped } of rows) {
-    if (skipped === undefined) continue;
+  for (const { name, offloads, tunnels, skipped, failures = [] } of rows) {
     const setting = tunnels > 1 ? `${tunnels} tunnels` : `offloads ${offloads}`;
-    const key = `${name}: ${skipped}`;
-    lines.set(key, [...(lines.get(key) ?? []), setting]);
+    for (const reason of skipped === undefined ? failures : [skipped]) {
+      const key = `${name}: ${reason}`;
+      lines.set(key, [...(lines.get(key) ?? []), setting]);
+    }
   }
   return [...lines].map(([line, settings]) => `${line} (${settings.join(', ')})`);
 }

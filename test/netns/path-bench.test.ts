@@ -9,6 +9,8 @@ import type { Figure } from '../../bench/path/figures.js';
 import { type PathBenchResult, runPathBench } from '../../bench/path/path-bench.js';
 import { formatPathBench } from '../../bench/path/print.js';
 import { builtinPaths } from '../../bench/peers/all.js';
+import { commandPath } from '../../bench/peers/command.js';
+import { compiled } from '../../bench/peers/compiled.js';
 import { ip } from '../../src/demo/namespaces.js';
 import { lacking } from '../support/lab.js';
 
@@ -31,8 +33,8 @@ test('the quick path bench writes its figures, its chart and every target', {
     assert.deepEqual(JSON.parse(run.stdout), result);
     assert.equal(result.schema, 'grebe.bench-path/2');
     assert.ok(result.machine.kernel && result.machine.node && result.machine.commit);
-    for (const { figures, skipped, ...row } of result.rows) {
-      assert.equal(skipped, undefined);
+    for (const { figures, skipped, failures, ...row } of result.rows) {
+      assert.deepEqual([skipped, failures], [undefined, undefined]);
       assertPositive(figures, ['tcpGbits', 'udp64Kpps'], row.name);
       // Of a machine that others use: it may be anything.
       assert.equal(typeof figures.machineCpuPerGigabyte?.median, 'number');
@@ -72,6 +74,23 @@ for (const name of ['raw-2-lanes', 'xdp-simd', 'gre-udp']) {
   });
 }
 
+test('a router that dies is named with what it took along, and one that never ran is left out', {
+  skip: unable || (missing('c') ?? false),
+}, async () => {
+  const daemon = [compiled('bench/peers/per-packet.c'), '{device}', '{local}', '{remote}'];
+  const more = [
+    commandPath('dying', ['timeout', '0.3', ...daemon]),
+    commandPath('absent', ['false']),
+  ];
+  const only = ['dying', 'absent'];
+  const result = await runPathBench({ quick: true, more, only, rounds: 1, measures: ['idle'] });
+  const [dying, absent] = result.rows;
+  assert.match(dying?.failures?.join() ?? '', /^idle: process \d+ has ended$/);
+  assert.equal(dying?.skipped, undefined);
+  assert.equal(absent?.skipped, 'false ended (exit 1): it said nothing');
+  assert.match(formatPathBench(result), /\ndying: idle: .* has ended \(offloads off\)\nabsent: /);
+});
+
 function missing(name: string): string | undefined {
   return builtinPaths()
     .find((path) => path.name === name)
@@ -84,7 +103,7 @@ async function assertCarries(name: string): Promise<void> {
   const result = await runPathBench(choice);
   const [row] = result.rows;
   assert.ok(row);
-  assert.equal(row.skipped, undefined);
+  assert.deepEqual([row.skipped, row.failures], [undefined, undefined]);
   const figures: Figure[] = ['tcpGbits', 'tcpReverseGbits', 'udp1400Kpps', 'floodP50Ms'];
   assertPositive(row.figures, [...figures, 'readyMs', 'rssMegabytes'], name);
   assert.match(formatPathBench(result), new RegExp(`\\n${name} +\\d`));

@@ -41,7 +41,7 @@ function fillDecap(packet: Uint8Array): void {
   bytes.fill(0, header, header + DEVICE_HEADER_SIZE);
   bytes.set(packet, decap.packetAddress(SLOT));
   decap.fill(SLOT, packet.length, 1, 0);
-  decap.setAlone(SLOT);
+  decap.setLast(SLOT);
 }
 
 /** Reads until a packet is there or a second has passed. */
