@@ -19,7 +19,12 @@ import type { Path } from '../sys/ip.js';
 import { RouteWatch } from '../sys/netlink.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
 import { PROTOCOL } from '../tunnel/record.js';
-import { openRedirect, type Peer, type Redirect } from '../underlay/redirect-program.js';
+import {
+  openRedirect,
+  type Peer,
+  type Redirect,
+  type RedirectOptions,
+} from '../underlay/redirect-program.js';
 import { openSegmentation, type Segmentation } from '../underlay/segmentation-program.js';
 import { Xsk } from '../underlay/xsk.js';
 
@@ -40,7 +45,7 @@ interface Device {
   readonly name: string;
   readonly queues: boolean;
   readonly frameSize: 2048 | 4096;
-  readonly redirect: Redirect;
+  readonly redirect: Redirect | undefined;
   readonly segmentation: Segmentation | undefined;
   readonly queueCount: number;
   /** By queue. */
@@ -52,6 +57,8 @@ export interface XdpPathOptions {
   readonly tunnels: readonly Tunnel[];
   /** By tunnel. */
   readonly paths: readonly Path[];
+  /** Whether received packets come by AF_XDP; otherwise superpackets leave past the IP stack and nothing else. */
+  readonly receive: boolean;
   /** Whether superpackets may be segmented by the kernel. */
   readonly segment: boolean;
   readonly log: Logger;
@@ -88,29 +95,41 @@ function unavailable({ kind, path }: Adjacency): string {
   return `no frames to ${path.remote} (${kind}): raw sockets send to it until there is a way`;
 }
 
-function openDevice(hop: Hop, { tunnels, segment, log }: XdpPathOptions): Device {
+function openDevice(hop: Hop, options: XdpPathOptions): Device {
   const { link, device: name, deviceMtu, queues } = hop;
-  const queueCount = receiveQueueCount(name);
+  const { receive, segment, log } = options;
   // A frame must hold an Ethernet frame of the device's MTU behind the room that the kernel keeps.
   const isLarge = deviceMtu + ETHERNET_ROOM > receiveRoom({ frameSize: 2048 });
   const frameSize = isLarge ? 4096 : 2048;
-  const redirect = openRedirect({
-    ...{ link, device: name, queueCount, frameSize: receiveRoom({ frameSize }) },
-    maxPeers: Math.max(1, tunnels.length),
-  });
+  const queueCount = receive ? receiveQueueCount(name) : 0;
+  const redirect = receive
+    ? redirectPeers(
+        { link, device: name, queueCount, frameSize: receiveRoom({ frameSize }) },
+        options,
+      )
+    : undefined;
+  const segmentation = segment ? trySegmentation(link, name, log) : undefined;
+  const base = { link, name, queues, frameSize, redirect, segmentation, queueCount } as const;
+  return { ...base, plans: [], sockets: [] };
+}
+
+/** Attaches the program that redirects the packets of all tunnels' peers. */
+function redirectPeers(
+  device: Omit<RedirectOptions, 'maxPeers'>,
+  { tunnels, log }: XdpPathOptions,
+): Redirect {
+  const redirect = openRedirect({ ...device, maxPeers: Math.max(1, tunnels.length) });
   if (redirect.mode === 'generic') {
     log.info(
-      { event: 'xdp-generic', device: name },
-      `${name}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
+      { event: 'xdp-generic', device: device.device },
+      `${device.device}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
     );
   }
   for (const tunnel of tunnels) {
     const peer = peerOf(tunnel);
     if (peer !== undefined) redirect.addPeer(peer);
   }
-  const segmentation = segment ? trySegmentation(link, name, log) : undefined;
-  const base = { link, name, queues, frameSize, redirect, segmentation, queueCount } as const;
-  return { ...base, plans: [], sockets: [] };
+  return redirect;
 }
 
 function trySegmentation(link: number, device: string, log: Logger): Segmentation | undefined {
@@ -168,7 +187,7 @@ export class XdpPath {
     for (const { link, name, plans, sockets, redirect } of this.#devices) {
       for (const [queue, plan] of plans.entries()) {
         try {
-          const copy = redirect.mode === 'generic';
+          const copy = redirect?.mode === 'generic';
           sockets[queue] = new Xsk({ memory, plan, device: name, link, queue, copy });
         } catch (error) {
           if (!(error instanceof Failure)) throw error;
@@ -188,7 +207,7 @@ export class XdpPath {
   start(): void {
     for (const { sockets, redirect } of this.#devices) {
       for (const [queue, socket] of sockets.entries()) {
-        if (socket) redirect.setSocket(queue, socket.fd);
+        if (socket) redirect?.setSocket(queue, socket.fd);
       }
     }
   }
@@ -244,7 +263,7 @@ export class XdpPath {
     clearInterval(this.#timer);
     this.#watch.close();
     for (const { sockets, redirect, segmentation } of this.#devices) {
-      redirect.close();
+      redirect?.close();
       segmentation?.close();
       for (const socket of sockets) socket?.close();
     }

@@ -6,7 +6,8 @@
 //   send      by the next hop of the tunnel:
 //               not known        raw socket: the kernel finds it, and asks for its Ethernet address
 //               superpacket      packet socket: the kernel segments it behind us
-//               anything else    AF_XDP, where the lane has a socket on that device, else the packet socket
+//               anything else    AF_XDP, where the lane has a socket on that device, else the raw socket; a packet
+//                                socket where the device has a queue, which superpackets wait in
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
 import { ADJACENCY_DEVICE, CONTROL_NEXT_HOPS, MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
@@ -167,8 +168,9 @@ export class XdpUnderlay implements Underlay {
     const number = this.#words[(adjacency + ADJACENCY_DEVICE) >>> 2] as number;
     const device = this.#devices[number];
     if (device === undefined) return RAW;
-    const byPacket = ring.packets(position) > 1 || device.queues || device.sockets.length === 0;
-    return number * 2 + (byPacket ? BY_PACKET : BY_XSK);
+    if (ring.packets(position) > 1) return number * 2 + BY_PACKET;
+    if (device.sockets.length === 0) return RAW;
+    return number * 2 + (device.queues ? BY_PACKET : BY_XSK);
   }
 
   #sendBy(way: number, ring: Ring, from: number, to: number): void {

@@ -93,7 +93,6 @@ test('what is left out gets its default: sources are routes and subnets of the a
       uso6: true,
       gro: true,
       ugro: false,
-      gso: true,
     },
     busypoll: 0,
     socket: '/run/grebe/grebe.sock',
