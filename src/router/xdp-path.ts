@@ -15,7 +15,7 @@ import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
 import { type Adjacency, type Hop, resolveAdjacencies } from '../sys/adjacency.js';
 import { receiveQueueCount } from '../sys/channels.js';
 import { Failure } from '../sys/failure.js';
-import type { Path } from '../sys/ip.js';
+import { hasIpsecPolicies, type Path } from '../sys/ip.js';
 import { RouteWatch } from '../sys/netlink.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
 import { PROTOCOL } from '../tunnel/record.js';
@@ -28,9 +28,14 @@ import {
 import { openSegmentation, type Segmentation } from '../underlay/segmentation-program.js';
 import { Xsk } from '../underlay/xsk.js';
 
-/** Frames of a socket: half to receive into, half to send from. Two full batches of every flow that matters. */
-const FRAME_COUNT = 8192;
-const RING_COUNT = 4096;
+/**
+ * Frames to receive into, of all queues of a device together and of one at least: what a few TCP flows may have under
+ * way, so that their windows end before the frames do.
+ */
+const RECEIVE_FRAMES = 8192;
+const RECEIVE_FRAMES_MIN = 2048;
+/** Frames to send from, of one queue: several batches. */
+const SEND_FRAMES = 2048;
 /** Ethernet header with a VLAN tag, which a device's MTU does not count. */
 const ETHERNET_ROOM = 18;
 /** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key. */
@@ -67,6 +72,13 @@ export interface XdpPathOptions {
 /** Opens what the XDP underlay needs. Undefined when no device can have it; the log then says why. */
 export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | undefined> {
   const { paths, log } = options;
+  if (await hasIpsecPolicies()) {
+    log.warn(
+      { event: 'xdp-unavailable' },
+      'there are IPsec policies (ip xfrm policy), and frames would pass them: packets go through the IP stack',
+    );
+    return undefined;
+  }
   const links = new Map<number, Hop>();
   for (const adjacency of await resolveAdjacencies(unicastPaths(paths))) {
     if ('link' in adjacency) links.set(adjacency.link, adjacency);
@@ -145,6 +157,12 @@ function trySegmentation(link: number, device: string, log: Logger): Segmentatio
   }
 }
 
+/** A power of two, as the rings need it. */
+function receiveFramesOf(queueCount: number): number {
+  const share = 2 ** Math.floor(Math.log2(RECEIVE_FRAMES / queueCount));
+  return Math.max(RECEIVE_FRAMES_MIN, share);
+}
+
 /** Whose packets the program takes for a tunnel; undefined for one that takes from anyone. */
 function peerOf({ mode, local, remote }: Tunnel): Peer | undefined {
   // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
@@ -176,7 +194,8 @@ export class XdpPath {
     this.#nextHopPlan = planNextHops(reserve);
     for (const { plans, queueCount, frameSize } of this.#devices) {
       for (let queue = 0; queue < queueCount; queue++) {
-        plans.push(planXsk(reserve, { frameCount: FRAME_COUNT, frameSize, ringCount: RING_COUNT }));
+        const receiveFrames = receiveFramesOf(queueCount);
+        plans.push(planXsk(reserve, { receiveFrames, sendFrames: SEND_FRAMES, frameSize }));
       }
     }
   }

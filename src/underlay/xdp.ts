@@ -72,7 +72,7 @@ export class XdpUnderlay implements Underlay {
     for (const { link, sockets } of devices) {
       for (const { plan, rings } of sockets) {
         writeXskBlock(memory, plan, rings, link);
-        this.#module.initialise(plan.block, plan.frameCount >>> 1);
+        this.#module.initialise(plan.block, plan.receiveFrames);
       }
     }
     const opened: OpenDevice[] = [];
