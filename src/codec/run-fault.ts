@@ -9,16 +9,21 @@ import type { Scratch } from './scratch.js';
 const MASK = SLOT_COUNT - 1;
 const NO_HEADER = '00'.repeat(DEVICE_HEADER_SIZE);
 
-/** What `codec` makes of the known runs that it must not, or null. The decap ring is empty again then. */
-export function runFault(codec: Codec, scratch: Scratch): string | null {
-  const ring = scratch.decap;
-  const first = scratch.arrive(
+/** Puts the known batch into the decap ring. Returns the position of its first packet. */
+export function arriveKnown(scratch: Scratch): number {
+  return scratch.arrive(
     KNOWN_ARRIVALS.map(({ tunnel, packet, device }) => ({
       tunnel,
       bytes: fromHex(packet),
       deviceHeader: fromHex(device ?? NO_HEADER),
     })),
   );
+}
+
+/** What `codec` makes of the known runs that it must not, or null. The decap ring is empty again then. */
+export function runFault(codec: Codec, scratch: Scratch): string | null {
+  const ring = scratch.decap;
+  const first = arriveKnown(scratch);
   const end = ring.filled;
   try {
     codec.coalesce(ring.address, MERGE_TCP | MERGE_UDP);
