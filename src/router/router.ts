@@ -237,9 +237,10 @@ class RunningRouter implements Router {
   #ownStart(lane: number): OwnStart {
     const { xdp, laneCount } = this.#choices;
     return {
-      devices: this.#devices.flatMap(({ config, fds }, index): LaneDevice[] => {
+      devices: this.#devices.flatMap(({ config, fds, reader }, index): LaneDevice[] => {
         const fd = fds[lane];
-        return fd === undefined ? [] : [{ record: index + 1, name: config.name, fd }];
+        const isRead = reader === undefined || reader === lane;
+        return fd === undefined ? [] : [{ record: index + 1, name: config.name, fd, isRead }];
       }),
       xdp: xdp && {
         devices: xdp.devicesOf(lane, laneCount),

@@ -272,8 +272,9 @@ export class XdpPath {
         continue;
       }
       const device = this.#devices.findIndex(({ link }) => link === adjacency.link);
-      const { source, destination } = adjacency;
-      this.#nextHops?.set(index + 1, device < 0 ? undefined : { device, source, destination });
+      const { source, destination, deviceMtu } = adjacency;
+      const mtu = Math.min(adjacency.mtu, deviceMtu);
+      this.#nextHops?.set(index + 1, device < 0 ? undefined : { device, source, destination, mtu });
     }
   }
 

@@ -5,12 +5,19 @@
 //             the device passes on: fragments, tagged frames, tunnels to any remote
 //   send      by the next hop of the tunnel:
 //               not known        raw socket: the kernel finds it, and asks for its Ethernet address
+//               above its MTU    raw socket: the kernel refuses it, or sends fragments
 //               superpacket      packet socket: the kernel segments it behind us
 //               anything else    AF_XDP, where the lane has a socket on that device, else the raw socket; a packet
-//                                socket where the device has a queue, which superpackets wait in
+//                                socket where it is above a frame, or the device has a queue that superpackets wait in
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
-import { ADJACENCY_DEVICE, CONTROL_NEXT_HOPS, MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
+import {
+  ADJACENCY_DEVICE,
+  ADJACENCY_MTU,
+  CONTROL_NEXT_HOPS,
+  MERGE_TCP,
+  MERGE_UDP,
+} from '../../asm/layout.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
@@ -45,6 +52,8 @@ export interface XdpUnderlayOptions {
 const RAW = 0;
 const BY_XSK = 1;
 const BY_PACKET = 2;
+
+const ETHERNET_LENGTH = 14;
 
 /** Kicks in a row that may end with "again" before the rest waits for the next batch. */
 const KICK_TRIES = 4;
@@ -85,7 +94,8 @@ export class XdpUnderlay implements Underlay {
           outerLength: (record) => outerLengths.get(record) ?? 0,
           adjacency: (record) => this.#adjacency(record),
         });
-        opened.push({ ...device, sender });
+        const frameSize = device.sockets[0]?.plan.frameSize ?? ETHERNET_LENGTH;
+        opened.push({ ...device, sender, longest: frameSize - ETHERNET_LENGTH });
       }
     } catch (error) {
       for (const { sender } of opened) sender.close();
@@ -170,7 +180,10 @@ export class XdpUnderlay implements Underlay {
     if (device === undefined) return RAW;
     if (ring.packets(position) > 1) return number * 2 + BY_PACKET;
     if (device.sockets.length === 0) return RAW;
-    return number * 2 + (device.queues ? BY_PACKET : BY_XSK);
+    const length = ring.length(position) + ring.payloadLength(position);
+    if (length > (this.#words[(adjacency + ADJACENCY_MTU) >>> 2] as number)) return RAW;
+    const isXsk = !device.queues && length <= device.longest;
+    return number * 2 + (isXsk ? BY_XSK : BY_PACKET);
   }
 
   #sendBy(way: number, ring: Ring, from: number, to: number): void {
@@ -197,4 +210,6 @@ export class XdpUnderlay implements Underlay {
 
 interface OpenDevice extends XdpDevice {
   readonly sender: PacketSender;
+  /** Longest packet that a frame has room for, 0 without a socket. */
+  readonly longest: number;
 }
