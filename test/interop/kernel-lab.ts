@@ -115,6 +115,7 @@ async function prepare(
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >$f; done');
   await peer.ask('echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
   await peer.ask(`ip addr add ${KERNEL}/24 dev eth0 && ip link set eth0 up`);
+  await peer.ask('ip fou add port 4754 ipproto 47');
   await peer.ask(`head -c ${TRANSFER_SIZE} /dev/urandom >/tmp/data`);
   const dataSum = (await peer.ask('sha256sum </tmp/data')).slice(0, 64);
   await peer.ask(`nc -ll -p ${GET_PORT} -e /bin/cat /tmp/data &`);

@@ -1,4 +1,4 @@
-// grebe against the tunnel drivers of a real Linux kernel: ip_gre, ipip and sit of a guest under QEMU.
+// grebe against the tunnel drivers of a real Linux kernel: ip_gre, fou, ipip and sit of a guest under QEMU.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -65,6 +65,21 @@ const PAIRINGS: readonly Pairing[] = [
     kernel: 'gre ikey 4294967295 okey 1',
     carries: ['ipv4', 'ipv6'],
     merges: true,
+  },
+  // A socket that merges datagrams tells where they were, so each still counts.
+  {
+    title: 'gre-udp',
+    grebe: 'mode = "gre-udp"',
+    kernel: 'gre encap fou encap-sport auto encap-dport 4754',
+    carries: ['ipv4', 'ipv6'],
+    merges: false,
+  },
+  {
+    title: 'gre-udp with key, sequence and UDP checksum',
+    grebe: 'mode = "gre-udp"\nkey = 42\nseq = true',
+    kernel: 'gre key 42 seq encap fou encap-sport auto encap-dport 4754 encap-csum',
+    carries: ['ipv4', 'ipv6'],
+    merges: false,
   },
   { title: 'ipip', grebe: 'mode = "ipip"', kernel: 'ipip', carries: ['ipv4'], merges: true },
   { title: 'sit', grebe: 'mode = "sit"', kernel: 'sit', carries: ['ipv6'], merges: true },
