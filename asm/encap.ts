@@ -6,7 +6,7 @@
 //   4. putOuter       IPv4 header = the record's template + fix-up
 //   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
 //   6. putUdp         UDP header between the two, for GRE-in-UDP
-import { flowPort } from './flow';
+import { flowPort, ORDERED_PORT } from './flow';
 import {
   CONTROL_TABLE,
   DESCRIPTOR_ADDRESS,
@@ -21,6 +21,7 @@ import {
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
   FLAG_PMTUDISC,
+  FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
   FLAG_TTL_INHERIT,
   FLAG_UP,
@@ -232,7 +233,9 @@ function putGreUdp(
   putGre(template, state, gre, inner, length, family, payload);
 
   const total = <u32>(inner - udp) + length;
-  const ports = udpPorts(flowPort(inner, length, family), GRE_UDP_PORT);
+  const isOrdered = (load<u32>(record, RECORD_FLAGS) & <u32>FLAG_SEQUENCE_OUT) !== 0;
+  const port = isOrdered ? ORDERED_PORT : flowPort(inner, length, family);
+  const ports = udpPorts(port, GRE_UDP_PORT);
   let checksum: u32 = 0;
   // The checksum covers the source address: where the kernel is to choose that, none is sent.
   if (load<u32>(outer, IPV4_SOURCE) !== 0) {

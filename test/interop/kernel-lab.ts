@@ -61,6 +61,9 @@ export interface KernelLab {
 
   setOffloads(offloads: Offloads): void;
 
+  /** Whether the guest's receive offload may gather packets. */
+  setGuestMerging(on: boolean): Promise<void>;
+
   /** TRANSFER_SIZE random bytes over one TCP connection with the guest; throws unless all arrive. */
   transferFromKernel(host: string): Promise<void>;
   transferToKernel(host: string): Promise<void>;
@@ -127,6 +130,9 @@ async function prepare(
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
     setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),
+    setGuestMerging: async (on) => {
+      await peer.ask(`ip link set dev eth0 gro_max_size ${on ? 65536 : 1}`);
+    },
     ...transfers(router, dataSum),
     close: async () => {
       await peer.stop();
