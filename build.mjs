@@ -76,7 +76,8 @@ async function inlineCalls(bytes, name) {
   const { default: binaryen } = await import('assemblyscript/binaryen');
   const used = binaryen.Features;
   const module = binaryen.readBinary(bytes);
-  const scalar = used.Atomics | used.BulkMemory | used.NontrappingFPToInt | used.SignExt;
+  const bulk = used.BulkMemory | used.BulkMemoryOpt; // memory.copy is of the second
+  const scalar = used.Atomics | bulk | used.NontrappingFPToInt | used.SignExt;
   module.setFeatures(name === 'simd' ? scalar | used.SIMD128 : scalar);
   if (!module.validate()) throw new Error(`the ${name} build uses what it was not to use`);
   binaryen.setOptimizeLevel(3);

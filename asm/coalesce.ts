@@ -38,7 +38,7 @@ import {
   RING_PROCESSED,
 } from './layout';
 import { REASON_NONE } from './reason';
-import { load16, load32, store16, swap16 } from './wire/bytes';
+import { load16, load32, store16 } from './wire/bytes';
 import { finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
 import {
@@ -58,7 +58,6 @@ import {
   version,
 } from './wire/ipv4';
 import {
-  IPV6_DESTINATION,
   IPV6_HOP_LIMIT,
   IPV6_LENGTH,
   IPV6_NEXT_HEADER,

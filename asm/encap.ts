@@ -145,13 +145,13 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const packets = <u32>load<u16>(descriptor, DESCRIPTOR_PACKETS);
   putOuter(record, state, outer, inner, outerLength + length, family, packets);
   if (mode === MODE_GRE || mode === MODE_GRE_UDP) {
-    const known = load<u32>(descriptor, DESCRIPTOR_SUM);
-    if (mode === MODE_GRE) {
-      const template = record + RECORD_OUTER + IPV4_LENGTH;
-      putGre(template, state, outer + IPV4_LENGTH, inner, length, family, known);
-    } else {
-      putGreUdp(record, state, outer, inner, length, family, known);
-    }
+    const before: u32 = mode === MODE_GRE ? IPV4_LENGTH : IPV4_LENGTH + UDP_LENGTH;
+    let known = load<u32>(descriptor, DESCRIPTOR_SUM);
+    // Both checksums cover the payload: it is summed once.
+    if (mode === MODE_GRE_UDP && known === 0) known = fold(sum(inner, length, 0));
+    const template = record + RECORD_OUTER + before;
+    putGre(template, state, outer + before, inner, length, family, known);
+    if (mode === MODE_GRE_UDP) putUdp(record, outer, inner, length, family, known);
   }
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
@@ -216,38 +216,6 @@ function putOuter(
   store<u64>(outer, addresses, IPV4_SOURCE);
 }
 
-/** Writes GRE and UDP header behind the outer header at `outer`; see `putGre` for `length` and `known`. */
-function putGreUdp(
-  record: usize,
-  state: usize,
-  outer: usize,
-  inner: usize,
-  length: u32,
-  family: u32,
-  known: u32,
-): void {
-  const udp = outer + IPV4_LENGTH;
-  const gre = udp + UDP_LENGTH;
-  const template = record + RECORD_OUTER + IPV4_LENGTH + UDP_LENGTH;
-  const payload = known !== 0 ? known : fold(sum(inner, length, 0));
-  putGre(template, state, gre, inner, length, family, payload);
-
-  const total = <u32>(inner - udp) + length;
-  const isOrdered = (load<u32>(record, RECORD_FLAGS) & <u32>FLAG_SEQUENCE_OUT) !== 0;
-  const port = isOrdered ? ORDERED_PORT : flowPort(inner, length, family);
-  const ports = udpPorts(port, GRE_UDP_PORT);
-  let checksum: u32 = 0;
-  // The checksum covers the source address: where the kernel is to choose that, none is sent.
-  if (load<u32>(outer, IPV4_SOURCE) !== 0) {
-    const header = <u64>ports + <u64>swap16(total) + sumPseudo4(outer, PROTOCOL_UDP, total);
-    checksum = finish(sum(gre, inner - gre, header + <u64>payload));
-    // A sum that comes to 0 is sent as its other form: 0 would mean none (RFC 768).
-    if (checksum === 0) checksum = 0xffff;
-  }
-  store<u32>(udp, ports);
-  store<u32>(udp, swap16(total) | (checksum << 16), UDP_TOTAL_LENGTH);
-}
-
 /**
  * Writes the GRE header in front of `length` bytes at `inner`, likewise in registers. `known`: their sum, or 0;
  * a packet in two pieces has a known one.
@@ -287,4 +255,31 @@ function putGre(
     const payload = known !== 0 ? <u64>known : sum(inner, length, 0);
     store<u32>(gre, finish(acc + payload), GRE_CHECKSUM);
   }
+}
+
+/** Writes the UDP header between outer and GRE header, when that is there. `payload`: sum of the inner packet. */
+function putUdp(
+  record: usize,
+  outer: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+  payload: u32,
+): void {
+  const udp = outer + IPV4_LENGTH;
+  const gre = udp + UDP_LENGTH;
+  const total = <u32>(inner - udp) + length;
+  const isOrdered = (load<u32>(record, RECORD_FLAGS) & <u32>FLAG_SEQUENCE_OUT) !== 0;
+  const port = isOrdered ? ORDERED_PORT : flowPort(inner, length, family);
+  const ports = udpPorts(port, GRE_UDP_PORT);
+  let checksum: u32 = 0;
+  // The checksum covers the source address: where the kernel is to choose that, none is sent.
+  if (load<u32>(outer, IPV4_SOURCE) !== 0) {
+    const header = <u64>ports + <u64>swap16(total) + sumPseudo4(outer, PROTOCOL_UDP, total);
+    checksum = finish(sum(gre, inner - gre, header + <u64>payload));
+    // A sum that comes to 0 is sent as its other form: 0 would mean none (RFC 768).
+    if (checksum === 0) checksum = 0xffff;
+  }
+  store<u32>(udp, ports);
+  store<u32>(udp, swap16(total) | (checksum << 16), UDP_TOTAL_LENGTH);
 }

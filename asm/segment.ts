@@ -117,7 +117,8 @@ function segmentHeaders(packet: usize, type: u32, start: u32, field: u32, length
   if (type === GSO_TCPV6 && family !== 6) return 0;
   if (field !== start + <u32>(isUdp ? UDP_CHECKSUM : TCP_CHECKSUM)) return 0;
   if (family === 4 && (start < IPV4_LENGTH || start !== headerLength4(packet))) return 0;
-  if (family === 6 && start < IPV6_LENGTH) return 0;
+  // Extension headers are whole multiples of 8 bytes (RFC 8200, 4).
+  if (family === 6 && (start < IPV6_LENGTH || start & 7)) return 0;
   const own = isUdp ? UDP_LENGTH : tcpHeaderLength(packet + start, length - start);
   return own === 0 || start + own > length ? 0 : start + own;
 }

@@ -1,195 +1,171 @@
 // path bench: two namespaces, one veth, a tunnel over it, traffic through it.
 //
-//   1. every path in turn, round after round (A B A B): the machine's mood falls on all of them
-//   2. one path, one round: start -> idle -> TCP -> UDP small -> UDP large -> status -> stop
-//   3. medians and spread over the rounds, ratios to the C daemon
+//   1. the plan: every case, a path in one setting, with its measures
+//   2. every case in turn, round after round (A B A B): the machine's mood falls on all of them
+//   3. one case, one round: a lab of its own -> open the path -> its measures -> close
+//   4. medians and spread over the rounds, ratios beside their targets
 import { EXIT, Failure } from '../../src/sys/failure.js';
-import { hasProgram, type Lab, openLab, type Running } from './lab.js';
+import { builtinPaths } from '../peers/all.js';
+import type { Path } from '../peers/contract.js';
+import { chooseLoad, type Load } from '../traffic/load.js';
+import { watchBusy } from './cpu.js';
+import { type Sample, type Spreads, spreadsOf } from './figures.js';
+import { hasProgram, type Offloads, openLab } from './lab.js';
 import { describeMachine, type Machine } from './machine.js';
-import { builtinPaths, type Path } from './paths.js';
-import { chooseTraffic, type Traffic } from './traffic.js';
+import { MEASURES, type Seconds } from './measures.js';
+import { type Case, type Choice, makePlan, type Plan } from './plan.js';
+import { judge, type Verdict } from './targets.js';
 
-export interface PathBenchOptions {
-  /** Under 30 seconds: fewer paths, rounds and seconds. */
-  readonly quick?: boolean;
-  /** Names of the paths to run; absent: all of the table, or the three that matter when quick. */
-  readonly only?: readonly string[];
-  /** Paths beside those of the table. */
+export interface PathBenchOptions extends Choice {
+  /** Paths beside those of the table; measured unless `only` leaves them out. */
   readonly more?: readonly Path[];
-  readonly rounds?: number;
   /** Called before every step, for a person who waits. */
   readonly onStep?: (text: string) => void;
 }
 
-/** Median, lowest and highest of the rounds. */
-export interface Spread {
-  readonly median: number;
-  readonly low: number;
-  readonly high: number;
-}
-
+/** One path in one setting. */
 export interface PathRow {
   readonly name: string;
-  /** Why it was left out; everything else is then absent. */
+  readonly offloads: Offloads;
+  readonly tunnels: number;
+  /** Of the program, where it is not grebe. */
+  readonly version?: string;
+  /** Why it was left out: there is no figure. */
   readonly skipped?: string;
-  readonly tcpGbits?: Spread;
-  /** Thousands of datagrams a second that arrived. */
-  readonly udpSmallKpps?: Spread;
-  readonly udpLargeKpps?: Spread;
-  /** TCP throughput divided by that of the C daemon. */
-  readonly tcpToC?: number;
-  /** CPU-seconds of both routers together for one second of the TCP flow. */
-  readonly cpuPerSecond?: Spread;
-  /** Of one core, both routers together, without traffic. */
-  readonly idlePercent?: Spread;
-  readonly readyMs?: Spread;
-  /** The larger of the two routers, after traffic. */
-  readonly rssMegabytes?: Spread;
-  readonly statusMs?: Spread;
+  /** Measures that failed in some round, with their cause; figures are those of the other rounds. */
+  readonly failures?: readonly string[];
+  readonly figures: Spreads;
 }
 
 export interface PathBenchResult {
-  readonly schema: 'grebe.bench-path/1';
+  readonly schema: 'grebe.bench-path/2';
   readonly machine: Machine;
+  /** When it began (ISO 8601), and how long it took. */
+  readonly startedAt: string;
+  readonly tookSeconds: number;
+  /** CPUs that were busy in the second before it began. */
+  readonly otherLoad: number;
   readonly rounds: number;
-  readonly tcpSeconds: number;
-  readonly udpSeconds: number;
-  /** Off on both ends of the veth, unless ethtool is missing. */
-  readonly offloadsOff: boolean;
-  /** What sent and received. */
-  readonly traffic: Traffic['program'];
+  readonly seconds: Seconds;
+  /** TCP congestion control of the hosts. */
+  readonly congestion: string;
+  /** What sent and received TCP of 1 and 8 flows, and everything else. */
+  readonly traffic: { readonly tcp: 'iperf3' | Load['program']; readonly load: Load['program'] };
   readonly rows: readonly PathRow[];
+  readonly targets: readonly Verdict[];
 }
 
-interface Plan {
-  readonly rounds: number;
-  readonly tcpSeconds: number;
-  readonly udpSeconds: number;
-  readonly idleSeconds: number;
-  readonly udpLengths: readonly ('udpSmallKpps' | 'udpLargeKpps')[];
-}
-
-const UDP_LENGTHS = { udpSmallKpps: 64, udpLargeKpps: 1400 };
-const FULL: Plan = {
-  rounds: 3,
-  tcpSeconds: 4,
-  udpSeconds: 2,
-  idleSeconds: 3,
-  udpLengths: ['udpSmallKpps', 'udpLargeKpps'],
-};
-const QUICK: Plan = {
-  rounds: 2,
-  tcpSeconds: 2,
-  udpSeconds: 1,
-  idleSeconds: 1,
-  udpLengths: ['udpSmallKpps'],
-};
-const QUICK_PATHS = ['veth', 'c', 'raw-simd'];
-
-/** The figures of one path in one round. */
-type Sample = Map<keyof PathRow, number>;
-
-/** Runs the whole table. Leaves no namespace, process or file behind. */
+/** Runs the whole plan. Leaves no namespace or process behind. */
 export async function runPathBench(options: PathBenchOptions): Promise<PathBenchResult> {
-  const plan = options.quick ? QUICK : FULL;
-  const rounds = options.rounds ?? plan.rounds;
-  const paths = choose(options);
-  const samples = new Map<string, Sample[]>(paths.map((path) => [path.name, []]));
-  const traffic = chooseTraffic();
-  let offloadsOff = true;
-  for (let round = 1; round <= rounds; round++) {
-    for (const path of paths.filter((each) => each.missing() === undefined)) {
-      options.onStep?.(`round ${round} of ${rounds}: ${path.name}`);
-      const lab = await openLab();
-      offloadsOff &&= lab.offloadsOff;
-      try {
-        samples.get(path.name)?.push(await measurePath(path, lab, traffic, plan));
-      } finally {
-        await lab.close();
-      }
+  requireRights();
+  const [startedAt, startedMs] = [new Date().toISOString(), performance.now()];
+  const more = options.more ?? [];
+  const plan = makePlan([...builtinPaths(), ...more], withMore(options));
+  const load = chooseLoad();
+  const otherLoad = await watchBusy(1);
+  const runs = plan.cases.map(newRun);
+  for (let round = 1; round <= plan.rounds; round++) {
+    for (const run of runs) {
+      // What runs once runs in the last round, when the machine is as warm as it gets.
+      if (run.skipped !== undefined || (run.case.once && round < plan.rounds)) continue;
+      options.onStep?.(`round ${round} of ${plan.rounds}: ${titleOf(run.case)}`);
+      await addSample(run, load, plan);
     }
   }
-  const { tcpSeconds, udpSeconds } = plan;
-  const rows = withRatios(paths.map((path) => rowOf(path, samples.get(path.name) ?? [])));
-  const settings = { rounds, tcpSeconds, udpSeconds, offloadsOff, traffic: traffic.program };
-  return { schema: 'grebe.bench-path/1', machine: describeMachine(), ...settings, rows };
+  const rows = runs.map(rowOf);
+  return {
+    schema: 'grebe.bench-path/2',
+    machine: describeMachine(),
+    startedAt,
+    tookSeconds: Math.round((performance.now() - startedMs) / 1000),
+    otherLoad,
+    rounds: plan.rounds,
+    seconds: plan.seconds,
+    congestion: plan.congestion,
+    traffic: { tcp: hasProgram('iperf3') ? 'iperf3' : load.program, load: load.program },
+    rows,
+    targets: judge(rows),
+  };
 }
 
-function choose(options: PathBenchOptions): Path[] {
-  requireRights();
-  const all = [...builtinPaths(), ...(options.more ?? [])];
-  const names =
-    options.only ?? (options.quick ? quickNames(options) : all.map((path) => path.name));
-  return names.map((name) => {
-    const path = all.find((each) => each.name === name);
-    if (path) return path;
-    const known = all.map((each) => each.name).join(' ');
-    throw new Failure(EXIT.usage, `no path is named ${name}`, `the paths are: ${known}`);
-  });
-}
-
-function quickNames(options: PathBenchOptions): string[] {
-  return [...QUICK_PATHS, ...(options.more ?? []).map((path) => path.name)];
+/** Paths that the caller adds are measured in the quick run too. */
+function withMore(options: PathBenchOptions): Choice {
+  if (!options.quick || options.only || !options.more?.length) return options;
+  const { cases } = makePlan(builtinPaths(), options);
+  const names = [...cases.map((each) => each.path.name), ...options.more.map((path) => path.name)];
+  return { ...options, only: names };
 }
 
 function requireRights(): void {
   if (process.getuid?.() !== 0) {
     throw new Failure(EXIT.noPermission, 'network namespaces need root', 'run it with sudo');
   }
-  if (!hasProgram('ip')) {
-    throw new Failure(EXIT.failed, 'ip is not installed', 'apt-get install iproute2');
+  for (const [program, name] of [
+    ['ip', 'iproute2'],
+    ['ethtool', 'ethtool'],
+  ] as const) {
+    if (hasProgram(program)) continue;
+    throw new Failure(EXIT.failed, `${program} is not installed`, `apt-get install ${name}`);
   }
 }
 
-async function measurePath(path: Path, lab: Lab, traffic: Traffic, plan: Plan): Promise<Sample> {
-  const open = await path.open(lab);
-  const { target, routers } = open;
-  const sample: Sample = new Map();
-  if (routers.length > 0) {
-    sample.set('readyMs', Math.max(...routers.map((router) => router.readyMs)));
-    const idleFrom = cpuOf(routers);
-    await new Promise((resolve) => setTimeout(resolve, plan.idleSeconds * 1000));
-    sample.set('idlePercent', ((cpuOf(routers) - idleFrom) / plan.idleSeconds) * 100);
-  }
-  const busyFrom = cpuOf(routers);
-  sample.set('tcpGbits', await traffic.measureTcp(lab, target, plan.tcpSeconds));
-  sample.set('cpuPerSecond', (cpuOf(routers) - busyFrom) / plan.tcpSeconds);
-  for (const key of plan.udpLengths) {
-    sample.set(key, await traffic.measureUdp(lab, target, plan.udpSeconds, UDP_LENGTHS[key]));
-  }
-  if (routers.length > 0) {
-    sample.set('rssMegabytes', Math.max(...routers.map((router) => router.rssMegabytes())));
-  }
-  if (open.measureStatus) sample.set('statusMs', await open.measureStatus());
-  return sample;
+function titleOf({ path, offloads, tunnels }: Case): string {
+  const many = tunnels > 1 ? `, ${tunnels} tunnels` : '';
+  return `${path.name}${many}${offloads === 'on' ? ', offloads on' : ''}`;
 }
 
-function cpuOf(routers: readonly Running[]): number {
-  return routers.reduce((sum, router) => sum + router.cpuSeconds(), 0);
+/** One case on its way through the rounds. */
+interface Run {
+  readonly case: Case;
+  readonly samples: Sample[];
+  readonly failures: Set<string>;
+  skipped?: string;
 }
 
-function rowOf(path: Path, samples: readonly Sample[]): PathRow {
-  const skipped = path.missing();
-  if (skipped !== undefined) return { name: path.name, skipped };
-  const spreads = new Map<string, Spread>();
-  for (const key of new Set(samples.flatMap((sample) => [...sample.keys()]))) {
-    spreads.set(key, spreadOf(samples.flatMap((sample) => sample.get(key) ?? [])));
+function newRun(each: Case): Run {
+  const skipped = each.path.missing();
+  const run: Run = { case: each, samples: [], failures: new Set() };
+  return skipped === undefined ? run : { ...run, skipped };
+}
+
+/** One round of a case. One that cannot be opened in the first is left out from then on. */
+async function addSample(run: Run, load: Load, plan: Plan): Promise<void> {
+  const { congestion, seconds } = plan;
+  const lab = await openLab({ offloads: run.case.offloads, congestion });
+  try {
+    const path = await run.case.path.open(lab, run.case.tunnels);
+    const sample: Sample = {};
+    run.samples.push(sample);
+    for (const measure of run.case.measures) {
+      for (const router of path.routers) router.requireAlive();
+      try {
+        Object.assign(sample, await MEASURES[measure]({ lab, path, load, seconds }));
+      } catch (error) {
+        run.failures.add(`${measure}: ${messageOf(error)}`);
+      }
+    }
+  } catch (error) {
+    if (run.samples.length === 0) run.skipped = messageOf(error);
+    else run.failures.add(messageOf(error));
+  } finally {
+    await lab.close();
   }
-  return { name: path.name, ...Object.fromEntries(spreads) };
 }
 
-function withRatios(rows: readonly PathRow[]): PathRow[] {
-  const base = rows.find((row) => row.name === 'c')?.tcpGbits?.median;
-  return rows.map((row) =>
-    base && row.tcpGbits ? { ...row, tcpToC: row.tcpGbits.median / base } : row,
-  );
+/** The words of a Failure; anything else is a mistake of the bench. */
+function messageOf(error: unknown): string {
+  if (error instanceof Failure) return error.message;
+  throw error;
 }
 
-/** Median, lowest and highest of at least one value. */
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
-  return { median, low: sorted[0] ?? 0, high: sorted.at(-1) ?? 0 };
+function rowOf({ case: each, samples, failures, skipped }: Run): PathRow {
+  const { path, offloads, tunnels } = each;
+  const version = samples.length > 0 ? path.version?.() : undefined;
+  return {
+    ...{ name: path.name, offloads, tunnels },
+    ...(version === undefined ? {} : { version }),
+    ...(skipped === undefined ? {} : { skipped }),
+    ...(failures.size === 0 ? {} : { failures: [...failures] }),
+    figures: spreadsOf(samples),
+  };
 }

@@ -1,11 +1,34 @@
 import type { Inherit, Mode, Prefix } from '../packet/tunnel.js';
 
+/** What may be done for many packets at once, by the names that ethtool has for it. */
+export interface OffloadConfig {
+  /** Tunnel devices leave checksums to us; without it nothing below does anything there. */
+  readonly csum: boolean;
+  /** TCP over IPv4, over IPv6, comes out of tunnel devices in superpackets. */
+  readonly tso4: boolean;
+  readonly tso6: boolean;
+  /** The same of UDP; the kernel has both or neither. */
+  readonly uso4: boolean;
+  readonly uso6: boolean;
+  /** Received TCP goes into tunnel devices in superpackets; UDP does. */
+  readonly gro: boolean;
+  readonly ugro: boolean;
+  /**
+   * Superpackets leave whole, past the firewall's output rules, where the kernel can segment them behind us. Absent:
+   * with underlay xdp, which passes those rules anyway.
+   */
+  readonly gso?: boolean;
+}
+
 /** The `[router]` table, defaults filled in. */
 export interface RouterConfig {
   /** `auto`, the name of a build, or a path that begins with `.` or `/`. */
   readonly codec: string;
-  readonly underlay: 'auto' | 'raw' | 'raw-socket' | 'memory';
+  readonly underlay: 'auto' | 'raw' | 'xdp' | 'raw-socket' | 'memory';
   readonly lanes: number | 'auto';
+  readonly offload: OffloadConfig;
+  /** Microseconds that a lane looks for more work before it waits; 0 = none. */
+  readonly busypoll: number;
   /** Path of the control socket. */
   readonly socket: string;
   /** `address:port` of the metrics listener. */

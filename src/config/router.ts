@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import type { RouterConfig } from './config.js';
+import type { OffloadConfig, RouterConfig } from './config.js';
 import { CODE, show } from './diagnostic.js';
 import { isTable, type Table } from './parse.js';
 import { readTable, type TablePlace } from './read.js';
-import { logSchema, routerSchema } from './schema.js';
+import { logSchema, offloadSchema, routerSchema } from './schema.js';
 
 export const DEFAULT_SOCKET = '/run/grebe/grebe.sock';
 /** Bytes of a unix socket's path without its final zero: sizeof sun_path - 1. */
@@ -18,8 +18,6 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
     const message = `${what} has no effect: this version does not act on it`;
     report.add(CODE.noEffect, places.key([...path, key]), message);
   };
-  if (underlay === 'xdp') ignored('underlay', 'underlay = "xdp"');
-  if (typeof lanes === 'number' && lanes > 1) ignored('lanes', `lanes = ${lanes}`);
   if (metrics !== undefined) ignored('metrics', 'metrics');
 
   const socket = resolve(folder, values.socket ?? DEFAULT_SOCKET);
@@ -30,12 +28,51 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
   }
   return {
     codec: /^[./]/.test(codec) ? resolve(folder, codec) : codec,
-    underlay: underlay === 'xdp' ? 'auto' : underlay,
+    underlay,
     lanes,
+    offload: readOffload(values.offload, place),
+    busypoll: values.busypoll ?? 0,
     socket,
     ...(metrics === undefined ? {} : { metrics }),
     log: readLog(values.log, place),
   };
+}
+
+/** Everything is on but the merging of UDP, which costs where the receiver is a socket of this machine. */
+const DEFAULT_OFFLOAD: OffloadConfig = {
+  csum: true,
+  tso4: true,
+  tso6: true,
+  uso4: true,
+  uso6: true,
+  gro: true,
+  ugro: false,
+};
+
+function readOffload(value: unknown, place: TablePlace): OffloadConfig {
+  const path = [...place.path, 'offload'];
+  if (value !== undefined && !isTable(value)) {
+    const message = `offload must be a table such as { gro = false }, not ${show(value)}`;
+    place.report.add(CODE.type, place.places.value(path), message);
+  }
+  const given = isTable(value) ? value : {};
+  const where = { ...place, path, title: 'offload of [router]' };
+  const { values } = readTable(offloadSchema, given, where);
+  const offload: OffloadConfig = {
+    csum: values.csum ?? DEFAULT_OFFLOAD.csum,
+    tso4: values.tso4 ?? DEFAULT_OFFLOAD.tso4,
+    tso6: values.tso6 ?? DEFAULT_OFFLOAD.tso6,
+    uso4: values.uso4 ?? DEFAULT_OFFLOAD.uso4,
+    uso6: values.uso6 ?? DEFAULT_OFFLOAD.uso6,
+    gro: values.gro ?? DEFAULT_OFFLOAD.gro,
+    ugro: values.ugro ?? DEFAULT_OFFLOAD.ugro,
+    ...(values.gso === undefined ? {} : { gso: values.gso }),
+  };
+  if (offload.uso4 !== offload.uso6) {
+    const message = 'uso4 and uso6 must be the same: the kernel has both or neither';
+    place.report.add(CODE.contradiction, place.places.value(path), message);
+  }
+  return offload;
 }
 
 function readLog(value: unknown, place: TablePlace): RouterConfig['log'] {

@@ -21,6 +21,10 @@ const MSS_MIN = 536;
 /** More lanes than any machine in reach has cores for. */
 const LANES_MAX = 64;
 
+/** Longer than any packet takes to come back: a lane that only looks uses its whole core. */
+const BUSYPOLL_MAX = 1000;
+const BUSYPOLL = `0..${BUSYPOLL_MAX} microseconds`;
+
 const inRange = (min: number, max: number, error = `${min}..${max}`): z.ZodInt =>
   z.int({ error }).min(min, { error }).max(max, { error });
 const text = (error: string): z.ZodString => z.string({ error }).min(1, { error });
@@ -99,7 +103,21 @@ export type TunnelTable = z.output<typeof tunnelSchema>;
 /** `log` of `[router]`. */
 export const logSchema = z.strictObject({ level: oneOf(LEVELS), format: oneOf(FORMATS) }).partial();
 
-/** `[router]`; its `log` is judged by `logSchema`. */
+/** `offload` of `[router]`. */
+export const offloadSchema = z
+  .strictObject({
+    csum: flag(),
+    tso4: flag(),
+    tso6: flag(),
+    uso4: flag(),
+    uso6: flag(),
+    gro: flag(),
+    ugro: flag(),
+    gso: flag(),
+  })
+  .partial();
+
+/** `[router]`; its `log` is judged by `logSchema`, its `offload` by `offloadSchema`. */
 export const routerSchema = z
   .strictObject({
     codec: text('a codec build in quotes, or a path that begins with "." or "/"').refine(
@@ -112,6 +130,8 @@ export const routerSchema = z
     metrics: text('an address and port in quotes').regex(/^.+:[0-9]{1,5}$/, {
       error: 'an address and port such as "127.0.0.1:9476"',
     }),
+    offload: z.unknown(),
+    busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
     log: z.unknown(),
   })
   .partial();
@@ -136,6 +156,7 @@ export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   level: { code: CODE.word, words: LEVELS },
   format: { code: CODE.word, words: FORMATS },
   lanes: { code: CODE.range, words: ['auto'] },
+  busypoll: { code: CODE.range },
   mtu: { code: CODE.range },
   mss: { code: CODE.range, words: ['auto', 'off'] },
   keepalive: { code: CODE.range },

@@ -42,6 +42,7 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     tunnels: status.tunnels.map(tunnelMessage),
     drops: status.drops,
     received: status.received,
+    lanes: status.lanes,
   };
 }
 

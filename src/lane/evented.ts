@@ -36,6 +36,8 @@ export class EventedLane implements LaneHandle {
     this.#lane.useCodec(openCodec(build, this.#memory));
   }
 
+  watchAgain(): void {} // nothing is watched
+
   async stop(): Promise<void> {
     this.#running = false;
     for (const device of this.#lane.devices) if (device) device.onReadable = undefined;

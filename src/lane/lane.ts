@@ -1,5 +1,6 @@
 import {
   SEGMENT_LIMIT,
+  SLOT_COUNT,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
   TOTAL_UNDERLAY_RECEIVED,
@@ -22,6 +23,9 @@ export interface LaneHandle {
   /** Resolves once the lane runs `build`. */
   useCodec(build: CodecBuild): Promise<void>;
 
+  /** Lets the lane tell of a change of the network again, after it told of one. */
+  watchAgain(): void;
+
   /** Ends the lane after the batch in hand, or by force after `limitMs`. */
   stop(limitMs: number): Promise<void>;
 }
@@ -32,6 +36,8 @@ export interface LaneEvents {
   readonly onDeviceLost: (record: number) => void;
   /** The kernel refused superpackets of `device` that may be good: nothing is merged any more. */
   readonly onMergeRefused: (device: string) => void;
+  /** What the lane watches changed: routes, links, neighbours. Not told again before `watchAgain`. */
+  readonly onNetworkChanged: () => void;
   /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
   readonly onSegmentationRefused: () => void;
   /** The lane ended without having been asked to. */
@@ -67,6 +73,8 @@ export class Lane {
   readonly #words: Uint32Array;
   readonly #options: LaneOptions;
   #codec: Codec;
+  /** The codec that merged the batch in hand. */
+  #merger: Codec;
   #merge: number;
 
   constructor(options: LaneOptions) {
@@ -78,6 +86,7 @@ export class Lane {
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
     this.#codec = options.codec;
+    this.#merger = options.codec;
     this.#merge = options.merge;
   }
 
@@ -98,14 +107,19 @@ export class Lane {
     // A device header of zeros: the packet is as it has to be.
     const header = this.encapRing.deviceHeader(position) >>> 2;
     if (this.#words[header] === 0 && this.#words[header + 1] === 0) return 1;
+    const codec = this.#codec;
     const keep = this.underlay.keeps?.(this.encapRing.tunnel(position)) ?? 0;
     const { address, filled, processed, drained } = this.encapRing;
     let count = 0;
     try {
-      count = this.#codec.segment(address, position, room, keep) >>> 0;
+      count = codec.segment(address, position, room, keep) >>> 0;
       if (count < 1 || count > room) throw new Error(`it made ${count} packets in ${room} slots`);
+      for (let index = 0; index < count; index++) {
+        const packets = this.encapRing.packets((position + index) >>> 0);
+        if (packets < 1 || packets > SEGMENT_LIMIT) throw new Error(`it counts ${packets} packets`);
+      }
     } catch (error) {
-      this.#replaceCodec(error);
+      this.#replaceCodec(codec, error);
       this.encapRing.restore(filled, processed, drained);
       count = this.#options.fallback.segment(address, position, room, keep);
     }
@@ -121,22 +135,32 @@ export class Lane {
     const from = ring.processed;
     const to = ring.filled;
     const { drained } = ring;
+    const codec = this.#codec;
+    for (let position = from; position !== to; position = (position + 1) >>> 0) {
+      packetsOf[position & MASK] = ring.packets(position);
+    }
     try {
-      if (ring === this.encapRing) this.#codec.encap(ring.address);
-      else this.#codec.decap(ring.address);
+      if (ring === this.encapRing) codec.encap(ring.address);
+      else codec.decap(ring.address);
       if (ring.processed !== to || ring.filled !== to) throw new Error('it lost the cursors');
     } catch (error) {
-      this.#replaceCodec(error);
+      this.#replaceCodec(codec, error);
       for (let position = from; position !== to; position = (position + 1) >>> 0) {
         ring.setReason(position, REASON_CODEC_FAULT);
       }
     }
     ring.restore(to, to, drained);
-    // INVARIANT: after this loop every packet without a reason lies where it may and has a possible record.
+    // INVARIANT: after this loop every packet without a reason lies where it may and has a possible record,
+    // and every packet counts for as many as it was received for.
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
-      if (ring.reason(position) === REASON_NONE && !isPossible(ring, position)) {
+      const packets = packetsOf[position & MASK] as number;
+      if (ring.packets(position) !== packets) {
+        ring.setPackets(position, packets);
         ring.setReason(position, REASON_CODEC_FAULT);
-        this.#replaceCodec(new Error('it left an impossible descriptor'));
+        this.#replaceCodec(codec, new Error('it changed how many packets one stands for'));
+      } else if (ring.reason(position) === REASON_NONE && !isPossible(ring, position)) {
+        ring.setReason(position, REASON_CODEC_FAULT);
+        this.#replaceCodec(codec, new Error('it left an impossible descriptor'));
       }
     }
   }
@@ -146,10 +170,11 @@ export class Lane {
     if (this.#merge === 0) return;
     const ring = this.decapRing;
     const { filled, processed, drained } = ring;
+    this.#merger = this.#codec;
     try {
-      this.#codec.coalesce(ring.address, this.#merge);
+      this.#merger.coalesce(ring.address, this.#merge);
     } catch (error) {
-      this.#replaceCodec(error);
+      this.#replaceCodec(this.#merger, error);
     }
     ring.restore(filled, processed, drained);
   }
@@ -161,10 +186,12 @@ export class Lane {
   separate(index: number, device: string): void {
     const ring = this.decapRing;
     const { filled, processed, drained } = ring;
+    const codec = this.#codec;
     try {
-      this.#codec.separate(ring.address, index);
+      codec.separate(ring.address, index);
     } catch (error) {
-      this.#replaceCodec(error);
+      // The reference may stumble over what another codec merged before it was replaced.
+      if (codec === this.#merger) this.#replaceCodec(codec, error);
     }
     ring.restore(filled, processed, drained);
     if (this.#merge === 0) return;
@@ -174,7 +201,7 @@ export class Lane {
 
   /** What the codec did to the packets it was to merge makes no sense: it is replaced. */
   rejectRuns(cause: string): void {
-    this.#replaceCodec(new Error(cause));
+    this.#replaceCodec(this.#merger, new Error(cause));
   }
 
   /**
@@ -184,10 +211,11 @@ export class Lane {
   settle(ring: Ring): void {
     const to = ring.processed;
     const { drained } = ring;
+    const codec = this.#codec;
     try {
-      this.#codec.settle(ring.address, Date.now());
+      codec.settle(ring.address, Date.now());
     } catch (error) {
-      this.#replaceCodec(error);
+      this.#replaceCodec(codec, error);
     }
     if (ring.drained !== to) {
       ring.restore(to, to, drained);
@@ -216,21 +244,24 @@ export class Lane {
     this.#totals[index] = (this.#totals[index] as bigint) + BigInt(count);
   }
 
-  #replaceCodec(error: unknown): void {
+  /** Puts the reference in the place of `codec`, once however many of its mistakes are found. */
+  #replaceCodec(codec: Codec, error: unknown): void {
     const { fallback, onFault } = this.#options;
-    if (this.#codec === fallback) throw error;
-    const { name } = this.#codec;
+    if (codec === fallback) throw error;
+    if (this.#codec !== codec) return;
     this.#codec = fallback;
-    onFault(name, error);
+    onFault(codec.name, error);
   }
 }
 
 const TOTAL_COUNT = 8;
+const MASK = SLOT_COUNT - 1;
+
+/** By slot: packets that the one in hand stands for, kept where no codec can write. */
+const packetsOf = new Uint16Array(SLOT_COUNT);
 
 /** Whether the packet at `position` can be what its descriptor says. */
 function isPossible(ring: Ring, position: number): boolean {
   if (ring.processedAddress(position) < 0 || ring.tunnel(position) >= TUNNEL_CAPACITY) return false;
-  if (ring.payloadLength(position) > 0 && ring.processedPayload(position) < 0) return false;
-  const packets = ring.packets(position);
-  return packets >= 1 && packets <= SEGMENT_LIMIT;
+  return ring.payloadLength(position) === 0 || ring.processedPayload(position) >= 0;
 }

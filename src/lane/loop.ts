@@ -31,9 +31,10 @@ const EVENT_TOKEN = process.arch === 'x64' ? 4 : 8;
 /** Events taken from one wait: more than are ever ready at once in practice; the rest come with the next. */
 const EVENT_COUNT = 256;
 
-/** What a ready descriptor stands for: a device's record (1...), the underlay, or the wake-up. */
+/** What a ready descriptor stands for: a device's record (1...), the underlay, the wake-up, or the network. */
 const TOKEN_UNDERLAY = 0x4000_0000;
 const TOKEN_WAKE = 0x4000_0001;
+const TOKEN_WATCH = 0x4000_0002;
 
 /** An epoll instance with a 32-bit token a descriptor. */
 export class EventQueue {
@@ -89,9 +90,20 @@ export interface LoopHooks {
   /** Descriptor that becomes readable when `onWake` is to be called. */
   readonly wakeFd: number;
   /** Handles what was asked of the lane, between two batches. Returns false to end the loop. */
-  readonly onWake: () => boolean;
+  readonly onWake: (loop: LoopControl) => boolean;
+  /** Descriptor that becomes readable when the network changed. */
+  readonly watchFd?: number | undefined;
+  /** Told of that once; again after `LoopControl.watch`. */
+  readonly onNetworkChanged: () => void;
+  /** Microseconds to look for more work, after there was some, before waiting. */
+  readonly busyPoll: number;
   /** Told when a device vanished from under the router. */
   readonly onDeviceLost: (record: number) => void;
+}
+
+/** What can be asked of a running loop. */
+export interface LoopControl {
+  watch(): void;
 }
 
 /** Runs a lane until `onWake` returns false. */
@@ -104,9 +116,14 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
     if (device) queue.add(device.fd, record);
   });
 
+  const watch = (): void => {
+    if (hooks.watchFd !== undefined) queue.add(hooks.watchFd, TOKEN_WATCH);
+  };
+  watch();
+
   try {
     for (;;) {
-      const count = queue.wait(-1);
+      const count = waitForWork(queue, hooks.busyPoll);
       let underlayReady = false;
       for (let index = 0; index < count; index++) {
         const token = queue.token(index);
@@ -114,7 +131,11 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
           underlayReady = true; // several sockets, one receive for all of them
         } else if (token === TOKEN_WAKE) {
           read(hooks.wakeFd, drain.address, 8);
-          if (!hooks.onWake()) return;
+          if (!hooks.onWake({ watch })) return;
+        } else if (token === TOKEN_WATCH) {
+          // Read by the main thread: until that is done, the descriptor would be ready for ever.
+          if (hooks.watchFd !== undefined) queue.remove(hooks.watchFd);
+          hooks.onNetworkChanged();
         } else {
           serveDevice(lane, queue, index, hooks.onDeviceLost);
         }
@@ -124,6 +145,18 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   } finally {
     queue.close();
   }
+}
+
+/** Looks for work for `busyPoll` microseconds, then waits for it. */
+function waitForWork(queue: EventQueue, busyPoll: number): number {
+  if (busyPoll > 0) {
+    const until = performance.now() + busyPoll / 1000;
+    do {
+      const count = queue.wait(0);
+      if (count > 0) return count;
+    } while (performance.now() < until);
+  }
+  return queue.wait(-1);
 }
 
 /** Moves a batch for the device of event `index`; forgets one that was deleted, which would be ready for ever. */

@@ -1,10 +1,14 @@
 import type { CodecBuild } from '../codec/builds.js';
 import type { LanePlan } from '../ring/plan.js';
+import type { XskHandle } from '../underlay/xsk.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
 export interface LaneStart {
   readonly memory: WebAssembly.Memory;
   readonly plan: LanePlan;
+  /** Number of this lane, and how many there are: a flow is received by one of them. */
+  readonly lane: number;
+  readonly laneCount: number;
   readonly codec: CodecBuild;
   /** Kinds of packets that are merged for the devices (MERGE_*). */
   readonly merge: number;
@@ -17,10 +21,33 @@ export interface LaneStart {
   /** Link of each record that is bound to one. */
   readonly linkOfRecord: readonly (readonly [number, number])[];
   readonly devices: readonly LaneDevice[];
+  /** Absent: raw sockets alone. */
+  readonly xdp?: XdpStart | undefined;
+  /** Microseconds to look for more work before waiting; 0 = wait at once. */
+  readonly busyPoll: number;
+  /** Becomes readable when the network changed, which is then told once; absent: another lane watches. */
+  readonly watchFd?: number | undefined;
   /** eventfd that the router writes to after it posted a request. */
   readonly wakeFd: number;
 }
 
+/** What the XDP underlay of a lane is made of. */
+export interface XdpStart {
+  readonly devices: readonly XdpDeviceStart[];
+  /** Outer header's length of records whose superpackets the kernel can segment. */
+  readonly outerLengths: readonly (readonly [number, number])[];
+}
+
+/** A device of the XDP underlay; see XdpDevice. */
+export interface XdpDeviceStart {
+  readonly link: number;
+  readonly name: string;
+  readonly sockets: readonly XskHandle[];
+  readonly segments: boolean;
+  readonly queues: boolean;
+}
+
+/** Tunnels over UDP. */
 export interface UdpTunnels {
   readonly locals: readonly string[];
   readonly records: readonly number[];
@@ -35,6 +62,7 @@ export interface LaneDevice {
 /** Asked of a lane through its port, followed by a write to its wake-up descriptor. */
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
+  | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
 
 /** What a lane tells. */
@@ -43,6 +71,7 @@ export type LaneEvent =
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
+  | { readonly kind: 'network-changed' }
   | { readonly kind: 'merge-refused'; readonly device: string }
   | { readonly kind: 'segmentation-refused' }
   | {

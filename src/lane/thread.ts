@@ -63,6 +63,10 @@ export class LaneThread implements LaneHandle {
     });
   }
 
+  watchAgain(): void {
+    this.#ask({ kind: 'watch' });
+  }
+
   async stop(limitMs: number): Promise<void> {
     this.#stopping = true;
     this.#ask({ kind: 'stop' });
@@ -84,6 +88,9 @@ export class LaneThread implements LaneHandle {
         break;
       case 'device-lost':
         this.#events.onDeviceLost(event.record);
+        break;
+      case 'network-changed':
+        this.#events.onNetworkChanged();
         break;
       case 'merge-refused':
         this.#events.onMergeRefused(event.device);

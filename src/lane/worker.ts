@@ -10,8 +10,9 @@ import { CombinedUnderlay } from '../underlay/combined.js';
 import type { Underlay } from '../underlay/contract.js';
 import { RawUnderlay } from '../underlay/raw.js';
 import { UdpUnderlay } from '../underlay/udp.js';
+import { XdpUnderlay } from '../underlay/xdp.js';
 import { Lane } from './lane.js';
-import { runLoop } from './loop.js';
+import { type LoopControl, runLoop } from './loop.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
 
 if (parentPort === null) throw new Error('a lane runs in a worker thread');
@@ -52,7 +53,10 @@ function runLane(start: LaneStart): void {
   try {
     runLoop(lane, {
       wakeFd: start.wakeFd,
-      onWake: () => answerRequests(lane, memory),
+      onWake: (loop) => answerRequests(lane, memory, loop),
+      watchFd: start.watchFd,
+      onNetworkChanged: () => tell({ kind: 'network-changed' }),
+      busyPoll: start.busyPoll,
       onDeviceLost: (record) => tell({ kind: 'device-lost', record }),
     });
   } finally {
@@ -66,24 +70,35 @@ function openUnderlay(start: LaneStart): Underlay {
   const linkOfRecord = new Map(start.linkOfRecord);
   const links = new Map(start.links);
   const linkOf = (record: number): number => linkOfRecord.get(record) ?? 0;
-  const openRaw = () => new RawUnderlay(memory, { protocols, links, linkOf });
-  if (udp.records.length === 0) return openRaw();
+  const { lane, laneCount, xdp } = start;
+  const openPlain = (): Underlay => {
+    const raw = new RawUnderlay(memory, { protocols, links, linkOf, lane, laneCount });
+    if (xdp === undefined) return raw;
+    const { devices } = xdp;
+    return new XdpUnderlay({ memory, raw, devices, outerLengths: new Map(xdp.outerLengths) });
+  };
+  if (udp.records.length === 0) return openPlain();
 
   const onSegmentationRefused = () => tell({ kind: 'segmentation-refused' });
-  const options = { locals: udp.locals, links, linkOf, onSegmentationRefused };
+  const isShared = laneCount > 1;
+  const options = { locals: udp.locals, links, linkOf, isShared, onSegmentationRefused };
   const overUdp = new UdpUnderlay(memory, options);
   if (protocols.length === 0) return overUdp;
   const records = new Set(udp.records);
-  return new CombinedUnderlay(openRaw(), overUdp, (record) => records.has(record));
+  return new CombinedUnderlay(openPlain(), overUdp, (record) => records.has(record));
 }
 
 /** Carries out what the router asked for. Returns false when that was to stop. */
-function answerRequests(lane: Lane, memory: WebAssembly.Memory): boolean {
+function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopControl): boolean {
   for (;;) {
     const received = receiveMessageOnPort(port);
     if (received === undefined) return true;
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
+    if (request.kind === 'watch') {
+      loop.watch();
+      continue;
+    }
     const { id, build } = request;
     try {
       lane.useCodec(openCodec(build, memory));

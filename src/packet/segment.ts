@@ -43,7 +43,7 @@ export function segment(
   const asked = readHeader(packet, header);
   if (asked === null) return null;
   const { start, field, type, size } = asked;
-  if (field === 0) return [packet];
+  if (asked.isDone) return [packet];
   if (type === GSO_NONE) return [withChecksum(packet, start, field)];
   const headers = headersOf(packet, type, start, field);
   if (headers === null || size === 0) return null;
@@ -56,8 +56,7 @@ export function segment(
 /** What the device header says of a packet that stands for more than one, or null: it does not, or is unsound. */
 export function superpacket(packet: Uint8Array, header: Uint8Array): Superpacket | null {
   const asked = readHeader(packet, header);
-  if (asked === null || asked.field === 0 || asked.type === GSO_NONE || asked.size === 0)
-    return null;
+  if (asked === null || asked.isDone || asked.type === GSO_NONE || asked.size === 0) return null;
   const { start, field, type, size } = asked;
   const headers = headersOf(packet, type, start, field);
   if (headers === null || packet.length <= headers + size) return null;
@@ -65,20 +64,20 @@ export function superpacket(packet: Uint8Array, header: Uint8Array): Superpacket
   return { kind: type === GSO_UDP ? 'udp' : 'tcp', headers, size, count };
 }
 
-/** The fields that matter; `field` 0: nothing is left to do. Null: they contradict one another. */
+/** The fields that matter; `isDone`: nothing is left to do. Null: they contradict one another. */
 function readHeader(
   packet: Uint8Array,
   header: Uint8Array,
-): { start: number; field: number; type: number; size: number } | null {
+): { isDone: boolean; start: number; field: number; type: number; size: number } | null {
   const view = new DataView(header.buffer, header.byteOffset, header.length);
   const needsChecksum = (view.getUint8(0) & FLAG_NEEDS_CHECKSUM) !== 0;
   const type = view.getUint8(1);
   const size = view.getUint16(4, true);
-  if (type === GSO_NONE && !needsChecksum) return { start: 0, field: 0, type, size };
+  if (type === GSO_NONE && !needsChecksum) return { isDone: true, start: 0, field: 0, type, size };
   const start = view.getUint16(6, true);
   const field = start + view.getUint16(8, true);
   if (!needsChecksum || field + 2 > packet.length) return null;
-  return { start, field, type, size };
+  return { isDone: false, start, field, type, size };
 }
 
 /** Length of the IP and transport headers of a superpacket, null when it is none. */
@@ -90,7 +89,8 @@ function headersOf(packet: Uint8Array, type: number, start: number, field: numbe
   if (!isUdp && version !== (type === GSO_TCPV4 ? 4 : 6)) return null;
   if (field !== start + (isUdp ? UDP_CHECKSUM : TCP_CHECKSUM)) return null;
   if (version === 4 && (start < IPV4_HEADER || start !== (u8(packet, 0) & 15) * 4)) return null;
-  if (version === 6 && start < IPV6_HEADER) return null;
+  // Extension headers are whole multiples of 8 bytes (RFC 8200, 4).
+  if (version === 6 && (start < IPV6_HEADER || start % 8 !== 0)) return null;
   if (packet.length < start + (isUdp ? UDP_HEADER : TCP_HEADER)) return null;
   const own = isUdp ? UDP_HEADER : (u8(packet, start + 12) >>> 4) * 4;
   return (!isUdp && own < TCP_HEADER) || start + own > packet.length ? null : start + own;

@@ -63,8 +63,17 @@ export interface MemoryPlan {
   readonly lanes: readonly [LanePlan, ...LanePlan[]];
 }
 
-/** Plans the dataplane's memory for `laneCount` lanes, at least one. */
-export function planMemory(laneCount: number): MemoryPlan {
+/** Gives the offset of fresh room of a size and an alignment. */
+export type Reserve = (size: number, alignment: number) => number;
+
+/**
+ * Plans the dataplane's memory for `laneCount` lanes, at least one. `more` may reserve what an underlay needs
+ * besides.
+ */
+export function planMemory(
+  laneCount: number,
+  more: (reserve: Reserve) => void = () => {},
+): MemoryPlan {
   let end = CONTROL_SIZE;
   const reserve = (size: number, alignment = 128): number => {
     const address = Math.ceil(end / alignment) * alignment;
@@ -89,6 +98,7 @@ export function planMemory(laneCount: number): MemoryPlan {
     flows: reserve(FLOWS_SIZE),
   });
   const lanes = [lane(), ...Array.from({ length: laneCount - 1 }, lane)] as const;
+  more(reserve);
   return { pages: Math.ceil(end / WASM_PAGE), states, images, lanes };
 }
 

@@ -22,6 +22,7 @@ export interface TunnelStatus {
 export interface RouterStatus {
   readonly codec: string;
   readonly underlay: string;
+  readonly lanes: number;
   readonly uptimeSeconds: number;
   /** Packets that came in: from the tunnel devices, and from the underlay. */
   readonly received: { readonly device: number; readonly underlay: number };

@@ -1,13 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
-import type { TunnelConfig } from '../config/config.js';
+import type { OffloadConfig, TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
 import { overhead, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type IpLine, ipBatch, pathMtus, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
-import { createTun } from '../tun/linux.js';
+import { addQueue, createTun } from '../tun/linux.js';
 
 /** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
 const QUEUE_LENGTH = 1000;
@@ -24,25 +24,58 @@ const MESSAGE_LIMIT = 65507;
 /** Smallest MTU that IPv6 needs (RFC 8200, 5). */
 const IPV6_MTU_MIN = 1280;
 
-/** A tunnel's device as the kernel made it; it exists as long as `fd` is open. */
+/** A tunnel's device as the kernel made it; it exists as long as one of its descriptors is open. */
 export interface Device {
   readonly config: TunnelConfig;
-  readonly fd: number;
+  /** By lane; a lane without one does not read the device. */
+  readonly fds: readonly (number | undefined)[];
 }
 
 /** Devices of a killed router are waited for as long as one of them vanished this recently. */
 const LEFTOVER_PATIENCE_MS = 1000;
 const LEFTOVER_POLL_MS = 20;
 
-/** Makes the TUN device of every tunnel; on a failure none of them stays. */
-export async function createDevices(configs: readonly TunnelConfig[]): Promise<Device[]> {
+/** Makes the TUN device of every tunnel, with a queue for each lane; on a failure none of them stays. */
+export async function createDevices(
+  configs: readonly TunnelConfig[],
+  laneCount: number,
+  offload: OffloadConfig,
+): Promise<Device[]> {
   const devices: Device[] = [];
   await waitForLeftovers(configs);
   try {
-    for (const config of configs) devices.push({ config, fd: createTun(config.name) });
+    for (const [index, config] of configs.entries()) {
+      devices.push({ config, fds: createQueues(config, index, laneCount, offload) });
+    }
     return devices;
   } catch (error) {
     closeDevices(devices);
+    throw error;
+  }
+}
+
+/**
+ * A queue for each lane. Numbered packets must leave in the order of their numbers and are taken in that order, so
+ * a tunnel with sequence numbers has one lane.
+ */
+function createQueues(
+  { name, sequenceIn, sequenceOut }: TunnelConfig,
+  index: number,
+  laneCount: number,
+  offload: OffloadConfig,
+): (number | undefined)[] {
+  const only = sequenceIn || sequenceOut ? index % laneCount : undefined;
+  if (laneCount === 1 || only !== undefined) {
+    const fd = createTun(name, { offload });
+    return Array.from({ length: laneCount }, (_, lane) => (lane === (only ?? 0) ? fd : undefined));
+  }
+  const first = createTun(name, { offload, isMultiQueue: true });
+  const fds = [first];
+  try {
+    while (fds.length < laneCount) fds.push(addQueue(name));
+    return fds;
+  } catch (error) {
+    for (const fd of fds) close(fd);
     throw error;
   }
 }
@@ -67,7 +100,7 @@ async function waitForLeftovers(configs: readonly TunnelConfig[]): Promise<void>
 
 /** Closes the devices, and with that removes them, their addresses and their routes. */
 function closeDevices(devices: readonly Device[]): void {
-  for (const { fd } of devices) close(fd);
+  for (const { fds } of devices) for (const fd of fds) if (fd !== undefined) close(fd);
 }
 
 /**

@@ -53,6 +53,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     onFault: () => {},
     onDeviceLost: () => {},
     onMergeRefused: () => {},
+    onNetworkChanged: () => {},
     onSegmentationRefused: () => {},
     onFailed: finish,
   });
@@ -68,6 +69,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
         isUp: () => true,
         codec: live,
         underlay: underlay.name,
+        lanes: 1,
         uptimeSeconds: (Date.now() - startedMs) / 1000,
       }),
     async useCodec(name) {

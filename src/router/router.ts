@@ -6,22 +6,18 @@
 //   4. lane      open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
+import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
-import { MERGE_TCP } from '../../asm/layout.js';
-import { type CodecBuild, loadBuild, openCodec } from '../codec/builds.js';
+import { MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
+import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
-import { EventedLane } from '../lane/evented.js';
-import { Lane, type LaneEvents, type LaneHandle } from '../lane/lane.js';
-import type { UdpTunnels } from '../lane/message.js';
-import { LaneThread } from '../lane/thread.js';
+import type { LaneEvents } from '../lane/lane.js';
+import type { LaneDevice, UdpTunnels } from '../lane/message.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
-import { addressOf } from '../sys/libc.js';
-import { LinuxTun } from '../tun/linux.js';
-import { DeviceVectors } from '../tun/vectors.js';
 import { PROTOCOL } from '../tunnel/record.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -34,10 +30,15 @@ import {
   removeDevices,
   resolveTunnels,
 } from './devices.js';
+import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { readStatus } from './status.js';
+import { openXdpPath, type XdpPath } from './xdp-path.js';
 
 /** How long a lane may take over its last batch before its thread is ended by force. */
 const STOP_LIMIT_MS = 500;
+
+/** More lanes than this gain nothing that was ever measured. */
+const AUTO_LANES_MAX = 4;
 
 /** Starts the router of a config. Rejects with a Failure, and leaves nothing behind, when it cannot. */
 export async function startRouter(config: Config, log: Logger): Promise<Router> {
@@ -49,19 +50,76 @@ export async function startRouter(config: Config, log: Logger): Promise<Router> 
       .map(({ local, name }) => ({ address: local, owner: `tunnel ${name}` })),
   );
   const tunnels = await resolveTunnels(config.tunnels);
-  const devices = await createDevices(config.tunnels);
+  const underlay = chooseUnderlay(config, log);
+  const laneCount = isThreaded(underlay) ? chooseLanes(config) : 1;
+  const devices = await createDevices(config.tunnels, laneCount, config.router.offload);
+  let xdp: XdpPath | undefined;
   try {
     await configureDevices(config.tunnels, tunnels);
-    const router = new RunningRouter(config, tunnels, devices, build, log);
-    await router.ready();
+    xdp = await openXdp(config, underlay, tunnels, log);
+    const router = new RunningRouter(config, tunnels, devices, log, {
+      underlay: underlay === 'xdp' && xdp === undefined ? 'raw' : underlay,
+      laneCount,
+      xdp,
+    });
+    await router.start(build);
     return router;
   } catch (error) {
+    xdp?.close();
     await removeDevices(devices);
     throw error;
   }
 }
 
+type UnderlayName = Underlay['name'];
+
+function chooseUnderlay(config: Config, log: Logger): UnderlayName {
+  const { underlay } = config.router;
+  if (underlay === 'memory') {
+    log.warn({ event: 'underlay' }, 'underlay memory is joined to nothing: no packet leaves');
+  }
+  return underlay === 'auto' ? 'raw' : underlay;
+}
+
+/** Whether lanes are threads that wait for descriptors; otherwise there is one, on the event loop. */
+function isThreaded(underlay: UnderlayName): boolean {
+  return underlay === 'raw' || underlay === 'xdp';
+}
+
+function chooseLanes({ router: { lanes } }: Config): number {
+  return lanes === 'auto' ? Math.min(availableParallelism(), AUTO_LANES_MAX) : lanes;
+}
+
+/**
+ * What packets need that leave or come past the IP stack. Undefined where none are to, and, the reason being logged,
+ * when no device can have it.
+ */
+async function openXdp(
+  config: Config,
+  underlay: UnderlayName,
+  tunnels: readonly Tunnel[],
+  log: Logger,
+): Promise<XdpPath | undefined> {
+  const { gso } = config.router.offload;
+  const receive = underlay === 'xdp';
+  if (!receive && (underlay !== 'raw' || gso !== true)) return undefined;
+  const paths = config.tunnels.map(({ remote, dev }) => ({ remote, dev }));
+  const options = { tunnels, paths, receive, segment: gso !== false, log };
+  const xdp = await openXdpPath(options);
+  if (xdp === undefined && receive) {
+    log.warn({ event: 'underlay' }, 'no device has AF_XDP for these tunnels: underlay raw instead');
+  }
+  return xdp;
+}
+
+interface Choices {
+  readonly underlay: UnderlayName;
+  readonly laneCount: number;
+  readonly xdp: XdpPath | undefined;
+}
+
 class RunningRouter implements Router {
+  readonly #config: Config;
   readonly #tunnels: readonly Tunnel[];
   readonly #devices: readonly Device[];
   readonly #log: Logger;
@@ -70,42 +128,46 @@ class RunningRouter implements Router {
   readonly #flags = new InterfaceFlags();
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
-  readonly #underlay: 'raw' | 'raw-socket' | 'memory';
-  readonly #lane: Promise<LaneHandle>;
+  readonly #choices: Choices;
+  #lanes: Lanes | undefined;
   readonly finished: Promise<Failure | null>;
   #finish: (failure: Failure | null) => void = () => {};
-  #codec: string;
+  #codec = '';
   #stopped: Promise<void> | undefined;
 
   constructor(
     config: Config,
     tunnels: readonly Tunnel[],
     devices: readonly Device[],
-    build: CodecBuild,
     log: Logger,
+    choices: Choices,
   ) {
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
+    this.#config = config;
     this.#tunnels = tunnels;
     this.#devices = devices;
     this.#log = log;
-    this.#codec = build.name;
-    this.#plan = planMemory(1);
+    this.#choices = choices;
+    this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve));
     this.#memory = createMemory(this.#plan);
-    this.#underlay = chooseUnderlay(config, log);
     new TunnelTable(this.#memory, this.#plan).publish(tunnels);
-    this.#lane = this.#startLane(build);
   }
 
-  async ready(): Promise<void> {
+  /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
+  async start(build: CodecBuild): Promise<void> {
+    const { xdp } = this.#choices;
+    this.#codec = build.name;
     try {
-      const lane = await this.#lane;
-      await lane.ready();
+      await xdp?.attach(this.#memory);
+      this.#lanes = await this.#startLanes(build);
+      await this.#lanes.ready();
     } catch (error) {
       this.#flags.close();
       throw error;
     }
+    xdp?.start();
   }
 
   status(): RouterStatus {
@@ -115,7 +177,8 @@ class RunningRouter implements Router {
       tunnels: this.#tunnels,
       isUp: (name) => !this.#lost.has(name) && this.#flags.isUp(name),
       codec: this.#codec,
-      underlay: this.#underlay,
+      underlay: this.#choices.underlay,
+      lanes: this.#choices.laneCount,
       uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
     });
   }
@@ -123,8 +186,7 @@ class RunningRouter implements Router {
   async useCodec(name: string): Promise<string> {
     const build = loadBuild(name);
     await verifyBuild(build);
-    const lane = await this.#lane;
-    await lane.useCodec(build);
+    await this.#lanes?.useCodec(build);
     this.#codec = build.name;
     this.#log.info({ event: 'codec-swapped', codec: build.name }, `codec ${build.name} is live`);
     return build.name;
@@ -136,17 +198,72 @@ class RunningRouter implements Router {
   }
 
   async #stop(): Promise<void> {
-    const lane = await this.#lane;
-    await lane.stop(STOP_LIMIT_MS);
+    await this.#lanes?.stop(STOP_LIMIT_MS);
+    this.#choices.xdp?.close();
     await removeDevices(this.#devices);
     this.#flags.close();
     this.#finish(null);
   }
 
-  async #startLane(build: CodecBuild): Promise<LaneHandle> {
-    const plain = this.#tunnels.filter(({ mode }) => mode !== 'gre-udp');
-    const protocols = [...new Set(plain.map(({ mode }) => PROTOCOL[mode]))];
-    const events: LaneEvents = {
+  async #startLanes(build: CodecBuild): Promise<Lanes> {
+    const { underlay } = this.#choices;
+    const shared = this.#sharedStart(build);
+    const events = this.#events();
+    if (isThreaded(underlay)) {
+      return Lanes.startThreads(this.#plan, shared, (lane) => this.#ownStart(lane), events);
+    }
+    const opened = await this.#openEvented(shared.protocols);
+    return Lanes.startEvented(this.#plan, shared, this.#ownStart(0), opened, events);
+  }
+
+  #sharedStart(build: CodecBuild): SharedStart {
+    const { offload, busypoll } = this.#config.router;
+    const bound = this.#tunnels.flatMap(({ link }, index) => {
+      const dev = this.#config.tunnels[index]?.dev;
+      return dev === undefined || link === 0 ? [] : [{ record: index + 1, link, dev }];
+    });
+    return {
+      memory: this.#memory,
+      codec: build,
+      merge: (offload.gro ? MERGE_TCP : 0) | (offload.ugro ? MERGE_UDP : 0),
+      protocols: plainProtocols(this.#tunnels),
+      udp: udpTunnels(this.#tunnels),
+      links: bound.map(({ link, dev }) => [link, dev] as const),
+      linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
+      busyPoll: busypoll,
+    };
+  }
+
+  #ownStart(lane: number): OwnStart {
+    const { xdp, laneCount } = this.#choices;
+    return {
+      devices: this.#devices.flatMap(({ config, fds }, index): LaneDevice[] => {
+        const fd = fds[lane];
+        return fd === undefined ? [] : [{ record: index + 1, name: config.name, fd }];
+      }),
+      xdp: xdp && {
+        devices: xdp.devicesOf(lane, laneCount),
+        outerLengths: xdp.segmentedRecords(),
+      },
+      watchFd: lane === 0 ? xdp?.watchFd : undefined,
+    };
+  }
+
+  async #openEvented(protocols: readonly number[]): Promise<Underlay> {
+    if (this.#choices.underlay === 'memory') return new MemoryUnderlay(this.#memory);
+    if (this.#tunnels.some(({ mode }) => mode === 'gre-udp')) {
+      throw new Failure(
+        EXIT.config,
+        'underlay = "raw-socket" carries no mode = "gre-udp"',
+        'choose underlay = "auto"',
+      );
+    }
+    const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
+    return new RawSocketUnderlay(this.#memory, protocols);
+  }
+
+  #events(): LaneEvents {
+    return {
       onFault: (codec, error) => {
         this.#codec = 'js';
         this.#log.error(
@@ -156,6 +273,7 @@ class RunningRouter implements Router {
       },
       onDeviceLost: (record) => {
         const name = this.#tunnels[record - 1]?.name ?? `record ${record}`;
+        if (this.#lost.has(name)) return; // every lane tells
         this.#lost.add(name);
         this.#log.error(
           { event: 'device-lost', tunnel: name },
@@ -168,6 +286,12 @@ class RunningRouter implements Router {
           `the kernel refused a superpacket for ${device} (EINVAL), as some releases do; packets are written one by one from here on`,
         );
       },
+      onNetworkChanged: () => {
+        const followed = this.#choices.xdp?.onChange().catch((error) => {
+          this.#log.warn({ event: 'next-hops' }, `next hops stay as they were: ${String(error)}`);
+        });
+        void followed?.then(() => this.#lanes?.watchAgain());
+      },
       onSegmentationRefused: () => {
         this.#log.warn(
           { event: 'segmentation-refused' },
@@ -179,86 +303,17 @@ class RunningRouter implements Router {
         this.#finish(failure);
       },
     };
-    if (this.#underlay === 'raw') return this.#startThread(build, protocols, events);
-    return this.#startEvented(build, await this.#openEventedUnderlay(protocols), events);
-  }
-
-  #startThread(build: CodecBuild, protocols: number[], events: LaneEvents): LaneHandle {
-    const bound = this.#devices.flatMap(({ config }, index) => {
-      const link = this.#tunnels[index]?.link ?? 0;
-      return config.dev === undefined || link === 0
-        ? []
-        : [{ record: index + 1, link, dev: config.dev }];
-    });
-    return new LaneThread(
-      {
-        memory: this.#memory,
-        plan: this.#plan.lanes[0],
-        codec: build,
-        merge: MERGE_TCP,
-        protocols,
-        udp: udpTunnels(this.#tunnels),
-        links: bound.map(({ link, dev }) => [link, dev] as const),
-        linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
-        devices: this.#devices.map(({ config, fd }, index) => ({
-          record: index + 1,
-          name: config.name,
-          fd,
-        })),
-      },
-      events,
-    );
-  }
-
-  #startEvented(build: CodecBuild, underlay: Underlay, events: LaneEvents): LaneHandle {
-    const lane = new Lane({
-      memory: this.#memory,
-      plan: this.#plan.lanes[0],
-      underlay,
-      codec: openCodec(build, this.#memory),
-      fallback: openCodec({ name: 'js' }, this.#memory),
-      merge: MERGE_TCP,
-      onMergeRefused: events.onMergeRefused,
-      onFault: (codec, error) => events.onFault(codec, String(error)),
-    });
-    const base = addressOf(new Uint8Array(this.#memory.buffer));
-    const vectors = new DeviceVectors(base, lane.encapRing);
-    this.#devices.forEach(({ config, fd }, index) => {
-      lane.devices[index + 1] = new LinuxTun(config.name, fd, vectors);
-    });
-    return new EventedLane(lane, this.#memory, events);
-  }
-
-  async #openEventedUnderlay(protocols: number[]): Promise<Underlay> {
-    if (this.#underlay === 'memory') return new MemoryUnderlay(this.#memory);
-    if (this.#tunnels.some(({ mode }) => mode === 'gre-udp')) {
-      throw new Failure(
-        EXIT.config,
-        'underlay = "raw-socket" carries no mode = "gre-udp"',
-        'choose underlay = "auto"',
-      );
-    }
-    const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
-    return new RawSocketUnderlay(this.#memory, protocols);
   }
 }
 
-/** What a lane needs to know of the tunnels over UDP. */
+/** Protocols of the tunnels that raw sockets serve. */
+function plainProtocols(tunnels: readonly Tunnel[]): number[] {
+  const plain = tunnels.filter(({ mode }) => mode !== 'gre-udp');
+  return [...new Set(plain.map(({ mode }) => PROTOCOL[mode]))];
+}
+
 function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {
   const records = tunnels.flatMap(({ mode }, index) => (mode === 'gre-udp' ? [index + 1] : []));
   const locals = new Set(tunnels.flatMap(({ mode, local }) => (mode === 'gre-udp' ? [local] : [])));
   return { locals: [...locals], records };
-}
-
-function chooseUnderlay(config: Config, log: Logger): 'raw' | 'raw-socket' | 'memory' {
-  switch (config.router.underlay) {
-    case 'auto':
-    case 'raw':
-      return 'raw';
-    case 'raw-socket':
-      return 'raw-socket';
-    case 'memory':
-      log.warn({ event: 'underlay' }, 'underlay memory is joined to nothing: no packet leaves');
-      return 'memory';
-  }
 }

@@ -10,6 +10,7 @@ export interface StatusSources {
   readonly isUp: (name: string) => boolean;
   readonly codec: string;
   readonly underlay: string;
+  readonly lanes: number;
   readonly uptimeSeconds: number;
 }
 
@@ -20,6 +21,7 @@ export function readStatus(sources: StatusSources): RouterStatus {
   return {
     codec: sources.codec,
     underlay: sources.underlay,
+    lanes: sources.lanes,
     uptimeSeconds: sources.uptimeSeconds,
     received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
     tunnels: sources.tunnels.flatMap((tunnel, index): TunnelStatus[] => {

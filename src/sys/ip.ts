@@ -3,14 +3,14 @@
 import { spawn } from 'node:child_process';
 import { EXIT, Failure } from './failure.js';
 
-interface Output {
+export interface Output {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 /** Runs `ip` with `input` on its standard input. */
-function runIp(options: readonly string[], input: string): Promise<Output> {
+export function runIp(options: readonly string[], input: string): Promise<Output> {
   return new Promise((resolve, reject) => {
     // PATH may lack sbin for ordinary users; ip usually lives there.
     const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
@@ -129,7 +129,7 @@ async function routeMtus(
 }
 
 /** The objects of the JSON arrays that `ip -j` prints, one array a line. */
-function parseJsonLines<T>(text: string): T[] {
+export function parseJsonLines<T>(text: string): T[] {
   return text
     .split('\n')
     .filter((line) => line.trim().startsWith('['))

@@ -29,9 +29,12 @@ const TUNSETOFFLOAD = 0x400454d0;
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
 const TUN_F_TSO6 = 0x04;
+const TUN_F_USO4 = 0x20;
+const TUN_F_USO6 = 0x40;
 const IFF_TUN = 0x0001;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
+const IFF_MULTI_QUEUE = 0x0100;
 const O_RDWR = 2;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
@@ -40,11 +43,27 @@ const PATH = '/dev/net/tun';
 const IFREQ_SIZE = 40;
 const IFREQ_FLAGS = 16;
 
+/** What a device may leave for us to do; see OffloadConfig. */
+export interface DeviceOffload {
+  readonly csum: boolean;
+  readonly tso4: boolean;
+  readonly tso6: boolean;
+  readonly uso4: boolean;
+  readonly uso6: boolean;
+}
+
+export interface TunOptions {
+  /** Default: everything that the kernel has. */
+  readonly offload?: DeviceOffload;
+  /** Lets `addQueue` add queues to it. */
+  readonly isMultiQueue?: boolean;
+}
+
 /**
  * Makes the TUN device `name` and returns its file descriptor. The device lives as long as the descriptor:
  * also after kill -9 nothing of it stays. Throws a Failure when the kernel refuses.
  */
-export function createTun(name: string): number {
+export function createTun(name: string, { offload, isMultiQueue }: TunOptions = {}): number {
   if (interfaceIndex(name) !== 0) {
     throw new Failure(
       EXIT.kernelRefused,
@@ -55,12 +74,8 @@ export function createTun(name: string): number {
   const fd = open(PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) throw openFailure(name, errno());
 
-  const request = new NativeBlock(IFREQ_SIZE);
-  request.bytes.set(new TextEncoder().encode(name));
-  request.view.setUint16(IFREQ_FLAGS, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, true);
-  if (ioctl(fd, TUNSETIFF, request.address) === 0) {
-    // A kernel that refuses hands over every packet finished.
-    ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6);
+  if (attach(fd, name, isMultiQueue ? IFF_MULTI_QUEUE : 0)) {
+    setOffload(fd, offload);
     return fd;
   }
 
@@ -79,6 +94,42 @@ export function createTun(name: string): number {
     `see whether something holds that name: ip -d link show ${name}`,
   );
 }
+
+/** Opens one more queue of the device `name`, which was made with `isMultiQueue`. Throws a Failure when it cannot. */
+export function addQueue(name: string): number {
+  const fd = open(PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) throw openFailure(name, errno());
+  if (attach(fd, name, IFF_MULTI_QUEUE)) return fd;
+  const error = errno();
+  close(fd);
+  throw new Failure(
+    EXIT.kernelRefused,
+    `tunnel ${name}: the kernel refused another queue: ${errnoName(error)}`,
+    'run with lanes = 1',
+  );
+}
+
+function attach(fd: number, name: string, flags: number): boolean {
+  const request = new NativeBlock(IFREQ_SIZE);
+  request.bytes.set(new TextEncoder().encode(name));
+  request.view.setUint16(IFREQ_FLAGS, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | flags, true);
+  return ioctl(fd, TUNSETIFF, request.address) === 0;
+}
+
+/**
+ * Tells the kernel what it may leave to us. One that does not know USO (before 6.2) hands such packets over split,
+ * one that knows nothing of it all finished.
+ */
+function setOffload(fd: number, offload: DeviceOffload = EVERYTHING): void {
+  if (!offload.csum) return;
+  const tso = (offload.tso4 ? TUN_F_TSO4 : 0) | (offload.tso6 ? TUN_F_TSO6 : 0);
+  const uso = (offload.uso4 ? TUN_F_USO4 : 0) | (offload.uso6 ? TUN_F_USO6 : 0);
+  for (const features of [TUN_F_CSUM | tso | uso, TUN_F_CSUM | tso, TUN_F_CSUM]) {
+    if (ioctl(fd, TUNSETOFFLOAD, features) === 0) return;
+  }
+}
+
+const EVERYTHING: DeviceOffload = { csum: true, tso4: true, tso6: true, uso4: true, uso6: true };
 
 function openFailure(name: string, error: number): Failure {
   const message = `tunnel ${name}: cannot open ${PATH}: ${errnoName(error)}`;

@@ -9,6 +9,7 @@ import {
   CONTROL_NEXT_HOPS,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
+import type { Reserve } from '../ring/plan.js';
 
 const ETHERTYPE_IPV4 = 0x0800;
 const MAC_LENGTH = 6;
@@ -17,9 +18,9 @@ const MAC_LENGTH = 6;
 export interface NextHop {
   /** Number of the device, in the order that lanes have them. */
   readonly device: number;
-  /** Ethernet addresses as `ip` writes them. */
-  readonly source: string;
-  readonly destination: string;
+  /** Ethernet addresses, six bytes each. */
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
 }
 
 /** Addresses of the two parts. */
@@ -29,7 +30,7 @@ export interface NextHopPlan {
 }
 
 /** Plans both with `reserve`, which gives the offset of fresh room of a size and an alignment. */
-export function planNextHops(reserve: (size: number, alignment: number) => number): NextHopPlan {
+export function planNextHops(reserve: Reserve): NextHopPlan {
   return {
     nextHops: reserve(TUNNEL_CAPACITY * 4, 128),
     adjacencies: reserve(ADJACENCY_CAPACITY * ADJACENCY_SIZE, 128),
@@ -66,7 +67,7 @@ export class NextHopTable {
   /** Sets the next hop of a record; undefined while it is not known. Returns whether that changed anything. */
   set(record: number, nextHop: NextHop | undefined): boolean {
     const before = this.#ofRecord.get(record);
-    const after = nextHop && `${nextHop.device} ${nextHop.source} ${nextHop.destination}`;
+    const after = nextHop && [nextHop.device, ...nextHop.source, ...nextHop.destination].join(' ');
     if (before === after) return false;
     const address = nextHop === undefined || after === undefined ? 0 : this.#take(after, nextHop);
     Atomics.store(this.#words, this.#first + record, address);
@@ -84,8 +85,8 @@ export class NextHopTable {
     }
     // INVARIANT: there are more places than records, so one is free.
     const address = this.#free.shift() ?? 0;
-    this.#bytes.set(parseMac(nextHop.destination), address + ADJACENCY_HEADER);
-    this.#bytes.set(parseMac(nextHop.source), address + ADJACENCY_HEADER + MAC_LENGTH);
+    this.#bytes.set(nextHop.destination, address + ADJACENCY_HEADER);
+    this.#bytes.set(nextHop.source, address + ADJACENCY_HEADER + MAC_LENGTH);
     const type = address + ADJACENCY_HEADER + 2 * MAC_LENGTH;
     this.#bytes.set([ETHERTYPE_IPV4 >>> 8, ETHERTYPE_IPV4 & 0xff], type);
     this.#words[(address + ADJACENCY_DEVICE) >>> 2] = nextHop.device;
@@ -99,10 +100,4 @@ export class NextHopTable {
     this.#adjacencies.delete(name);
     this.#free.push(adjacency.address);
   }
-}
-
-function parseMac(text: string): number[] {
-  const bytes = text.split(':').map((byte) => Number.parseInt(byte, 16));
-  if (bytes.length !== MAC_LENGTH) throw new RangeError(`${text} is no Ethernet address`);
-  return bytes;
 }

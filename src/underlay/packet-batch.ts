@@ -56,11 +56,7 @@ export class PacketBatch {
       const { view } = this.#headers;
       view.setBigUint64(header + MMSGHDR_NAME, BigInt(this.#names.address + name), true);
       view.setUint32(header + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
-      view.setBigUint64(
-        header + MMSGHDR_IOV,
-        BigInt(this.#iovecs.addressOf(index * PIECES)),
-        true,
-      );
+      view.setBigUint64(header + MMSGHDR_IOV, BigInt(this.#iovecs.addressOf(index * PIECES)), true);
       this.#names.view.setUint16(name, AF_PACKET, true);
       this.#names.view.setInt32(name + SOCKADDR_LINK, link, true);
       this.#names.view.setUint8(name + SOCKADDR_ADDRESS_LENGTH, MAC_LENGTH);

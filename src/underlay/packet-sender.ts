@@ -38,8 +38,8 @@ const MSG_DONTWAIT = 0x40;
 const ETHERNET_LENGTH = 14;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
-/** A burst of superpackets: what is in flight is charged with all the kernel's memory for it. */
-const BUFFER_SIZE = 16 << 20;
+/** What is in flight is charged with all the memory that the kernel has for it. */
+const BUFFER_SIZE = 8 << 20;
 
 export interface PacketSenderOptions {
   readonly memory: WebAssembly.Memory;
@@ -74,6 +74,7 @@ export class PacketSender {
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let count = 0;
     let mark = 0;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
@@ -115,13 +116,7 @@ export class PacketSender {
   }
 
   /** Makes message `index` of the packet at `position`. */
-  #set(
-    ring: Ring,
-    position: number,
-    index: number,
-    adjacency: number,
-    outerLength: number,
-  ): void {
+  #set(ring: Ring, position: number, index: number, adjacency: number, outerLength: number): void {
     const address = ring.processedAddress(position);
     const head = this.#batch.head(index);
     this.#copyEthernet(head, adjacency);
@@ -161,7 +156,6 @@ export class PacketSender {
   #flush(ring: Ring, mark: number, count: number): void {
     const fd = this.#socket(mark);
     let done = 0;
-    let waited = false;
     while (done < count) {
       const sent = sendmmsg(fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
       if (sent > 0) {
@@ -171,11 +165,7 @@ export class PacketSender {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#room.wait(fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
       ring.setReason(this.#positions[done++] as number, reason);
     }
   }

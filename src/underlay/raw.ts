@@ -26,6 +26,7 @@ import {
 } from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
 import type { Underlay } from './contract.js';
+import { filterFlows } from './flow-filter.js';
 import { SendRoom } from './send-room.js';
 
 const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK;
@@ -46,6 +47,9 @@ export interface RawUnderlayOptions {
   readonly links: ReadonlyMap<number, string>;
   /** Index of the device that the tunnel of a record is bound to, 0 = none. */
   readonly linkOf: (record: number) => number;
+  /** Number of the lane that receives, of `laneCount`: each flow goes to one. */
+  readonly lane: number;
+  readonly laneCount: number;
 }
 
 export class RawUnderlay implements Underlay {
@@ -92,6 +96,8 @@ export class RawUnderlay implements Underlay {
         this.#boundSockets.set(index, fd);
       }
       this.fds = options.protocols.map(openRaw);
+      const { lane, laneCount } = options;
+      if (laneCount > 1) for (const fd of this.fds) filterFlows(fd, lane, laneCount);
       if (options.links.size > 0)
         for (const fd of this.fds) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     } catch (error) {
@@ -117,6 +123,7 @@ export class RawUnderlay implements Underlay {
   }
 
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let position = from;
     while (position !== to) {
       const link = this.#linkAt(ring, position);
@@ -177,7 +184,6 @@ export class RawUnderlay implements Underlay {
   /** Sends the first `count` messages of the send batch in order; gives each that fails its reason. */
   #flush(ring: Ring, fd: number, count: number): void {
     let done = 0;
-    let waited = false;
     while (done < count) {
       const sent = sendmmsg(fd, this.#sendBatch.header(done), count - done, MSG_DONTWAIT);
       if (sent > 0) {
@@ -187,11 +193,7 @@ export class RawUnderlay implements Underlay {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#room.wait(fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
       ring.setReason(this.#sendPositions[done++] as number, reason);
     }
   }

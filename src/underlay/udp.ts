@@ -23,6 +23,8 @@ import { IP_PKTINFO, IPPROTO_IP, SOL_UDP, UDP_GRO } from './udp-message.js';
 import { UdpReceiver } from './udp-receiver.js';
 import { UdpSender, type UdpSenderOptions } from './udp-sender.js';
 
+const SOL_SOCKET = 1;
+const SO_REUSEPORT = 15;
 const IP_RECVTTL = 12;
 const IP_RECVTOS = 13;
 
@@ -34,6 +36,8 @@ const LOCAL_LIMIT = 8;
 export interface UdpUnderlayOptions extends UdpSenderOptions {
   /** Local addresses of the tunnels, IPv4 text or `any`. */
   readonly locals: readonly string[];
+  /** Several lanes receive, each a share of the flows. */
+  readonly isShared: boolean;
 }
 
 export class UdpUnderlay implements Underlay {
@@ -50,7 +54,7 @@ export class UdpUnderlay implements Underlay {
     const addresses = isForAll ? [0] : locals.map((local) => parseIpv4(local) ?? 0);
     const opened: number[] = [];
     try {
-      for (const address of addresses) opened.push(openReceiver(address));
+      for (const address of addresses) opened.push(openReceiver(address, options.isShared));
     } catch (error) {
       for (const fd of opened) close(fd);
       throw error;
@@ -86,13 +90,14 @@ export class UdpUnderlay implements Underlay {
 }
 
 /** Opens the socket for datagrams to `address`, 0 = to any of ours. */
-function openReceiver(address: number): number {
+function openReceiver(address: number, isShared: boolean): number {
   const fd = openSocket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0, 'UDP socket for gre-udp');
   setBuffers(fd, BUFFER_SIZE);
   setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
   setOption(fd, IPPROTO_IP, IP_RECVTOS, 1);
   setOption(fd, IPPROTO_IP, IP_RECVTTL, 1);
   setOption(fd, SOL_UDP, UDP_GRO, 1); // before Linux 5.0 datagrams come one by one
+  if (isShared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1); // a flow always comes to the same
   if (bindSocket(fd, address, GRE_UDP_PORT)) return fd;
   const error = errno();
   close(fd);

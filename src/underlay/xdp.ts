@@ -6,22 +6,18 @@
 //   send      by the next hop of the tunnel:
 //               not known        raw socket: the kernel finds it, and asks for its Ethernet address
 //               superpacket      packet socket: the kernel segments it behind us
-//               anything else    AF_XDP, where the lane has a socket on that device, else the packet socket
+//               anything else    AF_XDP, where the lane has a socket on that device, else the raw socket; a packet
+//                                socket where the device has a queue, which superpackets wait in
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
-import {
-  ADJACENCY_DEVICE,
-  CONTROL_NEXT_HOPS,
-  MERGE_TCP,
-  MERGE_UDP,
-} from '../../asm/layout.js';
+import { ADJACENCY_DEVICE, CONTROL_NEXT_HOPS, MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
 import type { RawUnderlay } from './raw.js';
 import { SendRoom } from './send-room.js';
+import { kick, wakeReceive, type XskHandle } from './xsk.js';
 import { openXdpModule, writeXskBlock, type XdpModule } from './xsk-rings.js';
-import { kick, type XskHandle } from './xsk.js';
 
 /** A device as a lane has it. */
 export interface XdpDevice {
@@ -120,12 +116,14 @@ export class XdpUnderlay implements Underlay {
   }
 
   release(ring: Ring, from: number, to: number): void {
-    for (const { plan } of this.#sockets) {
-      this.#module.releaseSlots(plan.block, ring.address, from, to);
+    for (const { fd, plan } of this.#sockets) {
+      const count = this.#module.releaseSlots(plan.block, ring.address, from, to);
+      if (count > 0 && this.#module.needsReceiveWakeup(plan.block) !== 0) wakeReceive(fd);
     }
   }
 
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     let position = from;
     while (position !== to) {
       const way = this.#wayOf(ring, position);
@@ -170,8 +168,9 @@ export class XdpUnderlay implements Underlay {
     const number = this.#words[(adjacency + ADJACENCY_DEVICE) >>> 2] as number;
     const device = this.#devices[number];
     if (device === undefined) return RAW;
-    const byPacket = ring.packets(position) > 1 || device.queues || device.sockets.length === 0;
-    return number * 2 + (byPacket ? BY_PACKET : BY_XSK);
+    if (ring.packets(position) > 1) return number * 2 + BY_PACKET;
+    if (device.sockets.length === 0) return RAW;
+    return number * 2 + (device.queues ? BY_PACKET : BY_XSK);
   }
 
   #sendBy(way: number, ring: Ring, from: number, to: number): void {
@@ -191,7 +190,7 @@ export class XdpUnderlay implements Underlay {
     for (let tries = 0; tries < KICK_TRIES; tries++) {
       if (kick(socket.fd) !== 'again') return;
       this.#module.complete(socket.plan.block);
-      this.#room.wait(socket.fd);
+      if (!this.#room.wait(socket.fd)) return;
     }
   }
 }

@@ -6,6 +6,8 @@
 //
 // INVARIANT: every address that goes to the kernel lies inside the memory, checked before the first call.
 // V8 keeps guard regions behind a memory: a mapping there would break its bounds checks.
+
+import { MAP_ALIGNMENT, ringAreaSize, type XskPlan, type XskRingPlan } from '../ring/xsk-plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import {
   addressOf,
@@ -26,7 +28,6 @@ import {
   setsockopt,
 } from '../sys/libc.js';
 import { openSocket, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
-import { MAP_ALIGNMENT, ringAreaSize, type XskPlan, type XskRingPlan } from './xsk-plan.js';
 
 // linux/if_xdp.h
 const AF_XDP = 44;

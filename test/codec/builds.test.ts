@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+
+import { ABI_VERSION } from '../../asm/layout.js';
 import { listBuilds, loadBuild, openCodec } from '../../src/codec/builds.js';
 import { KNOWN_TUNNELS } from '../../src/codec/known-answers.js';
 import { Scratch } from '../../src/codec/scratch.js';
@@ -46,9 +48,9 @@ test('the list tells size, ABI and which build is live', () => {
   assert.deepEqual(
     builds.map(({ name, abi, live, fault }) => ({ name, abi, live, fault })),
     [
-      { name: 'simd', abi: 2, live: false, fault: null },
-      { name: 'scalar', abi: 2, live: true, fault: null },
-      { name: 'js', abi: 2, live: false, fault: null },
+      { name: 'simd', abi: ABI_VERSION, live: false, fault: null },
+      { name: 'scalar', abi: ABI_VERSION, live: true, fault: null },
+      { name: 'js', abi: ABI_VERSION, live: false, fault: null },
     ],
   );
   for (const { name, size } of builds) assert.equal(size === null, name === 'js');
@@ -59,7 +61,7 @@ test('the list ends with a live build of the user’s own', async () => {
     const last = listBuilds(path).at(-1);
     assert.equal(last?.name, path);
     assert.equal(last?.live, true);
-    assert.equal(last?.abi, 2);
+    assert.equal(last?.abi, ABI_VERSION);
   });
 });
 

@@ -86,6 +86,16 @@ test('what is left out gets its default: sources are routes and subnets of the a
     codec: 'auto',
     underlay: 'auto',
     lanes: 1,
+    offload: {
+      csum: true,
+      tso4: true,
+      tso6: true,
+      uso4: true,
+      uso6: true,
+      gro: true,
+      ugro: false,
+    },
+    busypoll: 0,
     socket: '/run/grebe/grebe.sock',
     log: { level: 'info', format: 'auto' },
   });

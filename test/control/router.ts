@@ -5,6 +5,7 @@ import { EXIT, Failure } from '../../src/sys/failure.js';
 export const STATUS: RouterStatus = {
   codec: 'simd',
   underlay: 'raw',
+  lanes: 1,
   uptimeSeconds: 192,
   received: { device: 3, underlay: 21 },
   tunnels: [

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  DESCRIPTOR_ADDRESS,
   DESCRIPTOR_LENGTH,
-  DESCRIPTOR_OFFSET,
+  DESCRIPTOR_PACKETS,
+  DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
-  DEVICE_HEADER_SIZE,
   RING_DESCRIPTORS,
   RING_FILLED,
   RING_PROCESSED,
@@ -54,6 +55,7 @@ function openLane(
     underlay,
     codec: wrap(openCodec(loadBuild('scalar'), memory), words),
     fallback: createJsCodec(memory),
+    merge: 0,
     onFault: (codec, error) => faults.push(`${codec}: ${String(error)}`),
   });
   lane.devices[1] = device;
@@ -142,9 +144,12 @@ test('a codec that traps loses the batch in hand, all of it counted, and the ref
 });
 
 for (const [what, field, value] of [
-  ['an offset outside the slot', DESCRIPTOR_OFFSET, 0x7fff_ffff],
-  ['an offset that leaves no room for the device header', DESCRIPTOR_OFFSET, 3],
+  ['bytes outside the slot', DESCRIPTOR_ADDRESS, 0x7fff_ffff],
+  ['bytes of the control block', DESCRIPTOR_ADDRESS, 0],
   ['a length past the slot', DESCRIPTOR_LENGTH, 0x000f_ffff],
+  ['a payload outside the slots', DESCRIPTOR_PAYLOAD_LENGTH, 1],
+  ['a packet that stands for none', DESCRIPTOR_PACKETS & ~3, 0],
+  ['a packet that stands for more than there can be', DESCRIPTOR_PACKETS & ~3, 0xffff_ffff],
   ['a record that does not exist', DESCRIPTOR_TUNNEL, 0x0001_0000],
 ] as const) {
   test(`a codec cannot make the host send ${what}`, () => {
@@ -168,6 +173,28 @@ for (const [what, field, value] of [
   });
 }
 
+test('a codec that spoils several packets of a batch is replaced once, and the lane goes on', () => {
+  const { lane, device, sent, faults, counters } = openLane((codec, words) => ({
+    ...bind(codec),
+    encap: (ring) => {
+      const count = codec.encap(ring);
+      for (const position of [0, 1, 3]) {
+        words[descriptorOf(words, ring, position) + (DESCRIPTOR_ADDRESS >>> 2)] = 12;
+      }
+      return count;
+    },
+  }));
+  for (let n = 0; n < 5; n++) device.send(INNER);
+  assert.equal(encapBatch(lane, 1), 5);
+  assert.equal(sent.length, 2);
+  assert.equal(faults.length, 1);
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'codec-fault': 3 });
+  assert.equal(counters().records[1]?.tx.packets, 2);
+  device.send(INNER);
+  encapBatch(lane, 1);
+  assert.equal(sent.length, 3);
+});
+
 for (const [what, segment] of [
   ['claims no packet', () => 0],
   ['claims more packets than there are slots', () => 1000],
@@ -185,12 +212,10 @@ for (const [what, segment] of [
       segment,
     }));
     const read = device.read.bind(device);
-    device.read = (address, size) => {
-      const length = read(address, size);
-      new Uint8Array(memory.buffer).set(
-        [1, 0, 0, 0, 0, 0, 20, 0, 6, 0],
-        address - DEVICE_HEADER_SIZE,
-      ); // finish UDP
+    device.read = (ring, position) => {
+      const length = read(ring, position);
+      const finishUdp = [1, 0, 0, 0, 0, 0, 20, 0, 6, 0];
+      new Uint8Array(memory.buffer).set(finishUdp, ring.deviceHeader(position));
       return length;
     };
     device.send(INNER);
@@ -261,9 +286,11 @@ test('swapping the codec between batches loses nothing and goes on with the sequ
 function bind(codec: Codec): Codec {
   return {
     name: codec.name,
-    segment: (ring, position, room) => codec.segment(ring, position, room),
+    segment: (ring, position, room, keep) => codec.segment(ring, position, room, keep),
     encap: (ring) => codec.encap(ring),
     decap: (ring) => codec.decap(ring),
+    coalesce: (ring, kinds) => codec.coalesce(ring, kinds),
+    separate: (ring, index) => codec.separate(ring, index),
     settle: (ring, nowMs) => codec.settle(ring, nowMs),
     checksum: (address, length) => codec.checksum(address, length),
   };

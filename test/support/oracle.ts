@@ -1,6 +1,6 @@
 // What a codec must have done with packets, by the reference: every byte, every field, every counter.
 import assert from 'node:assert/strict';
-import { DEVICE_HEADER_SIZE, SLOT_HEADROOM } from '../../asm/layout.js';
+import { DEVICE_HEADER_SIZE, SLOT_COUNT, SLOT_HEADROOM } from '../../asm/layout.js';
 import { decap } from '../../src/packet/decap.js';
 import { encapInto } from '../../src/packet/encap.js';
 import { REASON, reasonName } from '../../src/packet/reason.js';
@@ -52,10 +52,11 @@ export class Oracle {
       return dropped(REASON[result.reason], result.record, window, bytes.length);
     }
     const offset = SLOT_HEADROOM + result.offset;
-    window.set(result.deviceHeader, offset - DEVICE_HEADER_SIZE);
     window.set(result.packet, offset);
+    const { deviceHeader } = result;
     const { length } = result.packet;
-    return { reason: 0, tunnel: result.record, offset, length, innerLength: length, window };
+    const place = { offset, length, innerLength: length };
+    return { reason: 0, tunnel: result.record, ...place, ...SINGLE, deviceHeader, window };
   }
 
   #encap({ bytes, tunnel: record = 0 }: Filled): Processed {
@@ -76,6 +77,7 @@ export class Oracle {
       offset,
       length: result.packet.length,
       innerLength: bytes.length,
+      ...SINGLE,
       window,
     };
   }
@@ -100,9 +102,13 @@ const NOBODY: Tunnel = {
   addresses: [],
 };
 
+/** What a packet is that neither was nor will be several. */
+const SINGLE = { packets: 1, isAlone: true, deviceHeader: new Uint8Array(DEVICE_HEADER_SIZE) };
+
 /** A dropped packet stays where and what it was. */
 function dropped(reason: number, tunnel: number, window: Uint8Array, length: number): Processed {
-  return { reason, tunnel, offset: SLOT_HEADROOM, length, innerLength: length, window };
+  const place = { offset: SLOT_HEADROOM, length, innerLength: length };
+  return { reason, tunnel, ...place, ...SINGLE, window };
 }
 
 function flatten(counters: Counters): Map<string, number> {
@@ -124,22 +130,27 @@ function flatten(counters: Counters): Map<string, number> {
 /** One packet is as the reference says. Dropped ones keep only their place and their reason. */
 export function assertProcessed(actual: Processed, expected: Processed, name: string): void {
   if (isSame(actual, expected)) return;
-  const show = ({ window, reason, ...rest }: Processed) => ({
+  const show = ({ window, reason, deviceHeader, ...rest }: Processed) => ({
     reason: reasonName(reason) ?? 'forwarded',
     ...rest,
+    deviceHeader: Buffer.from(deviceHeader).toString('hex'),
     window: Buffer.from(window).toString('hex'),
   });
   assert.deepEqual(show(actual), show(expected), `${name} and the reference disagree`);
 }
 
-/** The inner length of a dropped packet counts nowhere. */
+/** The inner length of a dropped packet counts nowhere, and no device is told of it. */
 function isSame(actual: Processed, expected: Processed): boolean {
   return (
     actual.reason === expected.reason &&
     actual.tunnel === expected.tunnel &&
     actual.offset === expected.offset &&
     actual.length === expected.length &&
-    (actual.reason !== 0 || actual.innerLength === expected.innerLength) &&
+    actual.packets === expected.packets &&
+    actual.isAlone === expected.isAlone &&
+    (actual.reason !== 0 ||
+      (actual.innerLength === expected.innerLength &&
+        Buffer.compare(actual.deviceHeader, expected.deviceHeader) === 0)) &&
     Buffer.compare(actual.window, expected.window) === 0
   );
 }
@@ -156,8 +167,8 @@ export function assertAgreement(
   for (const plane of planes) {
     plane.publish(tunnels);
     const before = plane.counters();
-    for (let start = 0; start < packets.length; start += 128) {
-      const batch = packets.slice(start, start + 128);
+    for (let start = 0; start < packets.length; start += SLOT_COUNT) {
+      const batch = packets.slice(start, start + SLOT_COUNT);
       for (const [index, processed] of plane.run(direction, batch).entries()) {
         const wanted = expected[start + index];
         assert.ok(wanted);

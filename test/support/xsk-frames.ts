@@ -1,7 +1,8 @@
 // The rings of an AF_XDP socket worked from TypeScript, one frame at a time: a second opinion on what
 // asm/xdp.ts does in batches.
+
+import type { XskPlan } from '../../src/ring/xsk-plan.js';
 import type { Xsk, XskRing } from '../../src/underlay/xsk.js';
-import type { XskPlan } from '../../src/underlay/xsk-plan.js';
 
 export class XskFrames {
   readonly #xsk: Xsk;

@@ -1,4 +1,4 @@
-import { planXsk, type XskPlan, type XskSize } from '../../src/underlay/xsk-plan.js';
+import { planXsk, type XskPlan, type XskSize } from '../../src/ring/xsk-plan.js';
 
 /** A shared memory of its own for `count` sockets: a page of 64 KiB, then the areas of each, then a page. */
 export function xskMemory(

@@ -12,29 +12,44 @@ import {
   REASON_TX_ERROR,
 } from '../../asm/reason.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
+import { Ring } from '../../src/ring/ring.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { addressOf, interfaceIndex } from '../../src/sys/libc.js';
 import { createTun, LinuxTun } from '../../src/tun/linux.js';
 import { MemoryTun } from '../../src/tun/memory.js';
+import { DeviceVectors } from '../../src/tun/vectors.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 
 const skip = enterOwnNamespace();
 // The kernel's own router solicitations would be read as well.
 if (!skip) writeFileSync('/proc/sys/net/ipv6/conf/default/disable_ipv6', '1');
-const memory = createMemory(planMemory(1));
+const plan = planMemory(1);
+const memory = createMemory(plan);
 const bytes = new Uint8Array(memory.buffer);
-/** Somewhere in the memory, with room for a device header in front. */
-const PLACE = 0x20_0000;
+const encap = new Ring(memory, plan.lanes[0].encap);
+const decap = new Ring(memory, plan.lanes[0].decap);
+/** The slot of both rings that all of this goes through. */
+const SLOT = 5;
 
 function openTun(name: string): LinuxTun {
-  return new LinuxTun(name, createTun(name), addressOf(bytes));
+  return new LinuxTun(name, createTun(name), new DeviceVectors(addressOf(bytes), encap));
+}
+
+/** Puts a packet that goes alone into the slot of the decap ring, with nothing for the device to do. */
+function fillDecap(packet: Uint8Array): void {
+  const header = decap.deviceHeader(SLOT);
+  bytes.fill(0, header, header + DEVICE_HEADER_SIZE);
+  bytes.set(packet, decap.packetAddress(SLOT));
+  decap.fill(SLOT, packet.length, 1, 0);
+  decap.setLast(SLOT);
 }
 
 /** Reads until a packet is there or a second has passed. */
 async function readSoon(device: LinuxTun): Promise<Uint8Array> {
   for (let tries = 0; tries < 100; tries++) {
-    const length = device.read(PLACE, 65535);
-    if (length > 0) return bytes.slice(PLACE, PLACE + length);
+    const length = device.read(encap, SLOT);
+    const address = encap.packetAddress(SLOT);
+    if (length > 0) return bytes.slice(address, address + length);
     await sleep(10);
   }
   throw new Error('nothing to read');
@@ -48,7 +63,7 @@ test('what the kernel sends into a TUN device is read whole, behind its device h
   try {
     ip('link set dev tun1 up');
     ip('address add 10.9.0.1/24 dev tun1');
-    assert.equal(device.read(PLACE, 65535), 0, 'nothing waits, nothing blocks');
+    assert.equal(device.read(encap, SLOT), 0, 'nothing waits, nothing blocks');
     socket.send(Buffer.alloc(1000, 0x42), 9, '10.9.0.2');
     const packet = await readSoon(device);
     assert.equal(packet.length, 1028);
@@ -56,7 +71,7 @@ test('what the kernel sends into a TUN device is read whole, behind its device h
     assert.deepEqual([...packet.subarray(12, 20)], [10, 9, 0, 1, 10, 9, 0, 2]);
     assert.ok(packet.subarray(28).every((byte) => byte === 0x42));
     // The device takes unfinished checksums: flags 1, from byte 20 on, into the field 6 bytes later.
-    const header = new DataView(memory.buffer, PLACE - DEVICE_HEADER_SIZE, DEVICE_HEADER_SIZE);
+    const header = new DataView(memory.buffer, encap.deviceHeader(SLOT), DEVICE_HEADER_SIZE);
     assert.equal(header.getUint8(0), 1);
     assert.equal(header.getUint16(6, true), 20);
     assert.equal(header.getUint16(8, true), 6);
@@ -80,10 +95,9 @@ test('what is written to a TUN device reaches the kernel', { skip }, async () =>
       'hex',
     );
     packet.writeUInt16BE(headerChecksum(packet), 10);
-    bytes.fill(0, PLACE - DEVICE_HEADER_SIZE, PLACE);
-    bytes.set(packet, PLACE);
+    fillDecap(packet);
     const received = once(socket, 'message');
-    assert.equal(device.write(PLACE, packet.length), REASON_NONE);
+    assert.equal(device.write(decap, SLOT), REASON_NONE);
     const [message] = (await received) as [Buffer];
     assert.equal(message.toString(), 'hello');
   } finally {
@@ -104,14 +118,16 @@ test('a write to a device that is down is tunnel-down, one the kernel calls inva
 }, () => {
   const device = openTun('tun3');
   try {
-    bytes.fill(0, PLACE - DEVICE_HEADER_SIZE, PLACE + 40);
-    bytes[PLACE] = 0x45;
-    assert.equal(device.write(PLACE, 40), REASON_TUNNEL_DOWN);
+    const packet = new Uint8Array(40);
+    packet[0] = 0x45;
+    fillDecap(packet);
+    assert.equal(device.write(decap, SLOT), REASON_TUNNEL_DOWN);
     ip('link set dev tun3 up');
-    bytes[PLACE] = 0x15; // neither IPv4 nor IPv6
-    assert.equal(device.write(PLACE, 40), REASON_TX_ERROR);
+    packet[0] = 0x15; // neither IPv4 nor IPv6
+    fillDecap(packet);
+    assert.equal(device.write(decap, SLOT), REASON_TX_ERROR);
     ip('link del dev tun3');
-    assert.equal(device.write(PLACE, 40), REASON_TUNNEL_DOWN);
+    assert.equal(device.write(decap, SLOT), REASON_TUNNEL_DOWN);
   } finally {
     device.close();
   }
@@ -137,7 +153,7 @@ test('a name that is taken is refused before anything is made', { skip }, () => 
 
 test('a memory device hands packets over in order and drops the newest when it is full', () => {
   const device = new MemoryTun('mem1', memory);
-  assert.equal(device.read(PLACE, 65535), 0);
+  assert.equal(device.read(encap, SLOT), 0);
   let calls = 0;
   device.onReadable = () => {
     calls++;
@@ -145,16 +161,17 @@ test('a memory device hands packets over in order and drops the newest when it i
   assert.ok(device.send(Uint8Array.of(0x45, 1)));
   assert.ok(device.send(Uint8Array.of(0x45, 2)));
   assert.equal(calls, 2);
-  assert.equal(device.read(PLACE, 65535), 2);
-  assert.equal(bytes[PLACE + 1], 1);
-  assert.equal(device.read(PLACE, 65535), 2);
-  assert.equal(bytes[PLACE + 1], 2);
+  assert.equal(device.read(encap, SLOT), 2);
+  assert.equal(bytes[encap.packetAddress(SLOT) + 1], 1);
+  assert.equal(device.read(encap, SLOT), 2);
+  assert.equal(bytes[encap.packetAddress(SLOT) + 1], 2);
   let sent = 0;
   while (device.send(Uint8Array.of(0x45))) sent++;
   assert.equal(sent, 1000);
+  fillDecap(Uint8Array.of(0x45, 2));
   let written = 0;
-  while (device.write(PLACE, 2) === REASON_NONE) written++;
+  while (device.write(decap, SLOT) === REASON_NONE) written++;
   assert.equal(written, 1000);
-  assert.equal(device.write(PLACE, 2), REASON_QUEUE_FULL);
+  assert.equal(device.write(decap, SLOT), REASON_QUEUE_FULL);
   assert.deepEqual(device.take(), Uint8Array.of(0x45, 2));
 });

@@ -38,9 +38,11 @@ function takeTurns(memory: WebAssembly.Memory): Codec {
   };
   return {
     name: 'turns',
-    segment: (ring, position, room) => next().segment(ring, position, room),
+    segment: (ring, position, room, keep) => next().segment(ring, position, room, keep),
     encap: (ring) => next().encap(ring),
     decap: (ring) => next().decap(ring),
+    coalesce: (ring, kinds) => next().coalesce(ring, kinds),
+    separate: (ring, index) => next().separate(ring, index),
     settle: (ring, nowMs) => next().settle(ring, nowMs),
     checksum: (address, length) => next().checksum(address, length),
   };

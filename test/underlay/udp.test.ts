@@ -59,6 +59,7 @@ class Bench {
     this.underlay = new UdpUnderlay(this.memory, {
       locals: [local],
       links: new Map(),
+      isShared: false,
       linkOf: () => 0,
       onSegmentationRefused: () => this.refused++,
     });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DESCRIPTOR_OFFSET, RING_DESCRIPTORS } from '../../asm/layout.js';
+import { DESCRIPTOR_LINK, DESCRIPTOR_SIZE, RING_DESCRIPTORS } from '../../asm/layout.js';
 import { REASON_ECN, REASON_NO_ROUTE, REASON_NONE, REASON_TOO_BIG } from '../../asm/reason.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
@@ -127,7 +127,13 @@ const KINDS: readonly Kind[] = [
 ];
 
 function openRaw(bench: Bench, links = new Map<number, string>(), link = 0): RawUnderlay {
-  return new RawUnderlay(bench.memory, { protocols: [GRE], links, linkOf: () => link });
+  return new RawUnderlay(bench.memory, {
+    protocols: [GRE],
+    links,
+    linkOf: () => link,
+    lane: 0,
+    laneCount: 1,
+  });
 }
 
 function lackingPackage(): string | false {
@@ -230,10 +236,9 @@ test('raw: a tunnel bound to a device sends through it, and what arrives names i
     assert.deepEqual(bench.send(underlay, [packet(9)]), [REASON_NONE]);
     const from = bench.decap.filled;
     assert.equal((await bench.receive(underlay, 1)).length, 1);
-    const descriptor =
-      ((bench.words[(bench.decap.address + RING_DESCRIPTORS) >>> 2] ?? 0) + from * 32) >>> 2;
-    assert.equal(bench.words[descriptor + 5], loopback, 'DESCRIPTOR_LINK');
-    assert.equal(DESCRIPTOR_OFFSET, 0);
+    const descriptors = bench.words[(bench.decap.address + RING_DESCRIPTORS) >>> 2] ?? 0;
+    const link = (descriptors + from * DESCRIPTOR_SIZE + DESCRIPTOR_LINK) >>> 2;
+    assert.equal(bench.words[link], loopback, 'DESCRIPTOR_LINK');
   } finally {
     underlay.close();
   }

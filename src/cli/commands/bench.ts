@@ -24,7 +24,10 @@ async function benchCodec({ options, json, output }: Call): Promise<void> {
 async function benchPath({ options, json, output }: Call): Promise<void> {
   const { runPathBench } = await load(import('../../../bench/path/path-bench.js'));
   const { formatPathBench } = await load(import('../../../bench/path/print.js'));
-  const result = await runPathBench({ quick: options.quick === true, onStep: output.say });
+  const { RESULT_FILE, writeResult } = await load(import('../../../bench/path/results.js'));
+  const quick = options.quick === true;
+  const result = await runPathBench({ quick, onStep: output.say });
+  if (!quick) writeResult(result, RESULT_FILE);
   output.print(json ? JSON.stringify(result) : formatPathBench(result));
 }
 

@@ -1,6 +1,7 @@
 // Where one AF_XDP socket's parts lie in the dataplane's memory.
 import { SLOT_COUNT } from '../../asm/layout.js';
 import { XDP_BLOCK_SIZE } from '../../asm/xdp-layout.js';
+import type { Reserve } from './plan.js';
 
 /** Ends of areas that the kernel maps: no page of Linux on x86-64 or arm64 is larger. */
 export const MAP_ALIGNMENT = 65536;
@@ -54,10 +55,7 @@ export function ringAreaSize(count: number): number {
  * Plans a socket's areas with `reserve`, which gives the offset of fresh room of a size and an alignment.
  * Nothing else may lie in that room.
  */
-export function planXsk(
-  reserve: (size: number, alignment: number) => number,
-  { frameCount, frameSize, ringCount }: XskSize,
-): XskPlan {
+export function planXsk(reserve: Reserve, { frameCount, frameSize, ringCount }: XskSize): XskPlan {
   const ring = (): XskRingPlan => ({
     area: reserve(ringAreaSize(ringCount), MAP_ALIGNMENT),
     count: ringCount,

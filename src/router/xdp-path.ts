@@ -1,0 +1,271 @@
+// What the XDP underlay needs of the main thread: programs on the devices, sockets on their queues, next hops.
+//
+//   1. openXdpPath    the devices that packets to the remotes leave by; a program on each, or the reason why not
+//   2. plan           room in the dataplane's memory for the sockets of every lane, and for the next hops
+//   3. attach         sockets opened, next hops resolved
+//   4. start          frames go to the sockets, once the lanes work them
+//   5. onChange       next hops resolved again, whenever the network changed
+//
+// Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
+import type { Logger } from 'pino';
+import type { XdpDeviceStart } from '../lane/message.js';
+import { overhead, type Tunnel } from '../packet/tunnel.js';
+import type { Reserve } from '../ring/plan.js';
+import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
+import { type Adjacency, type Hop, resolveAdjacencies } from '../sys/adjacency.js';
+import { receiveQueueCount } from '../sys/channels.js';
+import { Failure } from '../sys/failure.js';
+import type { Path } from '../sys/ip.js';
+import { RouteWatch } from '../sys/netlink.js';
+import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
+import { PROTOCOL } from '../tunnel/record.js';
+import {
+  openRedirect,
+  type Peer,
+  type Redirect,
+  type RedirectOptions,
+} from '../underlay/redirect-program.js';
+import { openSegmentation, type Segmentation } from '../underlay/segmentation-program.js';
+import { Xsk } from '../underlay/xsk.js';
+
+/** Frames of a socket: half to receive into, half to send from. Two full batches of every flow that matters. */
+const FRAME_COUNT = 8192;
+const RING_COUNT = 4096;
+/** Ethernet header with a VLAN tag, which a device's MTU does not count. */
+const ETHERNET_ROOM = 18;
+/** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key. */
+const SEGMENTED: readonly number[] = [20, 24, 28];
+/** Changes come in bursts: next hops are resolved once, this long after the first. */
+const SETTLE_MS = 20;
+/** How often the kernel is told that next hops are in use; it asks again for those it has not heard of in 30 s. */
+const KEEP_ALIVE_MS = 10_000;
+
+interface Device {
+  readonly link: number;
+  readonly name: string;
+  readonly queues: boolean;
+  readonly frameSize: 2048 | 4096;
+  readonly redirect: Redirect | undefined;
+  readonly segmentation: Segmentation | undefined;
+  readonly queueCount: number;
+  /** By queue. */
+  readonly plans: XskPlan[];
+  readonly sockets: (Xsk | undefined)[];
+}
+
+export interface XdpPathOptions {
+  readonly tunnels: readonly Tunnel[];
+  /** By tunnel. */
+  readonly paths: readonly Path[];
+  /** Whether received packets come by AF_XDP; otherwise superpackets leave past the IP stack and nothing else. */
+  readonly receive: boolean;
+  /** Whether superpackets may be segmented by the kernel. */
+  readonly segment: boolean;
+  readonly log: Logger;
+}
+
+/** Opens what the XDP underlay needs. Undefined when no device can have it; the log then says why. */
+export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | undefined> {
+  const { paths, log } = options;
+  const links = new Map<number, Hop>();
+  for (const adjacency of await resolveAdjacencies(unicastPaths(paths))) {
+    if ('link' in adjacency) links.set(adjacency.link, adjacency);
+    else log.info({ event: 'xdp-unavailable' }, unavailable(adjacency));
+  }
+  const devices: Device[] = [];
+  for (const hop of links.values()) {
+    try {
+      devices.push(openDevice(hop, options));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      log.warn(
+        { event: 'xdp-unavailable', device: hop.device },
+        `${error.message}; raw sockets serve ${hop.device}${error.hint ? ` (${error.hint})` : ''}`,
+      );
+    }
+  }
+  return devices.length === 0 ? undefined : new XdpPath(options, devices);
+}
+
+function unicastPaths(paths: readonly Path[]): Path[] {
+  return paths.filter(({ remote }) => remote !== 'any');
+}
+
+function unavailable({ kind, path }: Adjacency): string {
+  return `no frames to ${path.remote} (${kind}): raw sockets send to it until there is a way`;
+}
+
+function openDevice(hop: Hop, options: XdpPathOptions): Device {
+  const { link, device: name, deviceMtu, queues } = hop;
+  const { receive, segment, log } = options;
+  // A frame must hold an Ethernet frame of the device's MTU behind the room that the kernel keeps.
+  const isLarge = deviceMtu + ETHERNET_ROOM > receiveRoom({ frameSize: 2048 });
+  const frameSize = isLarge ? 4096 : 2048;
+  const queueCount = receive ? receiveQueueCount(name) : 0;
+  const redirect = receive
+    ? redirectPeers(
+        { link, device: name, queueCount, frameSize: receiveRoom({ frameSize }) },
+        options,
+      )
+    : undefined;
+  const segmentation = segment ? trySegmentation(link, name, log) : undefined;
+  const base = { link, name, queues, frameSize, redirect, segmentation, queueCount } as const;
+  return { ...base, plans: [], sockets: [] };
+}
+
+/** Attaches the program that redirects the packets of all tunnels' peers. */
+function redirectPeers(
+  device: Omit<RedirectOptions, 'maxPeers'>,
+  { tunnels, log }: XdpPathOptions,
+): Redirect {
+  const redirect = openRedirect({ ...device, maxPeers: Math.max(1, tunnels.length) });
+  if (redirect.mode === 'generic') {
+    log.info(
+      { event: 'xdp-generic', device: device.device },
+      `${device.device}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
+    );
+  }
+  for (const tunnel of tunnels) {
+    const peer = peerOf(tunnel);
+    if (peer !== undefined) redirect.addPeer(peer);
+  }
+  return redirect;
+}
+
+function trySegmentation(link: number, device: string, log: Logger): Segmentation | undefined {
+  try {
+    return openSegmentation({ link, device });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    log.info(
+      { event: 'segmentation-unavailable', device },
+      `${error.message}; superpackets are split before they are sent`,
+    );
+    return undefined;
+  }
+}
+
+/** Whose packets the program takes for a tunnel; undefined for one that takes from anyone. */
+function peerOf({ mode, local, remote }: Tunnel): Peer | undefined {
+  // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
+  if (mode === 'gre-udp' || local === 'any' || remote === 'any') return undefined;
+  return { source: remote, destination: local, protocol: PROTOCOL[mode] };
+}
+
+export class XdpPath {
+  readonly #options: XdpPathOptions;
+  readonly #devices: readonly Device[];
+  readonly #watch = new RouteWatch();
+  #nextHopPlan: NextHopPlan | undefined;
+  #nextHops: NextHopTable | undefined;
+  #adjacencies: readonly Adjacency[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: XdpPathOptions, devices: readonly Device[]) {
+    this.#options = options;
+    this.#devices = devices;
+  }
+
+  /** Readable when `onChange` is to be called. */
+  get watchFd(): number {
+    return this.#watch.fd;
+  }
+
+  plan(reserve: Reserve): void {
+    this.#nextHopPlan = planNextHops(reserve);
+    for (const { plans, queueCount, frameSize } of this.#devices) {
+      for (let queue = 0; queue < queueCount; queue++) {
+        plans.push(planXsk(reserve, { frameCount: FRAME_COUNT, frameSize, ringCount: RING_COUNT }));
+      }
+    }
+  }
+
+  /** Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without. */
+  async attach(memory: WebAssembly.Memory): Promise<void> {
+    if (this.#nextHopPlan) this.#nextHops = new NextHopTable(memory, this.#nextHopPlan);
+    for (const { link, name, plans, sockets, redirect } of this.#devices) {
+      for (const [queue, plan] of plans.entries()) {
+        try {
+          const copy = redirect?.mode === 'generic';
+          sockets[queue] = new Xsk({ memory, plan, device: name, link, queue, copy });
+        } catch (error) {
+          if (!(error instanceof Failure)) throw error;
+          this.#options.log.warn(
+            { event: 'xdp-unavailable', device: name, queue },
+            `${error.message}; raw sockets serve queue ${queue} of ${name}${error.hint ? ` (${error.hint})` : ''}`,
+          );
+        }
+      }
+    }
+    await this.#refresh();
+    this.#timer = setInterval(() => this.#watch.keepAlive(this.#adjacencies), KEEP_ALIVE_MS);
+    this.#timer.unref();
+  }
+
+  /** Lets frames go to the sockets, once the lanes work them. */
+  start(): void {
+    for (const { sockets, redirect } of this.#devices) {
+      for (const [queue, socket] of sockets.entries()) {
+        if (socket) redirect?.setSocket(queue, socket.fd);
+      }
+    }
+  }
+
+  /** The devices as lane `lane` of `laneCount` has them: every laneCount-th queue is its. */
+  devicesOf(lane: number, laneCount: number): XdpDeviceStart[] {
+    return this.#devices.map(({ link, name, queues, sockets, segmentation }) => ({
+      ...{ link, name, queues, segments: segmentation !== undefined },
+      sockets: sockets.flatMap((socket, queue) =>
+        socket && queue % laneCount === lane ? [socket.handle()] : [],
+      ),
+    }));
+  }
+
+  /** Records whose superpackets the kernel can segment, with the length of their outer header. */
+  segmentedRecords(): [number, number][] {
+    return this.#options.tunnels.flatMap((tunnel, index): [number, number][] => {
+      const length = overhead(tunnel);
+      if (tunnel.mode === 'gre-udp') return [];
+      const isNumbered = tunnel.mode === 'gre' && (tunnel.sequenceOut || tunnel.checksumOut);
+      return isNumbered || !SEGMENTED.includes(length) ? [] : [[index + 1, length]];
+    });
+  }
+
+  /** Follows what changed in the network. Resolves once next hops are as it is, and further changes may be told. */
+  async onChange(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    if (!this.#closed && this.#watch.drainChanges()) await this.#refresh();
+  }
+
+  /** Resolves all next hops again. */
+  async #refresh(): Promise<void> {
+    const { paths } = this.#options;
+    const unicast = unicastPaths(paths);
+    this.#adjacencies = await resolveAdjacencies(unicast);
+    if (this.#closed) return;
+    this.#watch.watch(this.#adjacencies);
+    const byPath = new Map(unicast.map((path, index) => [path, this.#adjacencies[index]]));
+    for (const [index, path] of paths.entries()) {
+      const adjacency = byPath.get(path);
+      if (adjacency?.kind !== 'resolved') {
+        this.#nextHops?.set(index + 1, undefined);
+        continue;
+      }
+      const device = this.#devices.findIndex(({ link }) => link === adjacency.link);
+      const { source, destination } = adjacency;
+      this.#nextHops?.set(index + 1, device < 0 ? undefined : { device, source, destination });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#watch.close();
+    for (const { sockets, redirect, segmentation } of this.#devices) {
+      redirect?.close();
+      segmentation?.close();
+      for (const socket of sockets) socket?.close();
+    }
+  }
+}
