@@ -6,7 +6,7 @@
 //   4. putOuter       IPv4 header = the record's template + fix-up
 //   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
 //   6. putUdp         UDP header between the two, for GRE-in-UDP
-import { flowPort } from './flow';
+import { flowPort, ORDERED_PORT } from './flow';
 import {
   CONTROL_TABLE,
   DESCRIPTOR_ADDRESS,
@@ -21,6 +21,7 @@ import {
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
   FLAG_PMTUDISC,
+  FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
   FLAG_TTL_INHERIT,
   FLAG_UP,
@@ -150,7 +151,7 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
     if (mode === MODE_GRE_UDP && known === 0) known = fold(sum(inner, length, 0));
     const template = record + RECORD_OUTER + before;
     putGre(template, state, outer + before, inner, length, family, known);
-    if (mode === MODE_GRE_UDP) putUdp(outer, inner, length, family, known);
+    if (mode === MODE_GRE_UDP) putUdp(record, outer, inner, length, family, known);
   }
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
@@ -257,11 +258,20 @@ function putGre(
 }
 
 /** Writes the UDP header between outer and GRE header, when that is there. `payload`: sum of the inner packet. */
-function putUdp(outer: usize, inner: usize, length: u32, family: u32, payload: u32): void {
+function putUdp(
+  record: usize,
+  outer: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+  payload: u32,
+): void {
   const udp = outer + IPV4_LENGTH;
   const gre = udp + UDP_LENGTH;
   const total = <u32>(inner - udp) + length;
-  const ports = udpPorts(flowPort(inner, length, family), GRE_UDP_PORT);
+  const isOrdered = (load<u32>(record, RECORD_FLAGS) & <u32>FLAG_SEQUENCE_OUT) !== 0;
+  const port = isOrdered ? ORDERED_PORT : flowPort(inner, length, family);
+  const ports = udpPorts(port, GRE_UDP_PORT);
   let checksum: u32 = 0;
   // The checksum covers the source address: where the kernel is to choose that, none is sent.
   if (load<u32>(outer, IPV4_SOURCE) !== 0) {

@@ -35,6 +35,7 @@ export const CONTROL_SIZE = 4096;
 
 export const ADJACENCY_HEADER = 0; // 14 bytes: Ethernet header, wire
 export const ADJACENCY_DEVICE = 16; // u32: number of the device, in the order the host has them
+export const ADJACENCY_MTU = 20; // u32: longest packet that the way takes, Ethernet header not counted
 export const ADJACENCY_SIZE = 32;
 /** One for each tunnel, and as many while they change. */
 export const ADJACENCY_CAPACITY = 32768;

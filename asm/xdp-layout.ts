@@ -8,8 +8,8 @@
 //   ring views      host, before initialise    where the kernel's rings lie; OWN is the module's
 //   the rest        module                     only ever one thread at a time
 //
-// Every frame is in one place at a time: in the fill ring or the receive ring (the kernel's), taken by the
-// caller, on the free stack, reserved by the caller, or in flight (the kernel's, until completed).
+// Every frame is in one place at a time: in the fill ring or the receive ring (the kernel's), held by a slot of
+// the decap ring, on the free stack, or in flight (the kernel's, until completed).
 
 /** The block of one socket. */
 export const XDP_UMEM = 0; // u32: address of the first frame
@@ -54,8 +54,3 @@ export const XDP_DESCRIPTOR_LENGTH = 8; // u32
 export const XDP_DESCRIPTOR_OPTIONS = 12; // u32: 0
 export const XDP_DESCRIPTOR_SIZE = 16;
 export const XDP_ADDRESS_SIZE = 8;
-
-/** An entry of a table that frames are handed over in, from and to the caller. */
-export const XDP_ENTRY_ADDRESS = 0; // u32: of the frame's first byte in use
-export const XDP_ENTRY_LENGTH = 4; // u32
-export const XDP_ENTRY_SIZE = 8;

@@ -23,6 +23,7 @@ import {
   RING_MASK,
 } from './layout';
 import { REASON_NO_ROUTE, REASON_NONE, REASON_TOO_BIG, REASON_TX_ENOBUFS } from './reason';
+import { completeFrames, fillEntry } from './xdp-frames';
 import {
   XDP_DESCRIPTOR_LENGTH,
   XDP_DESCRIPTOR_SIZE,
@@ -44,9 +45,7 @@ import {
   XDP_TRANSMIT,
   XDP_UMEM,
 } from './xdp-layout';
-import { fillEntry } from './xdp-receive';
 import { add, consume, produce, ready, room } from './xdp-ring';
-import { completeFrames } from './xdp-transmit';
 
 const ETHERNET_LENGTH: u32 = 14;
 
@@ -90,8 +89,8 @@ export function receiveSlots(block: usize, ring: usize, max: u32): u32 {
   return count;
 }
 
-/** Gives the frames of the slots from `from` to before `to` back to be received into. */
-export function releaseSlots(block: usize, ring: usize, from: u32, to: u32): void {
+/** Gives the frames of the slots from `from` to before `to` back to be received into. Returns how many. */
+export function releaseSlots(block: usize, ring: usize, from: u32, to: u32): u32 {
   const view = block + XDP_FILL;
   const mask = load<u32>(ring, RING_MASK);
   const held = <usize>load<u32>(block, XDP_HELD);
@@ -108,6 +107,7 @@ export function releaseSlots(block: usize, ring: usize, from: u32, to: u32): voi
   }
   // INVARIANT: the fill ring has an entry for every frame that is received into.
   if (count !== 0) produce(view, count);
+  return count;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Load } from '../traffic/load.js';
 import { percentile, runPing } from '../traffic/ping.js';
 import { findHighestRate } from '../traffic/search.js';
 import { readSegments, retransmitPercent } from '../traffic/segments.js';
-import { busySeconds, watchBusy } from './cpu.js';
+import { busySeconds, QUIET_LOAD, watchBusy } from './cpu.js';
 import type { Sample } from './figures.js';
 import { hasProgram, type Lab } from './lab.js';
 import type { Running } from './processes.js';
@@ -86,7 +86,7 @@ async function measureTcp(bench: Bench): Promise<Sample> {
     tcpGbits: gbits,
     tcpRetransmits: retransmits,
     tcpRetransmitPercent: percent,
-    machineCpuPerGigabyte: machine / (bytes / 1e9),
+    ...(idle <= QUIET_LOAD ? { machineCpuPerGigabyte: machine / (bytes / 1e9) } : {}),
     ...(routers.length > 0 ? { routerCpuPerGigabyte: ofRouters / (bytes / 1e9) } : {}),
   };
 }

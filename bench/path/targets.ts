@@ -119,7 +119,7 @@ export function judge(rows: readonly PathRow[]): Verdict[] {
     const value = compute(figures);
     if (value === undefined) return { ...target, value: null, met: null };
     const { atLeast: least = -Infinity, atMost: most = Infinity } = target;
-    return { ...target, value, met: value >= least && value <= most };
+    return { ...target, value: Number(value.toPrecision(6)), met: value >= least && value <= most };
   });
 }
 

@@ -20,7 +20,8 @@ import { fromHex, toHex } from './hex.js';
 import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answers.js';
 import { INNER_ANSWERS } from './known-decap-inner.js';
 import { OUTER_ANSWERS } from './known-decap-outer.js';
-import { ENCAP_ANSWERS } from './known-encap.js';
+import { ENCAP_ANSWERS as PLAIN_ANSWERS } from './known-encap.js';
+import { UDP_DECAP_ANSWERS, UDP_ENCAP_ANSWERS } from './known-udp.js';
 import { runFault } from './run-fault.js';
 import { Scratch } from './scratch.js';
 import { segmentFault } from './segment-fault.js';
@@ -29,7 +30,8 @@ import { refusal } from './wasm.js';
 
 type Direction = 'encap' | 'decap';
 
-const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS];
+const ENCAP_ANSWERS = [...PLAIN_ANSWERS, ...UDP_ENCAP_ANSWERS];
+const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS, ...UDP_DECAP_ANSWERS];
 
 /** Wall clock handed to settle; any fixed time. */
 const NOW_MS = 1_700_000_000_000;

@@ -97,6 +97,8 @@ export interface LoopHooks {
   readonly onNetworkChanged: () => void;
   /** Microseconds to look for more work, after there was some, before waiting. */
   readonly busyPoll: number;
+  /** Records whose devices another lane reads. */
+  readonly unread: ReadonlySet<number>;
   /** Told when a device vanished from under the router. */
   readonly onDeviceLost: (record: number) => void;
 }
@@ -113,7 +115,7 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   queue.add(hooks.wakeFd, TOKEN_WAKE);
   for (const fd of lane.underlay.fds) queue.add(fd, TOKEN_UNDERLAY);
   lane.devices.forEach((device, record) => {
-    if (device) queue.add(device.fd, record);
+    if (device && !hooks.unread.has(record)) queue.add(device.fd, record);
   });
 
   const watch = (): void => {

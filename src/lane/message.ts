@@ -57,6 +57,8 @@ export interface LaneDevice {
   readonly record: number;
   readonly name: string;
   readonly fd: number;
+  /** Whether this lane reads it, too; it may write to it at any rate. */
+  readonly isRead: boolean;
 }
 
 /** Asked of a lane through its port, followed by a write to its wake-up descriptor. */

@@ -57,6 +57,7 @@ function runLane(start: LaneStart): void {
       watchFd: start.watchFd,
       onNetworkChanged: () => tell({ kind: 'network-changed' }),
       busyPoll: start.busyPoll,
+      unread: new Set(start.devices.flatMap(({ record, isRead }) => (isRead ? [] : [record]))),
       onDeviceLost: (record) => tell({ kind: 'device-lost', record }),
     });
   } finally {

@@ -27,8 +27,10 @@ const IPV6_MTU_MIN = 1280;
 /** A tunnel's device as the kernel made it; it exists as long as one of its descriptors is open. */
 export interface Device {
   readonly config: TunnelConfig;
-  /** By lane; a lane without one does not read the device. */
-  readonly fds: readonly (number | undefined)[];
+  /** By lane: its queue. Where there is one queue, all have the same. */
+  readonly fds: readonly number[];
+  /** The lane that alone reads the device; undefined: each reads its queue. */
+  readonly reader: number | undefined;
 }
 
 /** Devices of a killed router are waited for as long as one of them vanished this recently. */
@@ -45,7 +47,10 @@ export async function createDevices(
   await waitForLeftovers(configs);
   try {
     for (const [index, config] of configs.entries()) {
-      devices.push({ config, fds: createQueues(config, index, laneCount, offload) });
+      // Numbered packets must leave in the order of their numbers: one lane sends them.
+      const reader = config.sequenceOut ? index % laneCount : undefined;
+      const fds = createQueues(config.name, { laneCount, offload, isShared: reader !== undefined });
+      devices.push({ config, fds, reader });
     }
     return devices;
   } catch (error) {
@@ -54,20 +59,17 @@ export async function createDevices(
   }
 }
 
-/**
- * A queue for each lane. Numbered packets must leave in the order of their numbers and are taken in that order, so
- * a tunnel with sequence numbers has one lane.
- */
-function createQueues(
-  { name, sequenceIn, sequenceOut }: TunnelConfig,
-  index: number,
-  laneCount: number,
-  offload: OffloadConfig,
-): (number | undefined)[] {
-  const only = sequenceIn || sequenceOut ? index % laneCount : undefined;
-  if (laneCount === 1 || only !== undefined) {
-    const fd = createTun(name, { offload });
-    return Array.from({ length: laneCount }, (_, lane) => (lane === (only ?? 0) ? fd : undefined));
+interface QueueOptions {
+  readonly laneCount: number;
+  readonly offload: OffloadConfig;
+  /** One queue for all lanes, which any of them writes to. */
+  readonly isShared: boolean;
+}
+
+/** A queue for each lane, or one for all. */
+function createQueues(name: string, { laneCount, offload, isShared }: QueueOptions): number[] {
+  if (laneCount === 1 || isShared) {
+    return new Array<number>(laneCount).fill(createTun(name, { offload }));
   }
   const first = createTun(name, { offload, isMultiQueue: true });
   const fds = [first];
@@ -100,7 +102,7 @@ async function waitForLeftovers(configs: readonly TunnelConfig[]): Promise<void>
 
 /** Closes the devices, and with that removes them, their addresses and their routes. */
 function closeDevices(devices: readonly Device[]): void {
-  for (const { fds } of devices) for (const fd of fds) if (fd !== undefined) close(fd);
+  for (const { fds } of devices) for (const fd of new Set(fds)) close(fd);
 }
 
 /**

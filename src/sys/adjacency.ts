@@ -32,12 +32,14 @@ export type Adjacency =
     })
   /** There is a way, but the next hop's hardware address is not known: send a packet, or `use` the neighbour. */
   | (Hop & { readonly kind: 'no-neighbour' })
+  /** There is a way, but the device is down or has no carrier. */
+  | (Hop & { readonly kind: 'link-down' })
   /**
-   * No way for frames: `no-route`; `link-down`: the device is down or has no carrier; `not-ethernet`: it has
-   * no hardware addresses; `not-unicast`: a multicast, broadcast or own address.
+   * No way for frames: `no-route`; `not-ethernet`: the device has no hardware addresses; `not-unicast`: a multicast,
+   * broadcast or own address.
    */
   | {
-      readonly kind: 'no-route' | 'link-down' | 'not-ethernet' | 'not-unicast';
+      readonly kind: 'no-route' | 'not-ethernet' | 'not-unicast';
       readonly path: Path;
     };
 
@@ -97,8 +99,6 @@ function resolve(path: Path, route: RouteObject | undefined, known: Known): Adja
     return { kind: 'no-route', path };
   }
   if (route.type !== undefined && route.type !== 'unicast') return { kind: 'not-unicast', path };
-  const flags = link.flags ?? [];
-  if (!flags.includes('UP') || flags.includes('NO-CARRIER')) return { kind: 'link-down', path };
   const source = hardwareAddress(link.address);
   if (link.link_type !== 'ether' || source === undefined) return { kind: 'not-ethernet', path };
 
@@ -109,6 +109,8 @@ function resolve(path: Path, route: RouteObject | undefined, known: Known): Adja
     deviceMtu: link.mtu,
     queues: link.qdisc !== 'noqueue',
   };
+  const flags = link.flags ?? [];
+  if (!flags.includes('UP') || flags.includes('NO-CARRIER')) return { ...hop, kind: 'link-down' };
   const found = known.neighbours.get(`${route.dev} ${neighbour}`);
   const state = VALID_STATES.find((name) => found?.state?.includes(name));
   const destination = hardwareAddress(found?.lladdr);

@@ -5,6 +5,7 @@ import {
   ADJACENCY_CAPACITY,
   ADJACENCY_DEVICE,
   ADJACENCY_HEADER,
+  ADJACENCY_MTU,
   ADJACENCY_SIZE,
   CONTROL_NEXT_HOPS,
   TUNNEL_CAPACITY,
@@ -21,6 +22,8 @@ export interface NextHop {
   /** Ethernet addresses, six bytes each. */
   readonly source: Uint8Array;
   readonly destination: Uint8Array;
+  /** Longest packet that the way takes. */
+  readonly mtu: number;
 }
 
 /** Addresses of the two parts. */
@@ -67,7 +70,7 @@ export class NextHopTable {
   /** Sets the next hop of a record; undefined while it is not known. Returns whether that changed anything. */
   set(record: number, nextHop: NextHop | undefined): boolean {
     const before = this.#ofRecord.get(record);
-    const after = nextHop && [nextHop.device, ...nextHop.source, ...nextHop.destination].join(' ');
+    const after = nextHop && nameOf(nextHop);
     if (before === after) return false;
     const address = nextHop === undefined || after === undefined ? 0 : this.#take(after, nextHop);
     Atomics.store(this.#words, this.#first + record, address);
@@ -90,6 +93,7 @@ export class NextHopTable {
     const type = address + ADJACENCY_HEADER + 2 * MAC_LENGTH;
     this.#bytes.set([ETHERTYPE_IPV4 >>> 8, ETHERTYPE_IPV4 & 0xff], type);
     this.#words[(address + ADJACENCY_DEVICE) >>> 2] = nextHop.device;
+    this.#words[(address + ADJACENCY_MTU) >>> 2] = nextHop.mtu;
     this.#adjacencies.set(name, { address, users: 1 });
     return address;
   }
@@ -100,4 +104,9 @@ export class NextHopTable {
     this.#adjacencies.delete(name);
     this.#free.push(adjacency.address);
   }
+}
+
+/** Next hops with the same name are the same. */
+function nameOf({ device, source, destination, mtu }: NextHop): string {
+  return [device, mtu, ...source, ...destination].join(' ');
 }

@@ -7,6 +7,7 @@
 // A superpacket leaves whole: the program of segmentation-program.ts makes it one that the kernel can segment.
 import {
   ADJACENCY_HEADER,
+  ADJACENCY_MTU,
   DEVICE_CHECKSUM_OFFSET,
   DEVICE_CHECKSUM_START,
   DEVICE_GSO_SIZE,
@@ -86,6 +87,10 @@ export class PacketSender {
         continue;
       }
       const outerLength = this.#options.outerLength(record);
+      if (this.#isTooBig(ring, position, adjacency, outerLength)) {
+        ring.setReason(position, REASON_TOO_BIG);
+        continue;
+      }
       const needed = ring.packets(position) > 1 ? segmentationMark(outerLength) : 0;
       if (needed !== mark && count > 0) {
         this.#flush(ring, mark, count);
@@ -113,6 +118,15 @@ export class PacketSender {
     if (mark !== 0) setOption(fd, SOL_SOCKET, SO_MARK, mark);
     this.#sockets.set(mark, fd);
     return fd;
+  }
+
+  /** Whether the segments of a superpacket would be longer than the way takes, which nobody tells further on. */
+  #isTooBig(ring: Ring, position: number, adjacency: number, outerLength: number): boolean {
+    if (ring.packets(position) === 1) return false;
+    const header = ring.deviceHeader(position);
+    const headers = this.#view.getUint16(header + DEVICE_HEADER_LENGTH, true);
+    const size = this.#view.getUint16(header + DEVICE_GSO_SIZE, true);
+    return outerLength + headers + size > this.#view.getUint32(adjacency + ADJACENCY_MTU, true);
   }
 
   /** Makes message `index` of the packet at `position`. */

@@ -66,6 +66,7 @@ export class UdpSender {
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     const count = this.#collect(ring, from, to);
     for (let first = 0; first < count; first++) {
       const socket = this.#socketOf[first];
@@ -157,7 +158,6 @@ export class UdpSender {
     const { count } = this.#batch;
     this.#firstOf[count] = packets;
     let done = 0;
-    let waited = false;
     while (done < count) {
       const taken = sendmmsg(socket.fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
       if (taken > 0) {
@@ -167,11 +167,7 @@ export class UdpSender {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#room.wait(socket.fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(socket.fd)) continue;
       const start = this.#firstOf[done] as number;
       const end = this.#firstOf[++done] as number;
       if (end - start > 1 && reason !== REASON_TX_ENOBUFS) {
@@ -208,7 +204,9 @@ export class UdpSender {
       while (sendmmsg(socket.fd, batch.header(0), 1, MSG_DONTWAIT) < 0) {
         const error = errno();
         if (error === ERRNO.EINTR) continue;
-        ring.setReason(position, sendReason(error));
+        const reason = sendReason(error);
+        if (reason === REASON_TX_ENOBUFS && this.#room.wait(socket.fd)) continue;
+        ring.setReason(position, reason);
         break;
       }
     }

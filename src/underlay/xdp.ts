@@ -5,17 +5,25 @@
 //             the device passes on: fragments, tagged frames, tunnels to any remote
 //   send      by the next hop of the tunnel:
 //               not known        raw socket: the kernel finds it, and asks for its Ethernet address
+//               above its MTU    raw socket: the kernel refuses it, or sends fragments
 //               superpacket      packet socket: the kernel segments it behind us
-//               anything else    AF_XDP, where the lane has a socket on that device, else the packet socket
+//               anything else    AF_XDP, where the lane has a socket on that device, else the raw socket; a packet
+//                                socket where it is above a frame, or the device has a queue that superpackets wait in
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
-import { ADJACENCY_DEVICE, CONTROL_NEXT_HOPS, MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
+import {
+  ADJACENCY_DEVICE,
+  ADJACENCY_MTU,
+  CONTROL_NEXT_HOPS,
+  MERGE_TCP,
+  MERGE_UDP,
+} from '../../asm/layout.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
 import type { RawUnderlay } from './raw.js';
 import { SendRoom } from './send-room.js';
-import { kick, type XskHandle } from './xsk.js';
+import { kick, wakeReceive, type XskHandle } from './xsk.js';
 import { openXdpModule, writeXskBlock, type XdpModule } from './xsk-rings.js';
 
 /** A device as a lane has it. */
@@ -45,6 +53,8 @@ const RAW = 0;
 const BY_XSK = 1;
 const BY_PACKET = 2;
 
+const ETHERNET_LENGTH = 14;
+
 /** Kicks in a row that may end with "again" before the rest waits for the next batch. */
 const KICK_TRIES = 4;
 
@@ -71,7 +81,7 @@ export class XdpUnderlay implements Underlay {
     for (const { link, sockets } of devices) {
       for (const { plan, rings } of sockets) {
         writeXskBlock(memory, plan, rings, link);
-        this.#module.initialise(plan.block, plan.frameCount >>> 1);
+        this.#module.initialise(plan.block, plan.receiveFrames);
       }
     }
     const opened: OpenDevice[] = [];
@@ -84,7 +94,8 @@ export class XdpUnderlay implements Underlay {
           outerLength: (record) => outerLengths.get(record) ?? 0,
           adjacency: (record) => this.#adjacency(record),
         });
-        opened.push({ ...device, sender });
+        const frameSize = device.sockets[0]?.plan.frameSize ?? ETHERNET_LENGTH;
+        opened.push({ ...device, sender, longest: frameSize - ETHERNET_LENGTH });
       }
     } catch (error) {
       for (const { sender } of opened) sender.close();
@@ -115,8 +126,9 @@ export class XdpUnderlay implements Underlay {
   }
 
   release(ring: Ring, from: number, to: number): void {
-    for (const { plan } of this.#sockets) {
-      this.#module.releaseSlots(plan.block, ring.address, from, to);
+    for (const { fd, plan } of this.#sockets) {
+      const count = this.#module.releaseSlots(plan.block, ring.address, from, to);
+      if (count > 0 && this.#module.needsReceiveWakeup(plan.block) !== 0) wakeReceive(fd);
     }
   }
 
@@ -166,8 +178,12 @@ export class XdpUnderlay implements Underlay {
     const number = this.#words[(adjacency + ADJACENCY_DEVICE) >>> 2] as number;
     const device = this.#devices[number];
     if (device === undefined) return RAW;
-    const byPacket = ring.packets(position) > 1 || device.queues || device.sockets.length === 0;
-    return number * 2 + (byPacket ? BY_PACKET : BY_XSK);
+    if (ring.packets(position) > 1) return number * 2 + BY_PACKET;
+    if (device.sockets.length === 0) return RAW;
+    const length = ring.length(position) + ring.payloadLength(position);
+    if (length > (this.#words[(adjacency + ADJACENCY_MTU) >>> 2] as number)) return RAW;
+    const isXsk = !device.queues && length <= device.longest;
+    return number * 2 + (isXsk ? BY_XSK : BY_PACKET);
   }
 
   #sendBy(way: number, ring: Ring, from: number, to: number): void {
@@ -194,4 +210,6 @@ export class XdpUnderlay implements Underlay {
 
 interface OpenDevice extends XdpDevice {
   readonly sender: PacketSender;
+  /** Longest packet that a frame has room for, 0 without a socket. */
+  readonly longest: number;
 }

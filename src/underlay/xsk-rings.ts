@@ -29,26 +29,15 @@ import type { XskPlan } from '../ring/xsk-plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Xsk, XskRing } from './xsk.js';
 
-/**
- * The exports of asm/xdp.ts, which documents each. `block` is XskPlan.block; `table` is the offset of a table
- * of {address u32, length u32} entries. Flags are 0 or 1.
- */
+/** The exports of asm/xdp.ts, which documents each. `block` is XskPlan.block, `ring` Ring.address. */
 export interface XdpModule {
   initialise(block: number, receiveFrames: number): number;
-  receivePeek(block: number): number;
-  receiveTake(block: number, table: number, max: number): number;
-  refill(block: number, table: number, count: number): number;
-  needsReceiveWakeup(block: number): number;
-  transmitRoom(block: number): number;
-  transmitReserve(block: number, table: number, max: number): number;
-  transmitCancel(block: number, table: number, count: number): void;
-  transmitSubmit(block: number, table: number, count: number): number;
-  needsKick(block: number): number;
-  complete(block: number): number;
-  completeTake(block: number, table: number, max: number): number;
   receiveSlots(block: number, ring: number, max: number): number;
-  releaseSlots(block: number, ring: number, from: number, to: number): void;
+  releaseSlots(block: number, ring: number, from: number, to: number): number;
+  /** 0 or 1. */
+  needsReceiveWakeup(block: number): number;
   transmitSlots(block: number, ring: number, from: number, to: number): number;
+  complete(block: number): number;
 }
 
 /** What the module counts for one socket. */

@@ -25,6 +25,10 @@ const there = (line: string): string => second?.ip(line) ?? '';
 before(async () => {
   if (skip) return;
   second = await SecondNamespace.make();
+  // Link-local addresses too are usable at once: without one nobody is asked.
+  const noDuplicates = (): void => writeFileSync('/proc/sys/net/ipv6/conf/default/accept_dad', '0');
+  noDuplicates();
+  second.enter(noDuplicates);
   for (const [name, here, far] of [
     [
       'u',
@@ -100,6 +104,7 @@ test('an unknown neighbour is resolved by keeping it in use, and that is told', 
     kind: 'no-neighbour',
     path: { remote: '192.0.2.3', dev: undefined },
     ...{ link: interfaceIndex('u0'), device: 'u0', neighbour: '192.0.2.3', mtu: 1500 },
+    ...{ deviceMtu: 1500, queues: false },
   });
   watch.drainChanges();
   watch.watch([unknown]);

@@ -168,3 +168,34 @@ test('the regions of a plan do not overlap, and end within its pages', () => {
   assert.ok((starts.at(-1) ?? 0) < plan.pages * 65536);
   assert.ok(plan.pages <= 65536, 'four gigabytes are all that a 32-bit address names');
 });
+
+test('a packet placed in a frame may lie anywhere in that frame and nowhere else', () => {
+  const { ring, words, address } = openRing();
+  const descriptor = ((words[(address + RING_DESCRIPTORS) >>> 2] ?? 0) + 9 * DESCRIPTOR_SIZE) >>> 2;
+  const describe = (start: number, length: number): number => {
+    words[descriptor + (DESCRIPTOR_ADDRESS >>> 2)] = start;
+    words[descriptor + (DESCRIPTOR_LENGTH >>> 2)] = length;
+    return ring.processedAddress(9);
+  };
+  // Frames of 2048 bytes that do not begin at a multiple of it; the packet begins in the third.
+  const [low, high] = [65536 + 512, 65536 + 512 + 4 * 2048];
+  const frame = low + 2 * 2048;
+  describe(frame + 270, 1000);
+  ring.placeInFrame(9, low, high, 2048);
+  assert.equal(ring.processedAddress(9), frame + 270);
+  assert.equal(describe(frame, 2048), frame);
+  assert.equal(describe(frame + 2047, 1), frame + 2047);
+  assert.equal(describe(frame - 1, 20), -1, 'one byte in front of the frame');
+  assert.equal(describe(frame, 2049), -1, 'one byte past it');
+  assert.equal(describe(frame + 2048, 1), -1, 'the next frame');
+  assert.equal(describe(ring.packetAddress(9), 20), -1, 'its slot');
+
+  ring.fill(9, 100, 1, 0);
+  assert.equal(ring.processedAddress(9), ring.packetAddress(9), 'the next packet lies in its slot');
+  for (const outside of [low - 1, 0, high, 0xffff_ffff]) {
+    describe(outside, 20);
+    ring.placeInFrame(9, low, high, 2048);
+    assert.equal(ring.processedAddress(9), -1, `${outside} lies in no frame`);
+    assert.equal(describe(frame, 20), -1, 'and no other place will do');
+  }
+});

@@ -68,8 +68,8 @@ export function tunnelTable(name: string, side: Side, ...lines: string[]): strin
 export interface LabOptions {
   /** The config's tunnels, of each side. */
   readonly tunnels: (side: Side) => string;
-  /** Further lines of the `[router]` table. */
-  readonly router?: string;
+  /** Further lines of the `[router]` table, of each side where they differ. */
+  readonly router?: string | ((side: Side) => string);
   /** false: no IPv6 anywhere, so that packets can be counted exactly. */
   readonly ipv6?: boolean;
   /** Adds a host behind each router. */
@@ -98,9 +98,12 @@ export async function withLab(
 ): Promise<void> {
   await withWire(label, options, async (wire) => {
     const { namespaces, rA, rB } = wire;
+    const { tunnels, router } = options;
+    const lines = (side: Side): string | undefined =>
+      typeof router === 'function' ? router(side) : router;
     const [a, b] = await Promise.all([
-      startRouter(namespaces, rA, options.tunnels('A'), options.router),
-      startRouter(namespaces, rB, options.tunnels('B'), options.router),
+      startRouter(namespaces, rA, tunnels('A'), lines('A')),
+      startRouter(namespaces, rB, tunnels('B'), lines('B')),
     ]);
     await use({ ...wire, a, b });
   });

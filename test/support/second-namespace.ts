@@ -2,11 +2,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
-import koffi from 'koffi';
-import { close, open } from '../../src/sys/libc.js';
+import { enterNamespace } from './enter-namespace.js';
 import { eventually } from './lab.js';
-
-const CLONE_NEWNET = 0x4000_0000;
 
 export class SecondNamespace {
   readonly #holder: ChildProcess;
@@ -43,27 +40,10 @@ export class SecondNamespace {
 
   /** Runs `use` with this thread inside: sockets that it opens stay there. It must not wait. */
   enter<T>(use: () => T): T {
-    const own = open('/proc/thread-self/ns/net', 0);
-    setNamespace(`/proc/${this.pid}/ns/net`);
-    try {
-      return use();
-    } finally {
-      assert.equal(setns(own, CLONE_NEWNET), 0);
-      close(own);
-    }
+    return enterNamespace(`/proc/${this.pid}/ns/net`, use);
   }
 
   close(): void {
     this.#holder.kill('SIGKILL');
   }
-}
-
-const setns: (fd: number, kind: number) => number = koffi
-  .load('libc.so.6')
-  .func('int setns(int fd, int kind)');
-
-function setNamespace(path: string): void {
-  const fd = open(path, 0);
-  assert.equal(setns(fd, CLONE_NEWNET), 0);
-  close(fd);
 }

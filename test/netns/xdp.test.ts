@@ -1,0 +1,225 @@
+// Two routers over AF_XDP, hosts behind them. Which way packets took is counted, so that nothing here can pass
+// over raw sockets.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ip } from '../../src/demo/namespaces.js';
+import { readStatus } from '../../src/demo/router-process.js';
+import {
+  assertAnswered,
+  dropsOf,
+  eventually,
+  type Lab,
+  lacking,
+  OUTER,
+  ping,
+  tunnelStatus,
+  UNDERLAY,
+  withLab,
+} from '../support/lab.js';
+import { injectPackets, seeFrames } from '../support/packet-task.js';
+import { gre, ipv4 } from '../support/packets.js';
+import {
+  assertNothingDropped,
+  assertTransfers,
+  TUNNEL,
+  type TunnelKind,
+  tunnelOf,
+  tunnelPeer,
+} from '../support/traffic.js';
+import { FrameWitness, RawWitness, redirected } from '../support/wire-count.js';
+
+const TRANSFER_SIZE = 16 << 20;
+const XDP = 'underlay = "xdp"';
+const skip = lacking('ping', 'ethtool');
+
+interface Kind extends TunnelKind {
+  readonly protocol: number;
+  /** Whether the kernel can segment behind its outer header. */
+  readonly isSegmented: boolean;
+}
+
+const gre4 = (name: string, isSegmented: boolean, ...lines: string[]): Kind => ({
+  ...{ name, mode: 'gre', lines, version: 4, protocol: 47, isSegmented },
+});
+const PLAIN = gre4('plain GRE', true);
+const KINDS: readonly Kind[] = [
+  PLAIN,
+  gre4('GRE with key', true, 'key = 42'),
+  gre4('GRE with checksum', false, 'csum = true'),
+  gre4('GRE with key, checksum and sequence', false, 'key = 7', 'csum = true', 'seq = true'),
+  { name: 'IPIP', mode: 'ipip', lines: [], version: 4, protocol: 4, isSegmented: true },
+  { name: 'SIT', mode: 'sit', lines: [], version: 6, protocol: 41, isSegmented: true },
+];
+
+/** What sees packets that do not go by AF_XDP, at both ends. */
+class Witnesses {
+  readonly raw: readonly RawWitness[];
+  readonly frames: readonly FrameWitness[];
+
+  constructor({ rA, rB }: Lab, protocol: number) {
+    this.raw = [rA, rB].map((router) => new RawWitness(router, protocol));
+    this.frames = [rA, rB].map((router) => new FrameWitness(router, UNDERLAY, protocol));
+  }
+
+  counts(): number[] {
+    return [...this.raw, ...this.frames].map((witness) => witness.count());
+  }
+
+  close(): void {
+    for (const witness of [...this.raw, ...this.frames]) witness.close();
+  }
+}
+
+/** Pings until both routers know their next hop: from then on nothing has to go by the raw socket. */
+async function settle({ rA }: Lab, witnesses: Witnesses, peer: string): Promise<void> {
+  const settled = await eventually(async () => {
+    const before = witnesses.counts();
+    await ping(rA, '-c', '1', '-W', '1', peer);
+    return `${witnesses.counts()}` === `${before}`;
+  });
+  assert.ok(settled, `packets still pass ${witnesses.counts()}`);
+}
+
+async function sentBy(lab: Lab): Promise<number[]> {
+  const counts = [lab.a, lab.b].map(async (router) => (await tunnelStatus(router, TUNNEL)).tx);
+  return (await Promise.all(counts)).map(({ packets }) => packets);
+}
+
+for (const kind of KINDS) {
+  for (const gso of kind.isSegmented ? [true, false] : [true]) {
+    const { name, version, protocol, isSegmented } = kind;
+    test(`${name}, gso ${gso ? 'on' : 'off'}: AF_XDP carries every packet, counted once`, {
+      skip,
+    }, async () => {
+      const router = `${XDP}\noffload = { gso = ${gso} }`;
+      const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: version === 6, router };
+      await withLab('xdp', { ...options, offloads: true }, async (lab) => {
+        const { namespaces, rA, rB, a, b } = lab;
+        for (const { child, messages } of [a, b]) assert.equal(child.exitCode, null, messages());
+        const witnesses = new Witnesses(lab, protocol);
+        const peer = tunnelPeer('A', version);
+        await settle(lab, witnesses, peer);
+        const [rawA, rawB, framesA, framesB] = witnesses.counts();
+        await assertAnswered(namespaces, rA, peer);
+        await assertAnswered(namespaces, rA, peer, 3000);
+        await assertTransfers(lab, { size: TRANSFER_SIZE, version });
+        await assertNothingDropped(lab);
+        assert.equal((await readStatus(a)).underlay, 'xdp');
+
+        // Every packet that one sent, the program at the other's device gave to its socket.
+        const [sentA = 0, sentB = 0] = await sentBy(lab);
+        assert.deepEqual(
+          [redirected(namespaces, rB, UNDERLAY), redirected(namespaces, rA, UNDERLAY)],
+          [sentA, sentB],
+        );
+        const after = witnesses.counts();
+        assert.deepEqual(after.slice(0, 2), [rawA, rawB], 'no raw socket saw any');
+        const [superA = 0, superB = 0] = [
+          (after[2] ?? 0) - (framesA ?? 0),
+          (after[3] ?? 0) - (framesB ?? 0),
+        ];
+        if (gso && isSegmented) {
+          // Superpackets leave by packet sockets; the witness has room for a part of their segments.
+          assert.ok(superA > 500 && superB > 500, `${superA} of ${sentA}, ${superB} of ${sentB}`);
+        } else {
+          assert.deepEqual([superA, superB], [0, 0], 'AF_XDP sent them all');
+        }
+        witnesses.close();
+      });
+    });
+  }
+}
+
+for (const kind of [PLAIN, KINDS[3] as Kind]) {
+  test(`${kind.name}: a router over AF_XDP and one over raw sockets understand each other`, {
+    skip,
+  }, async () => {
+    const router = (side: 'A' | 'B'): string => (side === 'A' ? XDP : 'underlay = "raw"');
+    const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: false, router };
+    await withLab('mixed', options, async (lab) => {
+      const { namespaces, rA, rB, a, b } = lab;
+      await assertAnswered(namespaces, rB, tunnelPeer('B'), 3000);
+      await assertTransfers(lab, { size: TRANSFER_SIZE });
+      await assertNothingDropped(lab);
+      assert.deepEqual(
+        [(await readStatus(a)).underlay, (await readStatus(b)).underlay],
+        ['xdp', 'raw'],
+      );
+      const [, sentB] = await sentBy(lab);
+      assert.equal(redirected(namespaces, rA, UNDERLAY), sentB);
+    });
+  });
+}
+
+test('outer fragments pass to the kernel, which puts them together for the raw socket', {
+  skip,
+}, async () => {
+  const kind = { ...PLAIN, lines: ['pmtudisc = false', 'mtu = 1400'] };
+  await withLab('fragment', { tunnels: tunnelOf(kind), ipv6: false, router: XDP }, async (lab) => {
+    const { namespaces, rA, rB, b } = lab;
+    const witness = new RawWitness(rB);
+    // Smaller than the tunnel believes: A sends what is too long by the raw socket, in fragments.
+    ip('-n', rA, 'route', 'change', '192.0.2.0/24', 'dev', UNDERLAY, 'src', OUTER.A, 'mtu', '600');
+    await sleep(300);
+    const before = { raw: witness.count(), redirected: redirected(namespaces, rB, UNDERLAY) };
+    const large = ['-c', '3', '-i', '0.2', '-W', '1', '-s', '1200', '-M', 'dont'];
+    const { received, output } = await ping(rA, ...large, tunnelPeer('A'));
+    assert.equal(received, 3, output);
+    assert.equal(witness.count() - before.raw, 3);
+    assert.equal(redirected(namespaces, rB, UNDERLAY) - before.redirected, 0);
+    await assertAnswered(namespaces, rA, tunnelPeer('A'), 300);
+    assert.equal(redirected(namespaces, rB, UNDERLAY) - before.redirected, 3);
+    assert.equal((await tunnelStatus(b, TUNNEL)).rx.packets, 6);
+    await assertNothingDropped(lab);
+    witness.close();
+  });
+});
+
+test('what is longer than the way takes is too-big, and the rest passes', {
+  skip,
+}, async () => {
+  const kind = { ...PLAIN, lines: ['mtu = 1500'] };
+  const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: false, router: XDP };
+  await withLab('long', options, async (lab) => {
+    const { namespaces, rA, a, b } = lab;
+    await assertAnswered(namespaces, rA, tunnelPeer('A'));
+    await sleep(300);
+    const long = await ping(rA, '-c', '3', '-i', '0.2', '-W', '1', '-s', '1472', tunnelPeer('A'));
+    assert.equal(long.received, 0);
+    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{ 'too-big': 3 }, {}]);
+    const fits = await ping(rA, '-c', '3', '-i', '0.2', '-s', '1448', tunnelPeer('A'));
+    assert.equal(fits.received, 3);
+    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{ 'too-big': 3 }, {}]);
+  });
+});
+
+test('strangers pass to the kernel, are counted at the raw socket, and get no answer', {
+  skip,
+}, async () => {
+  await withLab('stranger', { tunnels: tunnelOf(PLAIN), ipv6: false, router: XDP }, async (lab) => {
+    const { namespaces, rA, rB, b } = lab;
+    await assertAnswered(namespaces, rA, tunnelPeer('A'));
+    const seen = await seeFrames(namespaces, rB, UNDERLAY);
+    const witness = new RawWitness(rB);
+    const before = redirected(namespaces, rB, UNDERLAY);
+    const inner = ipv4({ source: '10.9.0.1', destination: '10.9.0.2', protocol: 253 });
+    const stranger = ipv4({
+      ...{ source: '192.0.2.99', destination: OUTER.B, protocol: 47, identification: 1 },
+      payload: gre({ payload: inner }),
+    });
+    injectPackets(namespaces, rA, [stranger, stranger, stranger]);
+    assert.ok(await eventually(async () => (await dropsOf(b))['no-tunnel'] === 3));
+    assert.equal(witness.count(), 3);
+    assert.equal(redirected(namespaces, rB, UNDERLAY), before);
+    await assertAnswered(namespaces, rA, tunnelPeer('A'));
+    assert.deepEqual(await dropsOf(b), { 'no-tunnel': 3 });
+    const answers = seen.filter(
+      (frame) => frame.slice(24, 28) === '0800' && frame.slice(52, 60) === 'c0000202',
+    );
+    const isAnswer = (frame: string): boolean => frame.slice(46, 48) !== '2f';
+    assert.deepEqual(answers.filter(isAnswer), [], 'no ICMP');
+    assert.ok(seen.length >= 3, 'the watcher saw the strangers');
+    witness.close();
+  });
+});
