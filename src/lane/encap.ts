@@ -15,6 +15,8 @@ import type { Lane } from './lane.js';
  */
 export const BATCH = 64;
 
+const BATCH_BYTES = Number(process.env.BB ?? 512) << 10;
+
 /** Moves up to one batch from the device of `record` to the underlay. Returns how many slots it filled. */
 export function encapBatch(lane: Lane, record: number): number {
   const device = lane.devices[record];
@@ -40,11 +42,13 @@ function readBatch(lane: Lane, device: TunDevice, record: number): number {
   const first = ring.filled;
   const room = ring.reserve();
   let count = 0;
-  while (count < BATCH && room - count >= SEGMENT_LIMIT) {
+  let bytes = 0;
+  while (count < BATCH && bytes < BATCH_BYTES && room - count >= SEGMENT_LIMIT) {
     const position = (first + count) >>> 0;
     const length = device.read(ring, position);
     if (length === 0) break;
     ring.fill(position, length, record, 0);
+    bytes += length;
     count += lane.segment(position, room - count);
   }
   ring.publish(count);
