@@ -15,7 +15,8 @@ import type { Lane } from './lane.js';
  */
 export const BATCH = 64;
 
-const BATCH_BYTES = Number(process.env.BB ?? 512) << 10;
+/** Bytes after which a batch ends: superpackets that are sent while they are still in the cache. */
+const BATCH_BYTES = 512 << 10;
 
 /** Moves up to one batch from the device of `record` to the underlay. Returns how many slots it filled. */
 export function encapBatch(lane: Lane, record: number): number {
