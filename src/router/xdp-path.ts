@@ -202,8 +202,11 @@ export class XdpPath {
     }
   }
 
-  /** Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without. */
-  async attach(memory: WebAssembly.Memory): Promise<void> {
+  /**
+   * Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without; returns
+   * whether any has one.
+   */
+  async attach(memory: WebAssembly.Memory): Promise<boolean> {
     if (this.#nextHopPlan) this.#nextHops = new NextHopTable(memory, this.#nextHopPlan);
     for (const { link, name, plans, sockets, redirect } of this.#devices) {
       for (const [queue, plan] of plans.entries()) {
@@ -219,9 +222,11 @@ export class XdpPath {
         }
       }
     }
+    if (!this.#devices.some(({ sockets }) => sockets.length > 0)) return false;
     await this.#refresh();
     this.#timer = setInterval(() => this.#watch.keepAlive(this.#adjacencies), KEEP_ALIVE_MS);
     this.#timer.unref();
+    return true;
   }
 
   /** Lets frames go to the sockets, once the lanes work them. */
