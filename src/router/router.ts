@@ -104,7 +104,14 @@ async function openXdp(
   const receive = underlay === 'xdp';
   if (!receive && (underlay !== 'raw' || gso !== true)) return undefined;
   const paths = config.tunnels.map(({ remote, dev }) => ({ remote, dev }));
-  const options = { tunnels, paths, receive, segment: gso !== false, log };
+  const options = {
+    tunnels,
+    paths,
+    receive,
+    segment: gso !== false,
+    segmentUdp: gso === true,
+    log,
+  };
   const xdp = await openXdpPath(options);
   if (xdp === undefined && receive) warnOfRaw(log);
   return xdp;
