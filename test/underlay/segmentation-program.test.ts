@@ -8,17 +8,22 @@ import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { Failure } from '../../src/sys/failure.js';
 import { close, interfaceIndex, NativeBlock, recvfrom } from '../../src/sys/libc.js';
 import { AF_INET, openSocket, SOCK_NONBLOCK, SOCK_RAW, setBuffers } from '../../src/sys/socket.js';
+import { openRedirect } from '../../src/underlay/redirect-program.js';
 import {
   openSegmentation,
   type Segmentation,
   segmentationMark,
 } from '../../src/underlay/segmentation-program.js';
+import { Xsk } from '../../src/underlay/xsk.js';
+import { receiveRoom, type XskPlan } from '../../src/underlay/xsk-plan.js';
 import { ethernet, FrameSender, takeFrames } from '../support/frame-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 import {
   ACK,
   CWR,
   FIN,
+  OUTER_DESTINATION,
+  OUTER_SOURCE,
   outerLength,
   PSH,
   type Superpacket,
@@ -26,6 +31,8 @@ import {
   segments,
   superpacket,
 } from '../support/superpacket.js';
+import { XskFrames } from '../support/xsk-frames.js';
+import { xskMemory } from '../support/xsk-memory.js';
 
 const namespace = enterOwnNamespace();
 const skip =
@@ -139,6 +146,38 @@ for (const { outer, version } of KINDS) {
 }
 
 const GRE = { outer: 'gre', version: 4, upper: 'tcp', segmentSize: 1400 } as const;
+
+// What an AF_XDP receiver has to know: on a virtual cable nothing tells a partial checksum from a wrong one.
+test('its segments are redirected to an AF_XDP socket, their checksums as the device left them', {
+  skip,
+}, () => {
+  const size = { frameCount: 256, frameSize: 2048, ringCount: 128 } as const;
+  const { memory, plans } = xskMemory(size);
+  const [plan] = plans as [XskPlan];
+  const target = { device: 'u1', link: interfaceIndex('u1') };
+  const frameSize = receiveRoom(size);
+  const redirect = openRedirect({ ...target, queueCount: 1, frameSize, maxPeers: 1 });
+  const xsk = new Xsk({ ...target, memory, plan, queue: 0 });
+  const frames = new XskFrames(memory, plan, xsk);
+  redirect.setSocket(0, xsk.fd);
+  redirect.addPeer({ source: OUTER_SOURCE, destination: OUTER_DESTINATION, protocol: 47 });
+  const packet = { ...GRE, payloadLength: 60_000, flags: ACK | PSH };
+  try {
+    for (const checksum of ['on', 'off'] as const) {
+      setOffloads('off', checksum);
+      withWire(({ carry }) => {
+        assert.deepEqual(carry(packet).packets, [], 'nothing passes');
+        assert.deepEqual(
+          frames.receiveAll().map((frame) => Buffer.from(frame.subarray(14))),
+          segments(packet, checksum === 'on' ? 'partial' : 'complete'),
+        );
+      });
+    }
+  } finally {
+    redirect.close();
+    xsk.close();
+  }
+});
 
 test('a marked packet of one segment leaves as it is', { skip }, () => {
   for (const checksum of ['on', 'off'] as const) {
