@@ -24,7 +24,7 @@ export interface RouterProcess {
 
 /**
  * Starts `grebe run` inside `namespace` and waits until it is ready. `tunnels`: the `[tunnel.NAME]` tables of
- * its config in TOML; `router`: lines of its `[router]` table. Throws a Failure with the router's own words
+ * its config in TOML; `router`: lines of its `[router]` table; `before`: words in front of the command. Throws a Failure with the router's own words
  * when it ends before that.
  */
 export async function startRouter(
@@ -32,19 +32,15 @@ export async function startRouter(
   namespace: string,
   tunnels: string,
   router = '',
+  before: readonly string[] = [],
 ): Promise<RouterProcess> {
   const config = join(namespaces.folder, `${namespace}.toml`);
   const socket = join(namespaces.folder, `${namespace}.sock`);
   writeFileSync(config, `[router]\nsocket = ${JSON.stringify(socket)}\n${router}\n${tunnels}`);
   const start = Date.now();
-  const child = namespaces.start(
-    namespace,
-    process.execPath,
-    [PROGRAM, 'run', '--config', config],
-    {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
+  const words = [...before, process.execPath, PROGRAM, 'run', '--config', config];
+  const [command = '', ...args] = words;
+  const child = namespaces.start(namespace, command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let messages = '';
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: string): void => {

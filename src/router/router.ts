@@ -104,12 +104,21 @@ async function openXdp(
   const receive = underlay === 'xdp';
   if (!receive && (underlay !== 'raw' || gso !== true)) return undefined;
   const paths = config.tunnels.map(({ remote, dev }) => ({ remote, dev }));
-  const options = { tunnels, paths, receive, segment: gso !== false, log };
+  const options = {
+    tunnels,
+    paths,
+    receive,
+    segment: gso !== false,
+    segmentUdp: gso === true,
+    log,
+  };
   const xdp = await openXdpPath(options);
-  if (xdp === undefined && receive) {
-    log.warn({ event: 'underlay' }, 'no device has AF_XDP for these tunnels: underlay raw instead');
-  }
+  if (xdp === undefined && receive) warnOfRaw(log);
   return xdp;
+}
+
+function warnOfRaw(log: Logger): void {
+  log.warn({ event: 'underlay' }, 'no device has AF_XDP for these tunnels: underlay raw instead');
 }
 
 interface Choices {
@@ -128,7 +137,7 @@ class RunningRouter implements Router {
   readonly #flags = new InterfaceFlags();
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
-  readonly #choices: Choices;
+  #choices: Choices;
   #lanes: Lanes | undefined;
   readonly finished: Promise<Failure | null>;
   #finish: (failure: Failure | null) => void = () => {};
@@ -160,14 +169,21 @@ class RunningRouter implements Router {
     const { xdp } = this.#choices;
     this.#codec = build.name;
     try {
-      await xdp?.attach(this.#memory);
+      if (xdp && !(await xdp.attach(this.#memory))) this.#withdrawXdp(xdp);
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
       this.#flags.close();
       throw error;
     }
-    xdp?.start();
+    this.#choices.xdp?.start();
+  }
+
+  /** Goes on over raw sockets: no queue has a socket of AF_XDP. */
+  #withdrawXdp(xdp: XdpPath): void {
+    xdp.close();
+    this.#choices = { ...this.#choices, underlay: 'raw', xdp: undefined };
+    warnOfRaw(this.#log);
   }
 
   status(): RouterStatus {

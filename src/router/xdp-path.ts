@@ -9,7 +9,7 @@
 // Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
 import type { Logger } from 'pino';
 import type { XdpDeviceStart } from '../lane/message.js';
-import { overhead, type Tunnel } from '../packet/tunnel.js';
+import { isGre, overhead, type Tunnel } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
 import { type Adjacency, type Hop, resolveAdjacencies } from '../sys/adjacency.js';
@@ -38,8 +38,8 @@ const RECEIVE_FRAMES_MIN = 2048;
 const SEND_FRAMES = 2048;
 /** Ethernet header with a VLAN tag, which a device's MTU does not count. */
 const ETHERNET_ROOM = 18;
-/** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key. */
-const SEGMENTED: readonly number[] = [20, 24, 28];
+/** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key, and both with UDP. */
+const SEGMENTED: readonly number[] = [20, 24, 28, 32, 36];
 /** Changes come in bursts: next hops are resolved once, this long after the first. */
 const SETTLE_MS = 20;
 /** How often the kernel is told that next hops are in use; it asks again for those it has not heard of in 30 s. */
@@ -66,6 +66,8 @@ export interface XdpPathOptions {
   readonly receive: boolean;
   /** Whether superpackets may be segmented by the kernel. */
   readonly segment: boolean;
+  /** Whether those of tunnels over UDP may be, too. */
+  readonly segmentUdp: boolean;
   readonly log: Logger;
 }
 
@@ -200,8 +202,11 @@ export class XdpPath {
     }
   }
 
-  /** Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without. */
-  async attach(memory: WebAssembly.Memory): Promise<void> {
+  /**
+   * Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without; returns
+   * whether any has one.
+   */
+  async attach(memory: WebAssembly.Memory): Promise<boolean> {
     if (this.#nextHopPlan) this.#nextHops = new NextHopTable(memory, this.#nextHopPlan);
     for (const { link, name, plans, sockets, redirect } of this.#devices) {
       for (const [queue, plan] of plans.entries()) {
@@ -217,9 +222,11 @@ export class XdpPath {
         }
       }
     }
+    if (!this.#devices.some(({ sockets }) => sockets.length > 0)) return false;
     await this.#refresh();
     this.#timer = setInterval(() => this.#watch.keepAlive(this.#adjacencies), KEEP_ALIVE_MS);
     this.#timer.unref();
+    return true;
   }
 
   /** Lets frames go to the sockets, once the lanes work them. */
@@ -245,8 +252,9 @@ export class XdpPath {
   segmentedRecords(): [number, number][] {
     return this.#options.tunnels.flatMap((tunnel, index): [number, number][] => {
       const length = overhead(tunnel);
-      if (tunnel.mode === 'gre-udp') return [];
-      const isNumbered = tunnel.mode === 'gre' && (tunnel.sequenceOut || tunnel.checksumOut);
+      // Their superpackets go without the UDP checksum that should be there (RFC 8086, 2.1.1): only where asked for.
+      if (tunnel.mode === 'gre-udp' && !this.#options.segmentUdp) return [];
+      const isNumbered = isGre(tunnel) && (tunnel.sequenceOut || tunnel.checksumOut);
       return isNumbered || !SEGMENTED.includes(length) ? [] : [[index + 1, length]];
     });
   }

@@ -99,6 +99,42 @@ for (const version of [4, 6] as const) {
   }
 }
 
+for (const version of [4, 6] as const) {
+  for (const { name, lines } of CASES.filter((entry) => !entry.lines.includes('seq = true'))) {
+    test(`gre-udp ${name} carries IPv${version} superpackets that the kernel segments behind the tunnel`, {
+      skip: lacking('ethtool', 'ping'),
+    }, async () => {
+      const router = 'offload = { gso = true }';
+      const options = { tunnels: tunnels(lines, version), hosts: true, offloads: true, router };
+      await withLab('gugso', options, async (lab) => {
+        const inside = version === 4 ? '10.9.0.' : 'fd00:9::';
+        await assertAnswered(lab.namespaces, lab.rA, `${inside}2`, LARGE);
+        await assertAnswered(lab.namespaces, lab.rB, `${inside}1`);
+        const offloads = (...words: string[]): void => {
+          for (const one of [lab.rA, lab.rB]) {
+            lab.namespaces.run(one, 'ethtool', ['-K', 'u0', ...words]);
+          }
+        };
+        await assertTransfers(lab, version);
+        // What the kernel merged or never split is one packet to the receiver.
+        const [sent, whole] = await Promise.all([
+          tunnelStatus(lab.a, 'tun1'),
+          tunnelStatus(lab.b, 'tun1'),
+        ]);
+        assert.ok(
+          whole.rx.packets < sent.tx.packets / 2,
+          `${sent.tx.packets} sent, ${whole.rx.packets} arrived`,
+        );
+        offloads('tx-udp_tnl-segmentation', 'off', 'tso', 'off', 'gso', 'off');
+        await assertTransfers(lab, version);
+        offloads('tx', 'off', 'gro', 'on');
+        await assertTransfers(lab, version);
+        assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
+      });
+    });
+  }
+}
+
 /** Sends from either host to the other; every byte arrives, and every byte is right. */
 async function assertTransfers({ namespaces, hA, hB }: Lab, version: 4 | 6): Promise<void> {
   const host: Readonly<Record<Side, string>> = { A: hA, B: hB };

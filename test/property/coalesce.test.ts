@@ -222,7 +222,9 @@ function addressesOf({ packet }: Pick<Arrived, 'packet'>): string {
 /** Whether a packet whose ports cannot be told may be of the flow of another. */
 function mayShareFlow(hidden: Arrived, other: Arrived): boolean {
   if (hidden.record !== other.record || addressesOf(hidden) !== addressesOf(other)) return false;
-  return (hidden.packet[0] ?? 0) >>> 4 === 6 || hidden.packet[9] === other.packet[9];
+  const at = (hidden.packet[0] ?? 0) >>> 4 === 4 ? 9 : 6;
+  const protocol = hidden.packet[at] ?? 0;
+  return protocol === other.packet[at] || (at === 6 && EXTENSIONS.includes(protocol));
 }
 
 /** A receiver that takes what comes first has the same stream in the end. */

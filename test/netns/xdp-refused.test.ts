@@ -1,0 +1,194 @@
+// Where AF_XDP cannot be had, the router says why and what to do, and runs over raw sockets.
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { test } from 'node:test';
+import { ip } from '../../src/demo/namespaces.js';
+import { type RouterProcess, readStatus, startRouter } from '../../src/demo/router-process.js';
+import { interfaceIndex } from '../../src/sys/libc.js';
+import { openRedirect, type Redirect } from '../../src/underlay/redirect-program.js';
+import { enterNamespace, namespacePath } from '../support/enter-namespace.js';
+import {
+  assertAnswered,
+  dropsOf,
+  eventually,
+  lacking,
+  type Side,
+  UNDERLAY,
+  type Wire,
+  withWire,
+} from '../support/lab.js';
+import { assertNothingDropped, assertTransfers, tunnelOf, tunnelPeer } from '../support/traffic.js';
+import { RawWitness, redirected } from '../support/wire-count.js';
+
+const XDP = 'underlay = "xdp"';
+const PEER = tunnelPeer('A');
+const TRANSFER_SIZE = 8 << 20;
+const skip = lacking('ping', 'ethtool');
+const tunnels = tunnelOf({ mode: 'gre', lines: [], version: 4 });
+
+interface Ends {
+  readonly a: RouterProcess;
+  readonly b: RouterProcess;
+}
+
+async function startBoth({ namespaces, rA, rB }: Wire, router = XDP): Promise<Ends> {
+  const start = (namespace: string, side: Side): Promise<RouterProcess> =>
+    startRouter(namespaces, namespace, tunnels(side), router);
+  const [a, b] = await Promise.all([start(rA, 'A'), start(rB, 'B')]);
+  return { a, b };
+}
+
+/** A program of somebody else on a device; it passes everything. */
+function foreignProgram(namespace: string): Redirect {
+  return enterNamespace(namespacePath(namespace), () =>
+    openRedirect({
+      ...{ link: interfaceIndex(UNDERLAY), device: UNDERLAY },
+      ...{ queueCount: 1, frameSize: 1500, maxPeers: 1 },
+    }),
+  );
+}
+
+const hasProgram = (namespace: string): boolean =>
+  /prog\/xdp|"xdp"/.test(ip('-n', namespace, '-j', '-d', 'link', 'show', 'dev', UNDERLAY));
+
+/** Asserts that the router runs over raw sockets and has said this. */
+async function assertRaw(router: RouterProcess, ...says: readonly RegExp[]): Promise<void> {
+  assert.equal((await readStatus(router)).underlay, 'raw', router.messages());
+  for (const words of [...says, /underlay raw instead/]) assert.match(router.messages(), words);
+}
+
+test('after kill -9 no program stays on the device, and the next router starts at once', {
+  skip,
+}, async () => {
+  await withWire('kill', { hosts: true, ipv6: false, offloads: true }, async (wire) => {
+    const { namespaces, rA } = wire;
+    const { a, b } = await startBoth(wire);
+    assert.ok(hasProgram(rA));
+    await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
+    let router = a;
+    for (let n = 0; n < 2; n++) {
+      const exit = new Promise((resolve) => router.child.once('exit', resolve));
+      router.child.kill('SIGKILL');
+      await exit;
+      assert.ok(await eventually(() => !hasProgram(rA)));
+      router = await startRouter(namespaces, rA, tunnels('A'), XDP);
+      assert.doesNotMatch(router.messages(), /raw/);
+      const before = redirected(namespaces, wire.rB, UNDERLAY);
+      // Superpackets too: the program that makes them ready for segmentation is there once.
+      await assertTransfers({ ...wire, a: router, b }, { size: TRANSFER_SIZE });
+      assert.ok(redirected(namespaces, wire.rB, UNDERLAY) - before > 1000);
+      assert.deepEqual([await dropsOf(router), await dropsOf(b)], [{}, {}]);
+    }
+  });
+});
+
+test('a stopped router leaves no program either', { skip }, async () => {
+  await withWire('stop', { ipv6: false }, async (wire) => {
+    const { a } = await startBoth(wire);
+    assert.ok(hasProgram(wire.rA));
+    await wire.namespaces.stop(a.child);
+    assert.ok(!hasProgram(wire.rA));
+  });
+});
+
+test('a device that has a program of somebody else keeps it', { skip }, async () => {
+  await withWire('foreign', { hosts: true, ipv6: false }, async (wire) => {
+    const foreign = foreignProgram(wire.rA);
+    try {
+      const { a, b } = await startBoth(wire);
+      await assertRaw(a, /u0.*EBUSY.*another program is attached already/, /xdp off/);
+      assert.equal((await readStatus(b)).underlay, 'xdp');
+      await assertAnswered(wire.namespaces, wire.rA, PEER, 3000);
+      await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
+      await assertNothingDropped({ ...wire, a, b });
+      assert.ok(hasProgram(wire.rA), 'it is still there');
+    } finally {
+      foreign.close();
+    }
+  });
+});
+
+for (const [name, make] of [
+  ['a TUN device', ['tuntap', 'add', 't0', 'mode', 'tun']],
+  ['loopback', []],
+] as const) {
+  test(`${name} as underlay has no AF_XDP`, { skip }, async () => {
+    await withWire('none', { ipv6: false }, async ({ namespaces, rA }) => {
+      if (make.length > 0) ip('-n', rA, ...make);
+      const device = make.length > 0 ? 't0' : 'lo';
+      ip('-n', rA, 'link', 'set', device, 'up');
+      const nets = make.length > 0 ? ['198.51.100.1/24'] : ['198.51.100.1/32', '198.51.100.2/32'];
+      for (const net of nets) ip('-n', rA, 'address', 'add', net, 'dev', device);
+      const table = [
+        ...['[tunnel.tun1]', 'mode = "gre"', 'local = "198.51.100.1"', 'remote = "198.51.100.2"'],
+        ...['address = ["10.9.0.1/24"]', ''],
+      ].join('\n');
+      const router = await startRouter(namespaces, rA, table, XDP);
+      await assertRaw(router, /no frames to 198\.51\.100\.2/);
+    });
+  });
+}
+
+test('an MTU of 9000, which the driver refuses, is carried in generic mode', {
+  skip,
+}, async () => {
+  await withWire('jumbo', { hosts: true, ipv6: false, offloads: true }, async (wire) => {
+    for (const router of [wire.rA, wire.rB]) {
+      for (const device of [UNDERLAY, 'lan0']) {
+        ip('-n', router, 'link', 'set', device, 'mtu', '9000');
+      }
+    }
+    for (const host of [wire.hA, wire.hB]) ip('-n', host, 'link', 'set', 'eth0', 'mtu', '9000');
+    const { a, b } = await startBoth(wire);
+    for (const router of [a, b]) {
+      assert.match(router.messages(), /u0.*generic mode/);
+      assert.equal((await readStatus(router)).underlay, 'xdp');
+    }
+    await assertAnswered(wire.namespaces, wire.rA, PEER);
+    const witness = new RawWitness(wire.rB);
+    for (const size of [56, 3000]) await assertAnswered(wire.namespaces, wire.rA, PEER, size);
+    assert.equal(witness.count(), 0, 'they went to the AF_XDP socket');
+    for (const size of [8000, 20_000]) {
+      await assertAnswered(wire.namespaces, wire.rA, PEER, size);
+    }
+    // What is longer than a frame passes to the kernel: 3 packets, then 3 of 2 and a short one.
+    assert.equal(witness.count(), 3 + 2 * 3);
+    witness.close();
+    await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
+    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
+  });
+});
+
+/** Words in front of `grebe run` that leave it these capabilities alone, as nobody, with a TUN device for all. */
+function limited(capabilities: string): string[] {
+  const openTun = 'mount -t tmpfs grebe-test /dev/net && mknod -m 666 /dev/net/tun c 10 200';
+  return [
+    ...['unshare', '-m', 'sh', '-c', `${openTun} && exec "$@"`, 'sh'],
+    ...['prlimit', '--memlock=65536:65536', 'setpriv', '--reuid', '65534', '--regid', '65534'],
+    ...['--clear-groups', '--inh-caps', capabilities, '--ambient-caps', capabilities],
+  ];
+}
+
+for (const [name, capabilities, says] of [
+  [
+    'too low a limit on locked memory',
+    '+net_admin,+net_raw,+bpf',
+    [/ENOBUFS|ENOMEM/, /locks \d+ KiB/, /ulimit -l/, /CAP_IPC_LOCK/],
+  ],
+  ['a missing CAP_BPF', '+net_admin,+net_raw', [/CAP_BPF/, /EPERM/, /setcap/]],
+] as const) {
+  test(`${name} is named, and raw sockets carry the traffic`, {
+    skip: skip || lacking('setpriv', 'unshare'),
+  }, async () => {
+    await withWire('limit', { ipv6: false }, async ({ namespaces, rA, rB }) => {
+      chmodSync(namespaces.folder, 0o777);
+      const before = limited(capabilities);
+      const a = await startRouter(namespaces, rA, tunnels('A'), XDP, before);
+      await startRouter(namespaces, rB, tunnels('B'), XDP);
+      await assertRaw(a, ...says);
+      assert.ok(!hasProgram(rA));
+      await assertAnswered(namespaces, rA, PEER, 3000);
+      assert.deepEqual(await dropsOf(a), {});
+    });
+  });
+}
