@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sendFrom, startReceiver } from '../../src/demo/host-process.js';
 import type { Namespaces } from '../../src/demo/namespaces.js';
+import { olderThan } from '../support/kernel.js';
 import {
   dropsOf,
   eventually,
@@ -130,10 +131,13 @@ async function assertMerged({ namespaces, a, b, rA, rB }: Lab): Promise<void> {
   }
 }
 
-/** The burst of a new connection that is too large for the tunnel is lost; its sender is told and sends it again. */
-const FIRST_BURST = 20;
+/**
+ * Segments sent twice or out of order, in a hundred: the first burst of a connection is too large for the tunnel, and
+ * on a busy machine a sender loses patience now and then. Seen on a quiet one: 12 to 15 of 36,000.
+ */
+const PERCENT = 1;
 
-/** What one router sent the other received; no checksum is wrong, nothing sent twice, nothing out of order. */
+/** What one router sent the other received; no checksum is wrong, next to nothing sent twice or out of order. */
 async function assertUndisturbed({ namespaces, a, b, hA, hB, rA, rB }: Lab): Promise<void> {
   for (const [from, to] of [
     [a, b],
@@ -147,10 +151,10 @@ async function assertUndisturbed({ namespaces, a, b, hA, hB, rA, rB }: Lab): Pro
   }
   // What the device's queue had no room for was sent again, as TCP finds out how fast it may go.
   const dropped = [rA, rB].reduce((sum, one) => sum + deviceCounts(namespaces, one).dropped, 0);
-  const allowed = FIRST_BURST + 2 * dropped;
   for (const host of [hA, hB]) {
     const counts = tcpCounts(namespaces, host);
     const of = (name: string): number => counts.get(name) ?? Number.NaN;
+    const allowed = (of('InSegs') + of('OutSegs')) * (PERCENT / 100) + 2 * dropped;
     assert.equal(of('InCsumErrors'), 0);
     assert.equal(of('InErrs'), 0);
     assert.ok(of('RetransSegs') <= allowed, `${of('RetransSegs')} segments were sent twice`);
@@ -271,7 +275,7 @@ function traffic(): Sender {
 const RUNS = 12;
 
 test('what a router merged, the kernel splits into the very packets that were sent', {
-  skip: lacking('ethtool'),
+  skip: lacking('ethtool') || olderThan(6, 2), // datagrams as superpackets
 }, async () => {
   const both = (side: Side): string => {
     const [ours, theirs] = side === 'A' ? [1, 2] : [2, 1];
