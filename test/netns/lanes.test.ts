@@ -6,12 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { useCodec } from '../../src/control/client.js';
 import { ip } from '../../src/demo/namespaces.js';
 import { readStatus, startRouter } from '../../src/demo/router-process.js';
+import { replaceCable } from '../support/cable.js';
 import {
   assertAnswered,
   dropsOf,
   eventually,
   HOST4,
-  type Lab,
   lacking,
   ping,
   type Side,
@@ -167,21 +167,6 @@ for (const underlay of ['raw', 'xdp']) {
       await assertNothingDropped(lab);
     });
   });
-}
-
-/** Puts a cable with `queues` queues at either end in the place of the one there is. */
-function replaceCable({ rA, rB }: Pick<Lab, 'rA' | 'rB'>, queues: number): void {
-  const count = ['numrxqueues', `${queues}`, 'numtxqueues', `${queues}`];
-  ip('-n', rA, 'link', 'del', UNDERLAY);
-  const far = ['peer', 'name', UNDERLAY, 'netns', rB, ...count];
-  ip('-n', rA, 'link', 'add', UNDERLAY, ...count, 'type', 'veth', ...far);
-  for (const [router, address] of [
-    [rA, '192.0.2.1/24'],
-    [rB, '192.0.2.2/24'],
-  ] as const) {
-    ip('-n', router, 'address', 'add', address, 'dev', UNDERLAY);
-    ip('-n', router, 'link', 'set', UNDERLAY, 'up');
-  }
 }
 
 test('a device of four queues has a socket on each, dealt out among two lanes', {

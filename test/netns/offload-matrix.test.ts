@@ -8,7 +8,7 @@ import { type Choice, pairsOf, pairwise } from '../support/pairwise.js';
 import { assertTransfers, retransmitted, tunnelOf } from '../support/traffic.js';
 
 const SIZE = 6 << 20;
-/** Of the 8,400 segments that both transfers have: a timer of TCP may go off on a machine that is busy. */
+/** Of the 8,600 that both transfers have. A dozen it takes to find the path's MTU; the rest is for a busy machine. */
 const RETRANSMITTED_MAX = 150;
 
 /** What ethtool is told of a device of the underlay. */

@@ -1,8 +1,10 @@
 // A router over AF_XDP writes Ethernet headers itself: they follow the network under traffic.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/demo/namespaces.js';
+import { replaceCable } from '../support/cable.js';
 import {
   assertAnswered,
   dropsOf,
@@ -226,5 +228,33 @@ test('an MTU that changes under traffic is followed both ways', { skip }, async 
     await sleep(400);
     assert.equal((await ping(rA, ...size, PEER)).received, 3);
     await assertByXdp(lab);
+  });
+});
+
+/** Processor time that a process has used, in hundredths of a second. */
+function usedTime(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+test('a device that is deleted and made anew is served by raw sockets, and nobody spins', {
+  skip,
+}, async () => {
+  await withNextHop('anew', 'xdp', async (lab) => {
+    const { namespaces, rA, a, b } = lab;
+    ip('-n', rA, 'link', 'del', UNDERLAY);
+    await sleep(300);
+    const gone = await ping(rA, '-c', '3', '-i', '0.02', '-W', '0.2', PEER);
+    assert.equal(gone.received, 0);
+    const before = [a, b].map(({ child }) => usedTime(child.pid));
+    await sleep(1000);
+    const used = [a, b].map(({ child }, n) => usedTime(child.pid) - (before[n] ?? 0));
+    assert.ok(Math.max(...used) < 30, `${used} hundredths of a second`);
+    assert.deepEqual(await dropsOf(a), { 'no-route': 3 });
+
+    replaceCable(lab, 1);
+    await silence(lab);
+    await assertAnswered(namespaces, rA, PEER, 3000);
+    for (const { child, messages } of [a, b]) assert.equal(child.exitCode, null, messages());
   });
 });

@@ -4,7 +4,8 @@ import { chmodSync } from 'node:fs';
 import { test } from 'node:test';
 import { ip } from '../../src/demo/namespaces.js';
 import { type RouterProcess, readStatus, startRouter } from '../../src/demo/router-process.js';
-import { interfaceIndex } from '../../src/sys/libc.js';
+import { ATTACH_TYPE } from '../../src/sys/bpf.js';
+import { interfaceIndex, NativeBlock, syscall } from '../../src/sys/libc.js';
 import { openRedirect, type Redirect } from '../../src/underlay/redirect-program.js';
 import { enterNamespace, namespacePath } from '../support/enter-namespace.js';
 import {
@@ -51,6 +52,22 @@ function foreignProgram(namespace: string): Redirect {
 const hasProgram = (namespace: string): boolean =>
   /prog\/xdp|"xdp"/.test(ip('-n', namespace, '-j', '-d', 'link', 'show', 'dev', UNDERLAY));
 
+const BPF_PROG_QUERY = 16;
+/** The kernel writes to some fields of it however short it is said to be. */
+const ATTRIBUTE_SIZE = 128;
+
+/** How many programs are on the way out of the device (TCX): `ip` does not tell. */
+function egressPrograms(namespace: string): number {
+  const attribute = new NativeBlock(ATTRIBUTE_SIZE);
+  return enterNamespace(namespacePath(namespace), () => {
+    attribute.view.setUint32(0, interfaceIndex(UNDERLAY), true);
+    attribute.view.setUint32(4, ATTACH_TYPE.tcxEgress, true);
+    const number = process.arch === 'x64' ? 321 : 280;
+    assert.equal(syscall(number, BPF_PROG_QUERY, attribute.address, ATTRIBUTE_SIZE), 0);
+    return attribute.view.getUint32(24, true);
+  });
+}
+
 /** Asserts that the router runs over raw sockets and has said this. */
 async function assertRaw(router: RouterProcess, ...says: readonly RegExp[]): Promise<void> {
   assert.equal((await readStatus(router)).underlay, 'raw', router.messages());
@@ -64,17 +81,18 @@ test('after kill -9 no program stays on the device, and the next router starts a
     const { namespaces, rA } = wire;
     const { a, b } = await startBoth(wire);
     assert.ok(hasProgram(rA));
+    assert.equal(egressPrograms(rA), 1);
     await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
     let router = a;
     for (let n = 0; n < 2; n++) {
       const exit = new Promise((resolve) => router.child.once('exit', resolve));
       router.child.kill('SIGKILL');
       await exit;
-      assert.ok(await eventually(() => !hasProgram(rA)));
+      assert.ok(await eventually(() => !hasProgram(rA) && egressPrograms(rA) === 0));
       router = await startRouter(namespaces, rA, tunnels('A'), XDP);
       assert.doesNotMatch(router.messages(), /raw/);
       const before = redirected(namespaces, wire.rB, UNDERLAY);
-      // Superpackets too: the program that makes them ready for segmentation is there once.
+      assert.equal(egressPrograms(rA), 1);
       await assertTransfers({ ...wire, a: router, b }, { size: TRANSFER_SIZE });
       assert.ok(redirected(namespaces, wire.rB, UNDERLAY) - before > 1000);
       assert.deepEqual([await dropsOf(router), await dropsOf(b)], [{}, {}]);
@@ -88,6 +106,7 @@ test('a stopped router leaves no program either', { skip }, async () => {
     assert.ok(hasProgram(wire.rA));
     await wire.namespaces.stop(a.child);
     assert.ok(!hasProgram(wire.rA));
+    assert.equal(egressPrograms(wire.rA), 0);
   });
 });
 
