@@ -20,6 +20,7 @@ import {
   CWR,
   FIN,
   outerLength,
+  outerProtocol,
   PSH,
   type Superpacket,
   SuperpacketSender,
@@ -92,6 +93,9 @@ const KINDS: readonly Pick<Superpacket, 'outer' | 'version'>[] = [
   { outer: 'gre', version: 6 },
   { outer: 'gre-key', version: 4 },
   { outer: 'gre-key', version: 6 },
+  { outer: 'gre-udp', version: 4 },
+  { outer: 'gre-udp', version: 6 },
+  { outer: 'gre-udp-key', version: 4 },
 ];
 
 for (const { outer, version } of KINDS) {
@@ -121,7 +125,7 @@ for (const { outer, version } of KINDS) {
       setOffloads('on');
       withWire(({ segmentation, carry }) => {
         const packet = { ...kind, payloadLength: 60_000 };
-        const protocol = outer === 'ipip' ? 4 : outer === 'sit' ? 41 : 47;
+        const protocol = outerProtocol(packet);
         const fd = openSocket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, protocol, 'raw socket');
         setBuffers(fd, 1 << 20);
         const { packets } = carry(packet);
@@ -168,7 +172,7 @@ test('a packet with a mark for another header is dropped, counted, and its sende
   setOffloads('off');
   withWire(({ segmentation, carry }) => {
     const packet = { ...GRE, payloadLength: 60_000 };
-    const wrong = segmentation.markFor(24) + 8;
+    const wrong = segmentation.markFor(24) + 2;
     assert.deepEqual(carry(packet, wrong), { error: 'ENOBUFS', packets: [] });
     assert.equal(segmentation.failures(), 1);
     assert.deepEqual(carry(packet).packets.length, 43);
@@ -209,11 +213,10 @@ test('unmarked frames of any kind pass unchanged', { skip }, () => {
 
 test('a header that the kernel cannot copy from segment to segment has no mark', () => {
   assert.deepEqual(
-    [20, 24, 28].map((length) => segmentationMark(length)),
-    [0x67726514, 0x67726518, 0x6772651c],
+    [20, 24, 28, 32, 36].map((length) => segmentationMark(length)),
+    [0x67726514, 0x67726518, 0x6772651c, 0x67726520, 0x67726524],
   );
-  for (const length of [0, 19, 21, 32, 36, 40, 44, 20 + 256])
-    assert.equal(segmentationMark(length), 0);
+  for (const length of [0, 19, 21, 26, 40, 44, 20 + 256]) assert.equal(segmentationMark(length), 0);
 });
 
 test('a device that is not there is named', { skip }, () => {
