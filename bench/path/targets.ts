@@ -24,7 +24,15 @@ interface Target extends Bound {
 
 /** grebe with one lane and the codec that a user gets. */
 const PLAIN = ['raw-simd', 'xdp-simd'];
-const GREBE = [...PLAIN, 'raw-gso', 'raw-scalar', 'raw-2-lanes', 'xdp-2-lanes', 'gre-udp', 'raw-socket'];
+const GREBE = [
+  ...PLAIN,
+  'raw-gso',
+  'raw-scalar',
+  'raw-2-lanes',
+  'xdp-2-lanes',
+  'gre-udp',
+  'raw-socket',
+];
 
 const atLeast = (bound: number): Bound => ({ unit: 'ratio', atLeast: bound });
 const atMost = (bound: number): Bound => ({ unit: 'ratio', atMost: bound });

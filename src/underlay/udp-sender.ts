@@ -11,7 +11,7 @@ import { REASON_NONE, REASON_TX_ENOBUFS } from '../../asm/reason.js';
 import { GRE_UDP_PORT } from '../packet/udp.js';
 import type { Ring } from '../ring/ring.js';
 import { addressOf, ERRNO, errno, sendmmsg } from '../sys/libc.js';
-import { sendReason } from './raw.js';
+import { sendReason } from './send.js';
 import { SendRoom } from './send-room.js';
 import { DatagramBatch } from './udp-message.js';
 import { type FlowSocket, FlowSockets } from './udp-sockets.js';

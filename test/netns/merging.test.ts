@@ -267,6 +267,9 @@ function traffic(): Sender {
   return sender;
 }
 
+/** What that is as one batch; a few more where the first packets of it are a batch of their own. */
+const RUNS = 12;
+
 test('what a router merged, the kernel splits into the very packets that were sent', {
   skip: lacking('ethtool'),
 }, async () => {
@@ -276,7 +279,7 @@ test('what a router merged, the kernel splits into the very packets that were se
     const routes = `routes = ["10.${theirs}.0.0/24", "fd00:${theirs}::/64"]`;
     return tunnelTable('tun1', side, 'mode = "gre"', address, routes);
   };
-  const options = { tunnels: both, hosts: true, router: RAW };
+  const options = { tunnels: both, hosts: true, router: `${RAW}\noffload = { ugro = true }` };
   await withLab('split', options, async ({ namespaces, rA, rB, hB, b }) => {
     // The kernel itself splits and sums, before the veth that would pass runs on whole.
     const words = ['tx', 'off', 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off'];
@@ -316,7 +319,7 @@ test('what a router merged, the kernel splits into the very packets that were se
       );
     }
     const given = deviceCounts(namespaces, rB).given - before;
-    assert.ok(given < sent.length / 2, `${sent.length} packets were given as ${given}`);
+    assert.ok(given <= RUNS + 4, `${sent.length} packets were given as ${given}`);
     const { rx } = await tunnelStatus(b, 'tun1');
     assert.ok(rx.packets >= sent.length);
     assert.deepEqual(await dropsOf(b), {});
