@@ -204,7 +204,7 @@ export class XdpPath {
 
   /**
    * Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without; returns
-   * whether any has one.
+   * false when some were to have one and none has.
    */
   async attach(memory: WebAssembly.Memory): Promise<boolean> {
     if (this.#nextHopPlan) this.#nextHops = new NextHopTable(memory, this.#nextHopPlan);
@@ -222,7 +222,8 @@ export class XdpPath {
         }
       }
     }
-    if (!this.#devices.some(({ sockets }) => sockets.length > 0)) return false;
+    const { receive } = this.#options;
+    if (receive && !this.#devices.some(({ sockets }) => sockets.length > 0)) return false;
     await this.#refresh();
     this.#timer = setInterval(() => this.#watch.keepAlive(this.#adjacencies), KEEP_ALIVE_MS);
     this.#timer.unref();

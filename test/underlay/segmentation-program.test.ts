@@ -25,6 +25,7 @@ import {
   OUTER_DESTINATION,
   OUTER_SOURCE,
   outerLength,
+  outerProtocol,
   PSH,
   type Superpacket,
   SuperpacketSender,
@@ -99,6 +100,9 @@ const KINDS: readonly Pick<Superpacket, 'outer' | 'version'>[] = [
   { outer: 'gre', version: 6 },
   { outer: 'gre-key', version: 4 },
   { outer: 'gre-key', version: 6 },
+  { outer: 'gre-udp', version: 4 },
+  { outer: 'gre-udp', version: 6 },
+  { outer: 'gre-udp-key', version: 4 },
 ];
 
 for (const { outer, version } of KINDS) {
@@ -128,7 +132,7 @@ for (const { outer, version } of KINDS) {
       setOffloads('on');
       withWire(({ segmentation, carry }) => {
         const packet = { ...kind, payloadLength: 60_000 };
-        const protocol = outer === 'ipip' ? 4 : outer === 'sit' ? 41 : 47;
+        const protocol = outerProtocol(packet);
         const fd = openSocket(AF_INET, SOCK_RAW | SOCK_NONBLOCK, protocol, 'raw socket');
         setBuffers(fd, 1 << 20);
         const { packets } = carry(packet);
