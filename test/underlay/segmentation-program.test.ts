@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { PacketSocket } from '../../src/demo/packet-socket.js';
+import { receiveRoom, type XskPlan } from '../../src/ring/xsk-plan.js';
 import { Failure } from '../../src/sys/failure.js';
 import { close, interfaceIndex, NativeBlock, recvfrom } from '../../src/sys/libc.js';
 import { AF_INET, openSocket, SOCK_NONBLOCK, SOCK_RAW, setBuffers } from '../../src/sys/socket.js';
@@ -15,7 +16,6 @@ import {
   segmentationMark,
 } from '../../src/underlay/segmentation-program.js';
 import { Xsk } from '../../src/underlay/xsk.js';
-import { receiveRoom, type XskPlan } from '../../src/underlay/xsk-plan.js';
 import { ethernet, FrameSender, takeFrames } from '../support/frame-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 import {
@@ -155,7 +155,7 @@ const GRE = { outer: 'gre', version: 4, upper: 'tcp', segmentSize: 1400 } as con
 test('its segments are redirected to an AF_XDP socket, their checksums as the device left them', {
   skip,
 }, () => {
-  const size = { frameCount: 256, frameSize: 2048, ringCount: 128 } as const;
+  const size = { receiveFrames: 128, sendFrames: 128, frameSize: 2048 } as const;
   const { memory, plans } = xskMemory(size);
   const [plan] = plans as [XskPlan];
   const target = { device: 'u1', link: interfaceIndex('u1') };
