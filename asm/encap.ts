@@ -6,7 +6,7 @@
 //   4. putOuter       IPv4 header = the record's template + fix-up
 //   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
 //   6. putUdp         UDP header between the two, for GRE-in-UDP
-import { flowPort } from './flow';
+import { flowPort, ORDERED_PORT } from './flow';
 import {
   CONTROL_TABLE,
   DESCRIPTOR_ADDRESS,
@@ -21,6 +21,7 @@ import {
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
   FLAG_PMTUDISC,
+  FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
   FLAG_TTL_INHERIT,
   FLAG_UP,
@@ -146,11 +147,11 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   if (mode === MODE_GRE || mode === MODE_GRE_UDP) {
     const before: u32 = mode === MODE_GRE ? IPV4_LENGTH : IPV4_LENGTH + UDP_LENGTH;
     let known = load<u32>(descriptor, DESCRIPTOR_SUM);
-    // Both checksums cover the payload: it is summed once.
-    if (mode === MODE_GRE_UDP && known === 0) known = fold(sum(inner, length, 0));
+    // Both checksums cover the payload: it is summed once. A superpacket has no UDP checksum.
+    if (mode === MODE_GRE_UDP && known === 0 && packets === 1) known = fold(sum(inner, length, 0));
     const template = record + RECORD_OUTER + before;
     putGre(template, state, outer + before, inner, length, family, known);
-    if (mode === MODE_GRE_UDP) putUdp(outer, inner, length, family, known);
+    if (mode === MODE_GRE_UDP) putUdp(record, outer, inner, length, family, known, packets);
   }
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
@@ -257,14 +258,25 @@ function putGre(
 }
 
 /** Writes the UDP header between outer and GRE header, when that is there. `payload`: sum of the inner packet. */
-function putUdp(outer: usize, inner: usize, length: u32, family: u32, payload: u32): void {
+function putUdp(
+  record: usize,
+  outer: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+  payload: u32,
+  packets: u32,
+): void {
   const udp = outer + IPV4_LENGTH;
   const gre = udp + UDP_LENGTH;
   const total = <u32>(inner - udp) + length;
-  const ports = udpPorts(flowPort(inner, length, family), GRE_UDP_PORT);
+  const isOrdered = (load<u32>(record, RECORD_FLAGS) & <u32>FLAG_SEQUENCE_OUT) !== 0;
+  const port = isOrdered ? ORDERED_PORT : flowPort(inner, length, family);
+  const ports = udpPorts(port, GRE_UDP_PORT);
   let checksum: u32 = 0;
-  // The checksum covers the source address: where the kernel is to choose that, none is sent.
-  if (load<u32>(outer, IPV4_SOURCE) !== 0) {
+  // The checksum covers the source address: where the kernel is to choose that, none is sent. Nor by a kernel that
+  // splits a superpacket: it would send this one in every segment.
+  if (load<u32>(outer, IPV4_SOURCE) !== 0 && packets === 1) {
     const header = <u64>ports + <u64>swap16(total) + sumPseudo4(outer, PROTOCOL_UDP, total);
     checksum = finish(sum(gre, inner - gre, header + <u64>payload));
     // A sum that comes to 0 is sent as its other form: 0 would mean none (RFC 768).

@@ -16,6 +16,9 @@ import { IPV6_DESTINATION, IPV6_LENGTH, IPV6_NEXT_HEADER, IPV6_SOURCE } from './
 /** First port of the range that source ports come from: 14 bits of it are the flow's (RFC 8086, 2.1.1). */
 const SOURCE_PORT_BASE: u32 = 0xc000;
 
+/** Source port of packets with sequence numbers: ways of their own for each flow would change their order. */
+export const ORDERED_PORT: u32 = SOURCE_PORT_BASE;
+
 const HASH_SOURCE: u32 = 0x9e3779b1;
 const HASH_DESTINATION: u32 = 0x85ebca77;
 const HASH_PORTS: u32 = 0xc2b2ae3d;

@@ -1,13 +1,15 @@
 // codec bench: ns a packet, and bytes summed a second, of every build, side by side
 //
 //   1. packets     encap and decap x tunnel x packet size x batch; the builds take turns in each case
-//   2. checksums   every length; builds, C and a plain copy take turns
-//   3. ratios      to js, and to gcc, each from figures of the same case
+//   2. merging     superpackets split, segments merged, and packets that do not merge
+//   3. checksums   every length; builds, C and a plain copy take turns
+//   4. ratios      to js, and to gcc, each from figures of the same case
 import { Bench } from 'tinybench';
 import { type CodecBuild, loadBuild } from '../../src/codec/builds.js';
 import { judgeBuild } from '../../src/codec/verify.js';
 import { describeMachine, type Machine } from '../path/machine.js';
 import { ChecksumLoad } from './checksum-load.js';
+import { type MergeKind, MergeLoad } from './merge-load.js';
 import { type Direction, PacketLoad, type TunnelKind } from './packet-load.js';
 
 export interface CodecBenchOptions {
@@ -38,6 +40,14 @@ export interface PacketRow {
   readonly nanoseconds: Readonly<Record<string, Figure>>;
 }
 
+export interface MergeRow {
+  readonly kind: MergeKind;
+  /** Packets a call splits into or merges. */
+  readonly packets: number;
+  /** ns a packet by build. */
+  readonly nanoseconds: Readonly<Record<string, Figure>>;
+}
+
 export interface ChecksumRow {
   readonly length: number;
   /** Billions of bytes a second by build, `gcc -O3` and `memory.copy`. */
@@ -49,6 +59,7 @@ export interface CodecBenchResult {
   readonly machine: Machine;
   readonly builds: readonly string[];
   readonly packets: readonly PacketRow[];
+  readonly merging: readonly MergeRow[];
   readonly checksums: readonly ChecksumRow[];
   /** Why there is no row for C, or null. */
   readonly withoutC: string | null;
@@ -87,6 +98,7 @@ export async function runCodecBench(options: CodecBenchOptions = {}): Promise<Co
   for (const build of builds) judgeBuild(build);
   const say = options.onStep ?? (() => {});
   const packets = await benchPackets(builds, plan, say);
+  const merging = await benchMerging(builds, plan, say);
   const load = new ChecksumLoad(builds);
   const checksums = await benchChecksums(load, plan, say);
   return {
@@ -94,6 +106,7 @@ export async function runCodecBench(options: CodecBenchOptions = {}): Promise<Co
     machine: describeMachine(),
     builds: builds.map(({ name }) => name),
     packets,
+    merging,
     checksums,
     withoutC: load.withoutC,
   };
@@ -123,6 +136,31 @@ async function benchPackets(
         }
       }
     }
+  }
+  return rows;
+}
+
+async function benchMerging(
+  builds: readonly CodecBuild[],
+  plan: Plan,
+  say: (text: string) => void,
+): Promise<MergeRow[]> {
+  const rows: MergeRow[] = [];
+  for (const kind of ['segment', 'coalesce', 'apart'] as const) {
+    say(`superpackets, ${kind}`);
+    const packets = MergeLoad.packets(kind);
+    const count = Math.ceil(SAMPLE_PACKETS / packets);
+    const samplers = new Map<string, Sampler>();
+    for (const build of builds) {
+      const run = new MergeLoad(build).prepare(kind);
+      const sample = (): number => run(count) - readClock(count);
+      samplers.set(build.name, { units: count * packets, sample });
+    }
+    rows.push({
+      kind,
+      packets,
+      nanoseconds: await measure(samplers, plan.timeMs, (ms) => ms * 1e6),
+    });
   }
   return rows;
 }

@@ -13,6 +13,16 @@ export function formatCodecBench(result: CodecBenchResult): string {
       ...result.packets.map((row) => packetLine(row, builds)),
     ]),
     '',
+    'ns a packet: 64 KB of TCP split, its segments merged again, and as many flows as packets',
+    ...table([
+      ['', 'packets', ...builds, ...ratioTitles(builds)],
+      ...result.merging.map(({ kind, packets, nanoseconds }) => [
+        kind,
+        String(packets),
+        ...figureCells(nanoseconds, builds),
+      ]),
+    ]),
+    '',
     'checksum, GB/s',
     ...checksumTable(result),
   ];
@@ -21,18 +31,22 @@ export function formatCodecBench(result: CodecBenchResult): string {
 }
 
 function packetLine(row: PacketRow, builds: readonly string[]): string[] {
-  const figures = builds.map((name) => row.nanoseconds[name]);
-  const js = row.nanoseconds.js;
-  const ratios = builds
-    .filter((name) => name !== 'js' && js !== undefined)
-    .map((name) => ratio(js, row.nanoseconds[name], 0));
+  const { direction, tunnel, size, batch, nanoseconds } = row;
+  return [direction, tunnel, String(size), String(batch), ...figureCells(nanoseconds, builds)];
+}
+
+/** The figures of all builds, then what js takes to each of the others. */
+function figureCells(
+  nanoseconds: Readonly<Record<string, Figure>>,
+  builds: readonly string[],
+): string[] {
+  const { js } = nanoseconds;
+  const figures = builds.map((name) => nanoseconds[name]);
   return [
-    row.direction,
-    row.tunnel,
-    String(row.size),
-    String(row.batch),
     ...figures.map((figure) => (figure === undefined ? '' : digits(figure.median))),
-    ...ratios,
+    ...builds
+      .filter((name) => name !== 'js' && js !== undefined)
+      .map((name) => ratio(js, nanoseconds[name], 0)),
   ];
 }
 

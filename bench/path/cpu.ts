@@ -8,6 +8,9 @@ const WAITING = [3, 4];
 /** Columns that guests use; they are in user and nice too. */
 const COUNTED = 8;
 
+/** CPUs that other work may keep busy before the machine's CPU time says nothing about a path. */
+export const QUIET_LOAD = 0.2;
+
 /** Seconds that all cores together have worked since the machine started. */
 export function busySeconds(stat = readFileSync('/proc/stat', 'utf8')): number {
   const [line = ''] = stat.split('\n', 1);

@@ -76,7 +76,13 @@ export function spreadOf(values: readonly number[]): Spread {
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? 0;
   const median = sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
-  return { median, low: sorted[0] ?? 0, high: sorted.at(-1) ?? 0 };
+  const [low, high] = [sorted[0] ?? 0, sorted.at(-1) ?? 0];
+  return { median: rounded(median), low: rounded(low), high: rounded(high) };
+}
+
+/** To more digits than any of this is exact to, and fewer than fill a file. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(6));
 }
 
 /** The spread of every figure that a sample has. */

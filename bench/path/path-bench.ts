@@ -30,8 +30,10 @@ export interface PathRow {
   readonly tunnels: number;
   /** Of the program, where it is not grebe. */
   readonly version?: string;
-  /** Why it was left out, or what stopped it; figures of rounds before that stay. */
+  /** Why it was left out: there is no figure. */
   readonly skipped?: string;
+  /** Measures that failed in some round, with their cause; figures are those of the other rounds. */
+  readonly failures?: readonly string[];
   readonly figures: Spreads;
 }
 
@@ -61,27 +63,16 @@ export async function runPathBench(options: PathBenchOptions): Promise<PathBench
   const plan = makePlan([...builtinPaths(), ...more], withMore(options));
   const load = chooseLoad();
   const otherLoad = await watchBusy(1);
-  const runs = plan.cases.map((each) => ({ case: each, samples: [] as Sample[] }));
-  const skipped = new Map<Case, string>();
-  for (const { case: each } of runs) {
-    const reason = each.path.missing();
-    if (reason !== undefined) skipped.set(each, reason);
-  }
+  const runs = plan.cases.map(newRun);
   for (let round = 1; round <= plan.rounds; round++) {
-    for (const { case: each, samples } of runs) {
+    for (const run of runs) {
       // What runs once runs in the last round, when the machine is as warm as it gets.
-      if (skipped.has(each) || (each.once && round < plan.rounds)) continue;
-      options.onStep?.(`round ${round} of ${plan.rounds}: ${titleOf(each)}`);
-      try {
-        samples.push(await measureCase(each, load, plan));
-      } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        options.onStep?.(`${titleOf(each)}: ${error.message}`);
-        skipped.set(each, error.message);
-      }
+      if (run.skipped !== undefined || (run.case.once && round < plan.rounds)) continue;
+      options.onStep?.(`round ${round} of ${plan.rounds}: ${titleOf(run.case)}`);
+      await addSample(run, load, plan);
     }
   }
-  const rows = runs.map((run) => rowOf(run.case, run.samples, skipped.get(run.case)));
+  const rows = runs.map(rowOf);
   return {
     schema: 'grebe.bench-path/2',
     machine: describeMachine(),
@@ -123,28 +114,58 @@ function titleOf({ path, offloads, tunnels }: Case): string {
   return `${path.name}${many}${offloads === 'on' ? ', offloads on' : ''}`;
 }
 
-async function measureCase(each: Case, load: Load, plan: Plan): Promise<Sample> {
+/** One case on its way through the rounds. */
+interface Run {
+  readonly case: Case;
+  readonly samples: Sample[];
+  readonly failures: Set<string>;
+  skipped?: string;
+}
+
+function newRun(each: Case): Run {
+  const skipped = each.path.missing();
+  const run: Run = { case: each, samples: [], failures: new Set() };
+  return skipped === undefined ? run : { ...run, skipped };
+}
+
+/** One round of a case. One that cannot be opened in the first is left out from then on. */
+async function addSample(run: Run, load: Load, plan: Plan): Promise<void> {
   const { congestion, seconds } = plan;
-  const lab = await openLab({ offloads: each.offloads, congestion });
+  const lab = await openLab({ offloads: run.case.offloads, congestion });
   try {
-    const path = await each.path.open(lab, each.tunnels);
+    const path = await run.case.path.open(lab, run.case.tunnels);
     const sample: Sample = {};
-    for (const measure of each.measures) {
-      Object.assign(sample, await MEASURES[measure]({ lab, path, load, seconds }));
+    run.samples.push(sample);
+    for (const measure of run.case.measures) {
+      for (const router of path.routers) router.requireAlive();
+      try {
+        Object.assign(sample, await MEASURES[measure]({ lab, path, load, seconds }));
+      } catch (error) {
+        run.failures.add(`${measure}: ${messageOf(error)}`);
+      }
     }
-    return sample;
+  } catch (error) {
+    if (run.samples.length === 0) run.skipped = messageOf(error);
+    else run.failures.add(messageOf(error));
   } finally {
     await lab.close();
   }
 }
 
-function rowOf(each: Case, samples: readonly Sample[], skipped: string | undefined): PathRow {
+/** The words of a Failure; anything else is a mistake of the bench. */
+function messageOf(error: unknown): string {
+  if (error instanceof Failure) return error.message;
+  throw error;
+}
+
+function rowOf({ case: each, samples, failures, skipped }: Run): PathRow {
   const { path, offloads, tunnels } = each;
   const version = samples.length > 0 ? path.version?.() : undefined;
   return {
     ...{ name: path.name, offloads, tunnels },
     ...(version === undefined ? {} : { version }),
     ...(skipped === undefined ? {} : { skipped }),
+    ...(failures.size === 0 ? {} : { failures: [...failures] }),
     figures: spreadsOf(samples),
   };
 }

@@ -1,4 +1,5 @@
 // The result for people: machine and versions, one small table a question, the targets.
+import { QUIET_LOAD } from './cpu.js';
 import type { Figure, Spread } from './figures.js';
 import type { PathBenchResult, PathRow } from './path-bench.js';
 import type { Verdict } from './targets.js';
@@ -15,8 +16,8 @@ interface Table {
   readonly columns: readonly Column[];
 }
 
-/** CPUs that a machine may be busy with and still be called quiet. */
-const QUIET_LOAD = 0.1;
+const TUNNELS: Column = { title: 'tunnels', cell: (row) => `${row.tunnels}` };
+
 const isPlain = (row: PathRow) => row.offloads === 'off' && row.tunnels === 1;
 
 const TCP: readonly Column[] = [
@@ -91,7 +92,7 @@ const TABLES: readonly Table[] = [
     has: (row, rows) =>
       row.offloads === 'off' && rows.some(({ name, tunnels }) => name === row.name && tunnels > 1),
     columns: [
-      { title: 'tunnels', cell: (row) => `${row.tunnels}` },
+      TUNNELS,
       ranged('TCP Gbit/s', 'tcpGbits', 2),
       ranged('UDP 64 B k/s', 'udp64Kpps', 0),
       middle('router us', 'udp64RouterMicroseconds', 1),
@@ -126,19 +127,20 @@ export function formatPathBench(result: PathBenchResult): string {
     if (table.length > 0) lines.push('', title, ...table);
   }
   const left = leftOut(rows);
-  if (left.length > 0) lines.push('', 'Left out', ...left);
+  if (left.length > 0) lines.push('', 'Left out or failed', ...left);
   lines.push('', 'Targets', ...formatTargets(result.targets));
   return lines.join('\n');
 }
 
-/** One line a path and reason, whatever settings it concerns. */
+/** One line a path and reason, whatever settings it concerns: paths that did not run, measures that failed. */
 function leftOut(rows: readonly PathRow[]): string[] {
   const lines = new Map<string, string[]>();
-  for (const { name, offloads, tunnels, skipped } of rows) {
-    if (skipped === undefined) continue;
+  for (const { name, offloads, tunnels, skipped, failures = [] } of rows) {
     const setting = tunnels > 1 ? `${tunnels} tunnels` : `offloads ${offloads}`;
-    const key = `${name}: ${skipped}`;
-    lines.set(key, [...(lines.get(key) ?? []), setting]);
+    for (const reason of skipped === undefined ? failures : [skipped]) {
+      const key = `${name}: ${reason}`;
+      lines.set(key, [...(lines.get(key) ?? []), setting]);
+    }
   }
   return [...lines].map(([line, settings]) => `${line} (${settings.join(', ')})`);
 }
@@ -162,9 +164,10 @@ function formatVerdict({ name, value, unit, atLeast, atMost, met }: Verdict): st
 /** Lines under their titles. Rows and columns without any figure are left out. */
 function tableOf(rows: readonly PathRow[], columns: readonly Column[]): string[] {
   const name: Column = { title: 'path', cell: (row) => row.name };
-  const measured = rows.filter((row) => Object.keys(row.figures).length > 0);
+  const figures = columns.filter((column) => column !== TUNNELS);
+  const measured = rows.filter((row) => figures.some((column) => column.cell(row) !== ''));
+  if (measured.length === 0) return [];
   const filled = columns.filter((column) => measured.some((row) => column.cell(row) !== ''));
-  if (filled.every((column) => column.title === 'tunnels')) return [];
   const all = [name, ...filled];
   const lines = [
     all.map((column) => column.title),

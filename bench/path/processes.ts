@@ -8,6 +8,8 @@ import { EXIT, Failure } from '../../src/sys/failure.js';
 export interface Running {
   /** From the start of the process until it was ready. */
   readonly readyMs: number;
+  /** Throws a Failure with its last words when it has ended. */
+  requireAlive(): void;
   /** User and system time of all its threads so far. */
   cpuSeconds(): number;
   rssMegabytes(): number;
@@ -33,7 +35,7 @@ const READY_INTERVAL_MS = 5;
 /** USER_HZ: the unit of the times in /proc/PID/stat on every Linux this runs on. */
 export const TICKS_PER_SECOND = 100;
 /** How much of what a failed program said goes into the failure. */
-const QUOTE_LENGTH = 500;
+const QUOTE_LENGTH = 200;
 
 /**
  * Runs a command to its end and returns its stdout; a failure is thrown with its words. `codes`: exit codes
@@ -65,6 +67,11 @@ export async function startReady(
   const pid = child.pid ?? 0;
   return {
     readyMs,
+    requireAlive: () => {
+      if (child.exitCode === null && child.signalCode === null) return;
+      const how = child.signalCode ?? `exit ${child.exitCode}`;
+      throw new Failure(EXIT.failed, `${words.join(' ')} has ended (${how}): ${quote(text)}`);
+    },
     cpuSeconds: () => cpuSecondsOf(pid),
     rssMegabytes: () => rssMegabytesOf(pid),
     output: () => text.stdout + text.stderr,
@@ -118,9 +125,7 @@ function finish(
       void namespaces.stop(child);
     }, limitMs);
     const refuse = (cause: string) => {
-      const said = text.stderr.trim() || text.stdout.trim();
-      const quote = said === '' ? '' : `: ${said.slice(-QUOTE_LENGTH)}`;
-      reject(new Failure(EXIT.failed, `${words.join(' ')} ${cause}${quote}`));
+      reject(new Failure(EXIT.failed, `${words.join(' ')} ${cause}: ${quote(text)}`));
     };
     const settle = (code: number | null, signal: string | null) => {
       clearTimeout(timer);
@@ -146,8 +151,7 @@ function becomeReady(
     };
     const fail = (cause: string) => {
       end();
-      const said = `${text.stderr}${text.stdout}`.trim().slice(-QUOTE_LENGTH);
-      reject(new Failure(EXIT.failed, `${words.join(' ')} ${cause}: ${said}`));
+      reject(new Failure(EXIT.failed, `${words.join(' ')} ${cause}: ${quote(text)}`));
     };
     const look = () => {
       if (!isReady(text.stdout + text.stderr)) return;
@@ -163,8 +167,14 @@ function becomeReady(
   });
 }
 
+/** The last that a program said, as one line. */
+function quote({ stdout, stderr }: Gathered): string {
+  const said = (stderr.trim() || stdout.trim()).slice(-QUOTE_LENGTH);
+  return said.replace(/\s+/g, ' ') || 'it said nothing';
+}
+
 function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const stat = readOwn(pid, 'stat');
   // The second field is the name in parentheses, which may hold spaces: count from its end.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [userTicks, systemTicks] = [Number(fields[11]), Number(fields[12])];
@@ -172,6 +182,14 @@ function cpuSecondsOf(pid: number): number {
 }
 
 function rssMegabytesOf(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const status = readOwn(pid, 'status');
   return Number(/VmRSS:\s*(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+function readOwn(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    throw new Failure(EXIT.failed, `process ${pid} has ended`);
+  }
 }

@@ -16,6 +16,7 @@ export function builtinPaths(): Path[] {
     fastd(),
     wireguardGo(),
     grebePath('raw-simd', { underlay: 'raw', codec: 'simd' }),
+    grebePath('raw-gso', { underlay: 'raw', codec: 'simd', gso: true }),
     grebePath('raw-scalar', { underlay: 'raw', codec: 'scalar' }),
     grebePath('raw-2-lanes', { underlay: 'raw', codec: 'simd', lanes: 2 }),
     grebePath('xdp-simd', { underlay: 'xdp', codec: 'simd' }),

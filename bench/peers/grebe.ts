@@ -16,6 +16,8 @@ export interface GrebeSettings {
   readonly codec?: 'simd' | 'scalar';
   readonly mode?: 'gre-udp';
   readonly lanes?: number;
+  /** Superpackets leave whole, also with raw sockets. */
+  readonly gso?: boolean;
 }
 
 const GREBE = [process.execPath, join(ROOT, 'dist/src/cli/main.js')];
@@ -49,6 +51,7 @@ export function grebeConfig(end: End, settings: GrebeSettings, tunnels: number):
   for (const key of ['codec', 'underlay'] as const)
     lines.push(`${key} = "${settings[key] ?? 'auto'}"`);
   if (settings.lanes !== undefined) lines.push(`lanes = ${settings.lanes}`);
+  if (settings.gso !== undefined) lines.push(`offload = { gso = ${settings.gso} }`);
   for (let index = 0; index < tunnels - 1; index++) {
     lines.push(...table(end, settings, `gre${index + 2}`, networkAddress(index, end.host)));
     lines.push(`key = ${index}`);

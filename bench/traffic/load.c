@@ -19,6 +19,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -137,8 +138,8 @@ static void udp_serve(const char *port)
 				next[numbers->destination] = numbers->sequence + 1;
 		}
 	}
-	printf("{\"received\":%lu,\"bytes\":%lu,\"seconds\":%.6f,\"reordered\":%lu}\n", received, bytes,
-	       last - first, reordered);
+	printf("{\"received\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"reordered\":%" PRIu64 "}\n",
+	       received, bytes, last - first, reordered);
 }
 
 /* Until the server, which has gone when its kernel refuses; lost ends are sent again. */
@@ -208,7 +209,7 @@ static void udp_send(const char *host, const char *port, double seconds, int len
 		sent += count;
 		destination = (destination + 1) % destinations;
 	}
-	printf("{\"sent\":%lu,\"seconds\":%.6f}\n", sent, elapsed);
+	printf("{\"sent\":%" PRIu64 ",\"seconds\":%.6f}\n", sent, elapsed);
 	fflush(stdout);
 	send_ends(fd, &base);
 }
@@ -278,7 +279,8 @@ static void tcp_serve(const char *port, double seconds)
 			}
 		}
 	} while (bytes == 0 || time - first < seconds);
-	printf("{\"bytes\":%lu,\"seconds\":%.6f,\"flows\":%lu}\n", bytes, time - first, flows);
+	printf("{\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"flows\":%" PRIu64 "}\n", bytes, time - first,
+	       flows);
 }
 
 /* Sends nothing before all flows are open, so that the server's clock starts with all of them. */
@@ -287,6 +289,8 @@ static void tcp_send(const char *host, const char *port, double seconds, int flo
 	static uint8_t chunk[TCP_CHUNK];
 	struct epoll_event events[EVENTS];
 	struct sockaddr_in address = parse_address(host, port);
+	/* Closing throws away what is still to be sent: no flow lives on. */
+	struct linger abort = { .l_onoff = 1 };
 	int poll = epoll_create1(0);
 	int open = flows;
 	double until;
@@ -297,6 +301,7 @@ static void tcp_send(const char *host, const char *port, double seconds, int flo
 
 		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 			fail("connect");
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
 		fcntl(fd, F_SETFL, O_NONBLOCK);
 		watch(poll, fd, EPOLLOUT);
 	}

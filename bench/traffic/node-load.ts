@@ -5,7 +5,7 @@
 //   node node-load.js tcp-serve PORT SECONDS
 //   node node-load.js tcp-send HOST PORT SECONDS FLOWS
 import { createSocket } from 'node:dgram';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { FlowReport, ReceiveReport, SendReport } from './load.js';
 
 const TCP_CHUNK = 1 << 17;
@@ -17,6 +17,8 @@ const NUMBERS_LENGTH = 8;
 const END_INTERVAL_MS = 20;
 const END_LIMIT_MS = 3000;
 const SILENCE_MS = 100;
+/** No connection for so long: all are there. */
+const ACCEPT_MS = 50;
 
 const [role, ...words] = process.argv.slice(2);
 const numbers = words.map(Number);
@@ -120,7 +122,14 @@ function serveTcp(port: number, seconds: number): void {
     report({ bytes, seconds: took, flows: carried.size });
     process.exit();
   };
-  const server = createServer((socket) => {
+  // Node takes one connection a turn of its loop: reading from the first ones would keep the others waiting.
+  const sockets: Socket[] = [];
+  const readAll = setTimeout(() => {
+    for (const socket of sockets) socket.resume();
+  }, ACCEPT_MS);
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    sockets.push(socket);
+    readAll.refresh();
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk) => {
       if (bytes === 0) {

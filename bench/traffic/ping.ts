@@ -30,12 +30,13 @@ export function runPing(lab: Lab, { address, count, interval }: PingOptions): Pr
   return lab.run(lab.left, ['ping', ...words], limitMs, [0, REPLIES_MISSING]).then(parsePing);
 }
 
-/** The lines of iputils' ping. */
+/** The lines of ping, of iputils or busybox. */
 export function parsePing(text: string): PingResult {
   const times = [...text.matchAll(/^\d+ bytes from .* time[=<]([\d.]+) ms/gm)].map((match) =>
     Number(match[1]),
   );
-  const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(text) ?? [];
+  const [, sent, received] =
+    /(\d+) packets transmitted, (\d+) (?:packets )?received/.exec(text) ?? [];
   return { sent: Number(sent ?? 0), received: Number(received ?? 0), times };
 }
 

@@ -54,13 +54,15 @@ const EVERYTHING: GreTunnel = {
   pmtudisc: false,
 };
 
-/** The tunnels of the answers: records 1 to 5. */
+/** The tunnels of the answers: records 1 to 7. */
 export const KNOWN_TUNNELS: readonly Tunnel[] = [
   { ...GRE, name: 'plain', remote: '192.0.2.2' },
   EVERYTHING,
   { ...BASE, mode: 'ipip', name: 'ipip', remote: '192.0.2.4', ttl: 255, tos: 0x20 },
   { ...BASE, mode: 'sit', name: 'sit', remote: '192.0.2.5' },
   { ...GRE, name: 'anyone', remote: 'any', keyIn: 7, mtu: 48 },
+  { ...GRE, mode: 'gre-udp', name: 'udp', remote: '192.0.2.6' },
+  { ...EVERYTHING, mode: 'gre-udp', name: 'udp everything', remote: '192.0.2.7' },
 ];
 
 /** Bytes and their Internet checksum. The first is the example of RFC 1071, 3: the sum is 0xddf2. */

@@ -1,6 +1,7 @@
 // Packets as a device hands them over, and what segment must make of them. Every result was encoded on its
 // own by scapy 2.5.0, from the fields of its segment; the packets are scapy's, with the checksum field set
 // to the pseudo-header sum. Identification and sequence numbers run past their end.
+import { MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 
 /** One packet of a device, in hex. */
 export interface KnownSegments {
@@ -10,6 +11,16 @@ export interface KnownSegments {
   readonly packet: string;
   /** The packets it stands for; none: it makes no sense and is left empty. */
   readonly results: readonly string[];
+  /** Of one that a kernel behind us splits: what must be noted of it. */
+  readonly kept?: {
+    /** MERGE_*: kinds that are to stay whole. */
+    readonly kinds: number;
+    readonly packets: number;
+    /** What its segments add up to. */
+    readonly bytes: number;
+    /** The device header, with the true length of the headers. */
+    readonly device: string;
+  };
 }
 
 export const KNOWN_SEGMENTS: readonly KnownSegments[] = [
@@ -43,6 +54,68 @@ export const KNOWN_SEGMENTS: readonly KnownSegments[] = [
       '600000000019064020010db800090000000000000000000120010db8002000000000000000000001' +
         '14519c400000000400000007501902003b9e00007576777879',
     ],
+  },
+  {
+    name: 'UDP over IPv4, datagrams of 10 + 10 + 5 bytes',
+    device: '01051c000a0014000600',
+    packet:
+      '45000035ffff00004011669a0a0900010a1400010fa001bb002114516162636465666768696a6b6c6d' +
+      '6e6f70717273747576777879',
+    results: [
+      '45000026ffff0000401166a90a0900010a1400010fa001bb0012df506162636465666768696a',
+      '4500002600000000401166a90a0900010a1400010fa001bb0012ad1e6b6c6d6e6f7071727374',
+      '4500002100010000401166ad0a0900010a1400010fa001bb000d746b7576777879',
+    ],
+  },
+  {
+    name: 'UDP over IPv6, the checksum of the second adds up to 0',
+    device: '010530000a0028000600',
+    packet:
+      '600000000021114020010db800090000000000000000000120010db80020000000000000000000010f' +
+      'a001bb00215bcf6162636465666768696a6b6c6d6e6f707172d9147576777879',
+    results: [
+      '600000000012114020010db800090000000000000000000120010db8002000000000000000000001' +
+        '0fa001bb001297d26162636465666768696a',
+      '600000000012114020010db800090000000000000000000120010db8002000000000000000000001' +
+        '0fa001bb0012ffff6b6c6d6e6f707172d914',
+      '60000000000d114020010db800090000000000000000000120010db8002000000000000000000001' +
+        '0fa001bb000d2ced7576777879',
+    ],
+  },
+  {
+    name: 'TCP of a single segment',
+    device: '010128000a0014001000',
+    packet:
+      '4500002d00074000400626a60a0900010a14000114519c40000000010000000750180200143e000068' +
+      '656c6c6f',
+    results: [
+      '4500002d00074000400626a60a0900010a14000114519c40000000010000000750180200a53d0000' +
+        '68656c6c6f',
+    ],
+  },
+  {
+    name: 'TCP that stays whole',
+    device: '0101ffff0a0014001000',
+    packet:
+      '4500004100074000400626920a0900010a14000114519c400000000100000007501802001452000061' +
+      '62636465666768696a6b6c6d6e6f70717273747576777879',
+    results: [
+      '4500004100074000400626920a0900010a14000114519c4000000001000000075018020014520000' +
+        '6162636465666768696a6b6c6d6e6f70717273747576777879',
+    ],
+    kept: { kinds: MERGE_TCP, packets: 3, bytes: 145, device: '010128000a0014001000' },
+  },
+  {
+    name: 'UDP that stays whole',
+    device: '010500000a0014000600',
+    packet:
+      '45000035ffff00004011669a0a0900010a1400010fa001bb002114516162636465666768696a6b6c6d' +
+      '6e6f70717273747576777879',
+    results: [
+      '45000035ffff00004011669a0a0900010a1400010fa001bb002114516162636465666768696a6b6c' +
+        '6d6e6f70717273747576777879',
+    ],
+    kept: { kinds: MERGE_UDP, packets: 3, bytes: 109, device: '01051c000a0014000600' },
   },
   {
     name: 'UDP with its checksum left open',

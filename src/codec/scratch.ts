@@ -1,5 +1,14 @@
 // A dataplane of one lane with no device and no socket: where a codec is tried before it goes live.
-import { SLOT_HEADROOM } from '../../asm/layout.js';
+import {
+  DESCRIPTOR_DEVICE_HEADER,
+  DESCRIPTOR_EMIT,
+  DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_SIZE,
+  DESCRIPTOR_SUM,
+  DEVICE_HEADER_SIZE,
+  SLOT_COUNT,
+  SLOT_HEADROOM,
+} from '../../asm/layout.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
@@ -16,6 +25,11 @@ export interface ScratchPacket {
   readonly tunnel: number;
   /** Index of the device it came from, 0 = not known. */
   readonly link?: number;
+}
+
+/** A packet as decap would leave it. */
+export interface ScratchArrival extends ScratchPacket {
+  readonly deviceHeader: Uint8Array;
 }
 
 export class Scratch {
@@ -54,6 +68,26 @@ export class Scratch {
     return count;
   }
 
+  /**
+   * Puts packets into the decap ring as decap leaves those it lets through: processed, none merged, none settled.
+   * Returns the position of the first.
+   */
+  arrive(packets: readonly ScratchArrival[]): number {
+    const ring = this.decap;
+    const first = ring.filled;
+    this.fill(ring, packets);
+    const words = new Uint32Array(this.memory.buffer);
+    for (const [index, { deviceHeader }] of packets.entries()) {
+      const position = (first + index) >>> 0;
+      const header = ring.deviceHeader(position);
+      this.bytes.set(deviceHeader, header);
+      const slot = position & (SLOT_COUNT - 1);
+      words[(header - DESCRIPTOR_DEVICE_HEADER + DESCRIPTOR_EMIT) >>> 2] = slot + 1; // and nothing follows
+    }
+    ring.restore(ring.filled, ring.filled, first);
+    return first;
+  }
+
   /** The packet at `position` as the codec left it; empty when its descriptor points outside the slot. */
   packet(ring: Ring, position: number): Uint8Array {
     const address = ring.processedAddress(position);
@@ -65,6 +99,22 @@ export class Scratch {
     const payload = rest === 0 ? 0 : ring.processedPayload(position);
     if (payload > 0) packet.set(this.bytes.subarray(payload, payload + rest), length);
     return packet;
+  }
+
+  /** What the descriptor at `position` tells the device. */
+  deviceHeader(ring: Ring, position: number): Uint8Array {
+    const start = ring.deviceHeader(position);
+    return this.bytes.slice(start, start + DEVICE_HEADER_SIZE);
+  }
+
+  /** What a codec noted of the packet at `position` for itself: its bytes for the counters, its sum. */
+  notes(ring: Ring, position: number): { readonly innerLength: number; readonly sum: number } {
+    const descriptor = ring.deviceHeader(position) - DESCRIPTOR_DEVICE_HEADER;
+    const view = new DataView(this.memory.buffer, descriptor, DESCRIPTOR_SIZE);
+    return {
+      innerLength: view.getUint32(DESCRIPTOR_INNER_LENGTH, true),
+      sum: view.getUint32(DESCRIPTOR_SUM, true),
+    };
   }
 
   /**

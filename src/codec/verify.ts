@@ -3,30 +3,35 @@
 //   1. its ABI number
 //   2. known checksums
 //   3. known superpackets and unfinished checksums
-//   4. known packets, one batch a direction: bytes, verdicts, nothing written around them
-//   5. the counters that settle must have left behind
+//   4. known runs: what is merged for a device, and taken apart again
+//   5. known packets, one batch a direction: bytes, verdicts, nothing written around them
+//   6. the counters that settle must have left behind
 //
 // The border (imports, exports, no data, no start function) was checked when the build was loaded.
 import { Worker } from 'node:worker_threads';
-import { ABI_VERSION, DEVICE_HEADER_SIZE, SEGMENT_LIMIT } from '../../asm/layout.js';
+import { ABI_VERSION, DEVICE_HEADER_SIZE } from '../../asm/layout.js';
 import { REASON, reasonName } from '../packet/reason.js';
 import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { dropEntries, type RecordCounters, readCounters } from '../tunnel/counters.js';
 import { abiOf, type CodecBuild, isPath, openCodec } from './builds.js';
 import type { Codec } from './contract.js';
+import { fromHex, toHex } from './hex.js';
 import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answers.js';
 import { INNER_ANSWERS } from './known-decap-inner.js';
 import { OUTER_ANSWERS } from './known-decap-outer.js';
-import { ENCAP_ANSWERS } from './known-encap.js';
-import { KNOWN_SEGMENTS } from './known-segments.js';
+import { ENCAP_ANSWERS as PLAIN_ANSWERS } from './known-encap.js';
+import { UDP_DECAP_ANSWERS, UDP_ENCAP_ANSWERS } from './known-udp.js';
+import { runFault } from './run-fault.js';
 import { Scratch } from './scratch.js';
+import { segmentFault } from './segment-fault.js';
 import { warmUp } from './warm-up.js';
 import { refusal } from './wasm.js';
 
 type Direction = 'encap' | 'decap';
 
-const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS];
+const ENCAP_ANSWERS = [...PLAIN_ANSWERS, ...UDP_ENCAP_ANSWERS];
+const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS, ...UDP_DECAP_ANSWERS];
 
 /** Wall clock handed to settle; any fixed time. */
 const NOW_MS = 1_700_000_000_000;
@@ -91,6 +96,7 @@ export function answerFault(codec: Codec, scratch: Scratch): string | null {
   return (
     checksumFault(codec, scratch) ??
     segmentFault(codec, scratch) ??
+    runFault(codec, scratch) ??
     batchFault(codec, scratch, 'encap', ENCAP_ANSWERS) ??
     batchFault(codec, scratch, 'decap', DECAP_ANSWERS) ??
     counterFault(scratch)
@@ -105,33 +111,6 @@ function checksumFault(codec: Codec, scratch: Scratch): string | null {
     const found = codec.checksum(address, bytes.length);
     if (found !== known.checksum) {
       return `the checksum of ${known.bytes || 'no bytes'} is ${known.checksum}, it says ${found}`;
-    }
-  }
-  return null;
-}
-
-/** Nothing is published here: segment works on the slots in front of FILLED. */
-function segmentFault(codec: Codec, scratch: Scratch): string | null {
-  const ring = scratch.encap;
-  for (const known of KNOWN_SEGMENTS) {
-    const position = ring.filled;
-    const address = ring.packetAddress(position);
-    const packet = fromHex(known.packet);
-    scratch.bytes.set(fromHex(known.device), ring.deviceHeader(position));
-    scratch.bytes.set(packet, address);
-    ring.fill(position, packet.length, 1, 0);
-    let count: number;
-    try {
-      count = codec.segment(ring.address, position, SEGMENT_LIMIT, 0);
-    } catch (error) {
-      return `segment trapped on ${known.name}: ${String(error)}`;
-    }
-    if (count !== Math.max(1, known.results.length))
-      return `segment, ${known.name}: ${count} packets`;
-    for (let index = 0; index < count; index++) {
-      const found = toHex(scratch.packet(ring, (position + index) >>> 0));
-      const expected = known.results[index] ?? '';
-      if (found !== expected) return `segment, ${known.name}: ${index}: ${found}, not ${expected}`;
     }
   }
   return null;
@@ -188,8 +167,7 @@ function packetFault(
   const packet = toHex(scratch.packet(ring, position));
   if (packet !== answer.result) return `packet ${packet}, not ${answer.result}`;
   if (direction === 'encap') return null;
-  const header = ring.deviceHeader(position);
-  const device = toHex(scratch.bytes.slice(header, header + DEVICE_HEADER_SIZE));
+  const device = toHex(scratch.deviceHeader(ring, position));
   const due = answer.device ?? '00'.repeat(DEVICE_HEADER_SIZE);
   return device === due ? null : `device header ${device}, not ${due}`;
 }
@@ -263,12 +241,4 @@ function verdict(reason: number): string {
   } catch {
     return `of no name (${reason})`;
   }
-}
-
-function fromHex(text: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(text, 'hex'));
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

@@ -13,8 +13,11 @@ export interface OffloadConfig {
   /** Received TCP goes into tunnel devices in superpackets; UDP does. */
   readonly gro: boolean;
   readonly ugro: boolean;
-  /** Superpackets leave whole where the kernel can segment them behind us (underlay xdp). */
-  readonly gso: boolean;
+  /**
+   * Superpackets leave whole, past the firewall's output rules, where the kernel can segment them behind us. Absent:
+   * with underlay xdp, which passes those rules anyway.
+   */
+  readonly gso?: boolean;
 }
 
 /** The `[router]` table, defaults filled in. */

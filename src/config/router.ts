@@ -47,7 +47,6 @@ const DEFAULT_OFFLOAD: OffloadConfig = {
   uso6: true,
   gro: true,
   ugro: false,
-  gso: true,
 };
 
 function readOffload(value: unknown, place: TablePlace): OffloadConfig {
@@ -67,7 +66,7 @@ function readOffload(value: unknown, place: TablePlace): OffloadConfig {
     uso6: values.uso6 ?? DEFAULT_OFFLOAD.uso6,
     gro: values.gro ?? DEFAULT_OFFLOAD.gro,
     ugro: values.ugro ?? DEFAULT_OFFLOAD.ugro,
-    gso: values.gso ?? DEFAULT_OFFLOAD.gso,
+    ...(values.gso === undefined ? {} : { gso: values.gso }),
   };
   if (offload.uso4 !== offload.uso6) {
     const message = 'uso4 and uso6 must be the same: the kernel has both or neither';

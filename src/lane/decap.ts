@@ -82,7 +82,7 @@ function writeRun(lane: Lane, ring: Ring, first: number): void {
   }
   lane.separate(first, device.name);
   for (const at of members) {
-    ring.setAlone(at);
+    ring.setLast(at);
     const isThere = ring.processedAddress(at) >= 0;
     const refused = isThere ? device.write(ring, at) : REASON_CODEC_FAULT;
     if (refused !== REASON_NONE) ring.setReason(at, refused);

@@ -15,6 +15,9 @@ import type { Lane } from './lane.js';
  */
 export const BATCH = 64;
 
+/** Bytes after which a batch ends: superpackets that are sent while they are still in the cache. */
+const BATCH_BYTES = 512 << 10;
+
 /** Moves up to one batch from the device of `record` to the underlay. Returns how many slots it filled. */
 export function encapBatch(lane: Lane, record: number): number {
   const device = lane.devices[record];
@@ -40,11 +43,13 @@ function readBatch(lane: Lane, device: TunDevice, record: number): number {
   const first = ring.filled;
   const room = ring.reserve();
   let count = 0;
-  while (count < BATCH && room - count >= SEGMENT_LIMIT) {
+  let bytes = 0;
+  while (count < BATCH && bytes < BATCH_BYTES && room - count >= SEGMENT_LIMIT) {
     const position = (first + count) >>> 0;
     const length = device.read(ring, position);
     if (length === 0) break;
     ring.fill(position, length, record, 0);
+    bytes += length;
     count += lane.segment(position, room - count);
   }
   ring.publish(count);

@@ -87,8 +87,10 @@ function openUnderlay(start: LaneStart): Underlay {
   const isShared = laneCount > 1;
   const options = { locals: udp.locals, links, linkOf, isShared, onSegmentationRefused };
   const overUdp = new UdpUnderlay(memory, options);
-  if (protocols.length === 0) return overUdp;
-  const records = new Set(udp.records);
+  // Where the kernel can segment behind a plain packet, all of the tunnel's leave as such: a flow keeps to one way.
+  const segmented = new Map(xdp?.outerLengths);
+  const records = new Set(udp.records.filter((record) => !segmented.has(record)));
+  if (protocols.length === 0 && records.size === udp.records.length) return overUdp;
   return new CombinedUnderlay(openPlain(), overUdp, (record) => records.has(record));
 }
 

@@ -23,7 +23,7 @@ import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
 import { createEntry, type Entry } from './table.js';
 import { type GreTunnel, isGre, type Mode, type Tunnel } from './tunnel.js';
-import { flowPort, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
+import { flowPort, ORDERED_PORT, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
 
 export type Encapped =
   | {
@@ -73,16 +73,23 @@ export function encapInto(
   if (isGre(tunnel) && tunnel.checksumOut) {
     setU16(packet, greStart + 4, checksum(packet.subarray(greStart)));
   }
-  if (tunnel.mode === 'gre-udp') finishUdp(packet, inner, entry);
+  if (tunnel.mode === 'gre-udp') finishUdp(packet, inner, entry, whole.count);
   return { verdict: 'ok', reason: null, packet, outerLength };
 }
 
 /** Writes the UDP header between the outer header and everything else, which is there. */
-function finishUdp(packet: Uint8Array, inner: Inner, { local }: Entry): void {
+function finishUdp(
+  packet: Uint8Array,
+  inner: Inner,
+  { local, tunnel }: Entry,
+  count: number,
+): void {
   const udp = packet.subarray(IPV4_HEADER);
-  putUdp(udp, flowPort(inner));
-  // The checksum covers the source address: where the kernel is to choose that, none is sent.
-  if (local === 0) return;
+  const isOrdered = isGre(tunnel) && tunnel.sequenceOut;
+  putUdp(udp, isOrdered ? ORDERED_PORT : flowPort(inner));
+  // The checksum covers the source address: where the kernel is to choose that, none is sent. Nor by a kernel that
+  // splits a superpacket: it would send this one in every segment.
+  if (local === 0 || count > 1) return;
   setU16(udp, 6, udpChecksum(udp, packet.subarray(12, 16), packet.subarray(16, 20)));
 }
 

@@ -16,6 +16,9 @@ export const GRE_UDP_PORT = 4754;
 /** First port of the range that source ports come from: 14 bits of it are the flow's (RFC 8086, 2.1.1). */
 const SOURCE_PORT_BASE = 0xc000;
 
+/** Source port of packets with sequence numbers: ways of their own for each flow would change their order. */
+export const ORDERED_PORT = SOURCE_PORT_BASE;
+
 /** Whether a UDP datagram, as far as it is there, is addressed to GRE-in-UDP. */
 export function isGreUdp(udp: Uint8Array): boolean {
   return udp.length >= 4 && u16(udp, 2) === GRE_UDP_PORT;

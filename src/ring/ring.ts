@@ -201,11 +201,9 @@ export class Ring {
     return (this.#halves[(this.#descriptor(position) + DESCRIPTOR_NEXT) >>> 1] as number) - 1;
   }
 
-  /** Lets the packet at `position` be written alone, in its turn. */
-  setAlone(position: number): void {
-    const half = this.#descriptor(position) >>> 1;
-    this.#halves[half + (DESCRIPTOR_EMIT >>> 1)] = (position & MASK) + 1;
-    this.#halves[half + (DESCRIPTOR_NEXT >>> 1)] = 0;
+  /** Lets nothing follow the packet at `position`. */
+  setLast(position: number): void {
+    this.#halves[(this.#descriptor(position) + DESCRIPTOR_NEXT) >>> 1] = 0;
   }
 
   /** The packet at `position` may lie in its slot. */

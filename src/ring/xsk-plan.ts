@@ -25,6 +25,8 @@ export interface XskPlan {
   /** Offset of the first frame in linear memory, a multiple of MAP_ALIGNMENT. */
   readonly umem: number;
   readonly frameCount: number;
+  /** How many of them are received into; the others are sent from. */
+  readonly receiveFrames: number;
   readonly frameSize: 2048 | 4096;
   readonly fill: XskRingPlan;
   readonly completion: XskRingPlan;
@@ -39,10 +41,11 @@ export interface XskPlan {
 }
 
 export interface XskSize {
-  readonly frameCount: number;
+  /** Frames to receive into, and entries of the rings they pass: a power of two. */
+  readonly receiveFrames: number;
+  /** Frames to send from, and entries of the rings they pass: a power of two. */
+  readonly sendFrames: number;
   readonly frameSize: 2048 | 4096;
-  /** Entries of each of the four rings, a power of two. */
-  readonly ringCount: number;
 }
 
 /** Bytes to keep for the area of a ring of `count` entries. */
@@ -55,20 +58,25 @@ export function ringAreaSize(count: number): number {
  * Plans a socket's areas with `reserve`, which gives the offset of fresh room of a size and an alignment.
  * Nothing else may lie in that room.
  */
-export function planXsk(reserve: Reserve, { frameCount, frameSize, ringCount }: XskSize): XskPlan {
-  const ring = (): XskRingPlan => ({
-    area: reserve(ringAreaSize(ringCount), MAP_ALIGNMENT),
-    count: ringCount,
+export function planXsk(
+  reserve: Reserve,
+  { receiveFrames, sendFrames, frameSize }: XskSize,
+): XskPlan {
+  const ring = (count: number): XskRingPlan => ({
+    area: reserve(ringAreaSize(count), MAP_ALIGNMENT),
+    count,
   });
+  const frameCount = receiveFrames + sendFrames;
   const size = Math.ceil((frameCount * frameSize) / MAP_ALIGNMENT) * MAP_ALIGNMENT;
   return {
     umem: reserve(size, MAP_ALIGNMENT),
     frameCount,
+    receiveFrames,
     frameSize,
-    fill: ring(),
-    completion: ring(),
-    receive: ring(),
-    transmit: ring(),
+    fill: ring(receiveFrames),
+    completion: ring(sendFrames),
+    receive: ring(receiveFrames),
+    transmit: ring(sendFrames),
     block: reserve(XDP_BLOCK_SIZE, BLOCK_ALIGNMENT),
     free: reserve(frameCount * 4, BLOCK_ALIGNMENT),
     held: reserve(SLOT_COUNT * 4, BLOCK_ALIGNMENT),

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { OffloadConfig, TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
-import { overhead, type Prefix, type Tunnel } from '../packet/tunnel.js';
+import type { Prefix, Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type IpLine, ipBatch, pathMtus, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
@@ -16,10 +16,6 @@ const QUEUE_LENGTH = 1000;
 const CLOSE_LIMIT = 8;
 /** Device group of more, for their removal: of this process alone. */
 const GROUP = 0x67000000 + process.pid;
-
-/** IPv4 and UDP header, and the most bytes behind them in one message (UDP_SEGMENT). */
-const OUTER_HEADERS = 28;
-const MESSAGE_LIMIT = 65507;
 
 /** Smallest MTU that IPv6 needs (RFC 8200, 5). */
 const IPV6_MTU_MIN = 1280;
@@ -159,24 +155,15 @@ export function configureDevices(
   const group = isGrouped(configs) ? ` group ${GROUP}` : '';
   const lines = configs.flatMap((config, index): IpLine[] => {
     const { name } = config;
-    const tunnel = tunnels[index];
-    const mtu = tunnel?.mtu;
-    const segments = tunnel === undefined ? SEGMENT_LIMIT : segmentLimit(tunnel);
+    const mtu = tunnels[index]?.mtu;
     return [
-      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${segments}${group}`,
+      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}${group}`,
       ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
       `link set dev ${name} up`,
       ...config.routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}`),
     ].map((line) => ({ line, owner: `tunnel ${name}` }));
   });
   return ipBatch(lines);
-}
-
-/** Segments of a superpacket: over UDP no more than the kernel sends as one message, headers included. */
-function segmentLimit(tunnel: Tunnel): number {
-  if (tunnel.mode !== 'gre-udp') return SEGMENT_LIMIT;
-  const size = tunnel.mtu + overhead(tunnel) - OUTER_HEADERS;
-  return Math.max(1, Math.min(SEGMENT_LIMIT, Math.floor(MESSAGE_LIMIT / size)));
 }
 
 /**

@@ -56,7 +56,7 @@ export async function startRouter(config: Config, log: Logger): Promise<Router> 
   let xdp: XdpPath | undefined;
   try {
     await configureDevices(config.tunnels, tunnels);
-    if (underlay === 'xdp') xdp = await openXdp(config, tunnels, log);
+    xdp = await openXdp(config, underlay, tunnels, log);
     const router = new RunningRouter(config, tunnels, devices, log, {
       underlay: underlay === 'xdp' && xdp === undefined ? 'raw' : underlay,
       laneCount,
@@ -90,15 +90,30 @@ function chooseLanes({ router: { lanes } }: Config): number {
   return lanes === 'auto' ? Math.min(availableParallelism(), AUTO_LANES_MAX) : lanes;
 }
 
-/** What the XDP underlay needs; undefined, and the reason logged, when no device can have it. */
+/**
+ * What packets need that leave or come past the IP stack. Undefined where none are to, and, the reason being logged,
+ * when no device can have it.
+ */
 async function openXdp(
   config: Config,
+  underlay: UnderlayName,
   tunnels: readonly Tunnel[],
   log: Logger,
 ): Promise<XdpPath | undefined> {
+  const { gso } = config.router.offload;
+  const receive = underlay === 'xdp';
+  if (!receive && (underlay !== 'raw' || gso !== true)) return undefined;
   const paths = config.tunnels.map(({ remote, dev }) => ({ remote, dev }));
-  const xdp = await openXdpPath({ tunnels, paths, segment: config.router.offload.gso, log });
-  if (xdp === undefined) warnOfRaw(log);
+  const options = {
+    tunnels,
+    paths,
+    receive,
+    segment: gso !== false,
+    segmentUdp: gso === true,
+    log,
+  };
+  const xdp = await openXdpPath(options);
+  if (xdp === undefined && receive) warnOfRaw(log);
   return xdp;
 }
 

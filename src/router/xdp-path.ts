@@ -9,27 +9,37 @@
 // Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
 import type { Logger } from 'pino';
 import type { XdpDeviceStart } from '../lane/message.js';
-import { overhead, type Tunnel } from '../packet/tunnel.js';
+import { isGre, overhead, type Tunnel } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
 import { type Adjacency, type Hop, resolveAdjacencies } from '../sys/adjacency.js';
 import { receiveQueueCount } from '../sys/channels.js';
 import { Failure } from '../sys/failure.js';
-import type { Path } from '../sys/ip.js';
+import { hasIpsecPolicies, type Path } from '../sys/ip.js';
 import { RouteWatch } from '../sys/netlink.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
 import { PROTOCOL } from '../tunnel/record.js';
-import { openRedirect, type Peer, type Redirect } from '../underlay/redirect-program.js';
+import {
+  openRedirect,
+  type Peer,
+  type Redirect,
+  type RedirectOptions,
+} from '../underlay/redirect-program.js';
 import { openSegmentation, type Segmentation } from '../underlay/segmentation-program.js';
 import { Xsk } from '../underlay/xsk.js';
 
-/** Frames of a socket: half to receive into, half to send from. Two full batches of every flow that matters. */
-const FRAME_COUNT = 8192;
-const RING_COUNT = 4096;
+/**
+ * Frames to receive into, of all queues of a device together and of one at least: what a few TCP flows may have under
+ * way, so that their windows end before the frames do.
+ */
+const RECEIVE_FRAMES = 8192;
+const RECEIVE_FRAMES_MIN = 2048;
+/** Frames to send from, of one queue: several batches. */
+const SEND_FRAMES = 2048;
 /** Ethernet header with a VLAN tag, which a device's MTU does not count. */
 const ETHERNET_ROOM = 18;
-/** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key. */
-const SEGMENTED: readonly number[] = [20, 24, 28];
+/** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key, and both with UDP. */
+const SEGMENTED: readonly number[] = [20, 24, 28, 32, 36];
 /** Changes come in bursts: next hops are resolved once, this long after the first. */
 const SETTLE_MS = 20;
 /** How often the kernel is told that next hops are in use; it asks again for those it has not heard of in 30 s. */
@@ -40,7 +50,7 @@ interface Device {
   readonly name: string;
   readonly queues: boolean;
   readonly frameSize: 2048 | 4096;
-  readonly redirect: Redirect;
+  readonly redirect: Redirect | undefined;
   readonly segmentation: Segmentation | undefined;
   readonly queueCount: number;
   /** By queue. */
@@ -52,14 +62,25 @@ export interface XdpPathOptions {
   readonly tunnels: readonly Tunnel[];
   /** By tunnel. */
   readonly paths: readonly Path[];
+  /** Whether received packets come by AF_XDP; otherwise superpackets leave past the IP stack and nothing else. */
+  readonly receive: boolean;
   /** Whether superpackets may be segmented by the kernel. */
   readonly segment: boolean;
+  /** Whether those of tunnels over UDP may be, too. */
+  readonly segmentUdp: boolean;
   readonly log: Logger;
 }
 
 /** Opens what the XDP underlay needs. Undefined when no device can have it; the log then says why. */
 export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | undefined> {
   const { paths, log } = options;
+  if (await hasIpsecPolicies()) {
+    log.warn(
+      { event: 'xdp-unavailable' },
+      'there are IPsec policies (ip xfrm policy), and frames would pass them: packets go through the IP stack',
+    );
+    return undefined;
+  }
   const links = new Map<number, Hop>();
   for (const adjacency of await resolveAdjacencies(unicastPaths(paths))) {
     if ('link' in adjacency) links.set(adjacency.link, adjacency);
@@ -88,29 +109,41 @@ function unavailable({ kind, path }: Adjacency): string {
   return `no frames to ${path.remote} (${kind}): raw sockets send to it until there is a way`;
 }
 
-function openDevice(hop: Hop, { tunnels, segment, log }: XdpPathOptions): Device {
+function openDevice(hop: Hop, options: XdpPathOptions): Device {
   const { link, device: name, deviceMtu, queues } = hop;
-  const queueCount = receiveQueueCount(name);
+  const { receive, segment, log } = options;
   // A frame must hold an Ethernet frame of the device's MTU behind the room that the kernel keeps.
   const isLarge = deviceMtu + ETHERNET_ROOM > receiveRoom({ frameSize: 2048 });
   const frameSize = isLarge ? 4096 : 2048;
-  const redirect = openRedirect({
-    ...{ link, device: name, queueCount, frameSize: receiveRoom({ frameSize }) },
-    maxPeers: Math.max(1, tunnels.length),
-  });
+  const queueCount = receive ? receiveQueueCount(name) : 0;
+  const redirect = receive
+    ? redirectPeers(
+        { link, device: name, queueCount, frameSize: receiveRoom({ frameSize }) },
+        options,
+      )
+    : undefined;
+  const segmentation = segment ? trySegmentation(link, name, log) : undefined;
+  const base = { link, name, queues, frameSize, redirect, segmentation, queueCount } as const;
+  return { ...base, plans: [], sockets: [] };
+}
+
+/** Attaches the program that redirects the packets of all tunnels' peers. */
+function redirectPeers(
+  device: Omit<RedirectOptions, 'maxPeers'>,
+  { tunnels, log }: XdpPathOptions,
+): Redirect {
+  const redirect = openRedirect({ ...device, maxPeers: Math.max(1, tunnels.length) });
   if (redirect.mode === 'generic') {
     log.info(
-      { event: 'xdp-generic', device: name },
-      `${name}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
+      { event: 'xdp-generic', device: device.device },
+      `${device.device}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
     );
   }
   for (const tunnel of tunnels) {
     const peer = peerOf(tunnel);
     if (peer !== undefined) redirect.addPeer(peer);
   }
-  const segmentation = segment ? trySegmentation(link, name, log) : undefined;
-  const base = { link, name, queues, frameSize, redirect, segmentation, queueCount } as const;
-  return { ...base, plans: [], sockets: [] };
+  return redirect;
 }
 
 function trySegmentation(link: number, device: string, log: Logger): Segmentation | undefined {
@@ -124,6 +157,12 @@ function trySegmentation(link: number, device: string, log: Logger): Segmentatio
     );
     return undefined;
   }
+}
+
+/** A power of two, as the rings need it. */
+function receiveFramesOf(queueCount: number): number {
+  const share = 2 ** Math.floor(Math.log2(RECEIVE_FRAMES / queueCount));
+  return Math.max(RECEIVE_FRAMES_MIN, share);
 }
 
 /** Whose packets the program takes for a tunnel; undefined for one that takes from anyone. */
@@ -157,21 +196,22 @@ export class XdpPath {
     this.#nextHopPlan = planNextHops(reserve);
     for (const { plans, queueCount, frameSize } of this.#devices) {
       for (let queue = 0; queue < queueCount; queue++) {
-        plans.push(planXsk(reserve, { frameCount: FRAME_COUNT, frameSize, ringCount: RING_COUNT }));
+        const receiveFrames = receiveFramesOf(queueCount);
+        plans.push(planXsk(reserve, { receiveFrames, sendFrames: SEND_FRAMES, frameSize }));
       }
     }
   }
 
   /**
    * Opens the sockets over `memory`, and resolves next hops. A queue that cannot have a socket stays without; returns
-   * whether any has one.
+   * false when some were to have one and none has.
    */
   async attach(memory: WebAssembly.Memory): Promise<boolean> {
     if (this.#nextHopPlan) this.#nextHops = new NextHopTable(memory, this.#nextHopPlan);
     for (const { link, name, plans, sockets, redirect } of this.#devices) {
       for (const [queue, plan] of plans.entries()) {
         try {
-          const copy = redirect.mode === 'generic';
+          const copy = redirect?.mode === 'generic';
           sockets[queue] = new Xsk({ memory, plan, device: name, link, queue, copy });
         } catch (error) {
           if (!(error instanceof Failure)) throw error;
@@ -182,7 +222,8 @@ export class XdpPath {
         }
       }
     }
-    if (!this.#devices.some(({ sockets }) => sockets.length > 0)) return false;
+    const { receive } = this.#options;
+    if (receive && !this.#devices.some(({ sockets }) => sockets.length > 0)) return false;
     await this.#refresh();
     this.#timer = setInterval(() => this.#watch.keepAlive(this.#adjacencies), KEEP_ALIVE_MS);
     this.#timer.unref();
@@ -193,7 +234,7 @@ export class XdpPath {
   start(): void {
     for (const { sockets, redirect } of this.#devices) {
       for (const [queue, socket] of sockets.entries()) {
-        if (socket) redirect.setSocket(queue, socket.fd);
+        if (socket) redirect?.setSocket(queue, socket.fd);
       }
     }
   }
@@ -212,8 +253,9 @@ export class XdpPath {
   segmentedRecords(): [number, number][] {
     return this.#options.tunnels.flatMap((tunnel, index): [number, number][] => {
       const length = overhead(tunnel);
-      if (tunnel.mode === 'gre-udp') return [];
-      const isNumbered = tunnel.mode === 'gre' && (tunnel.sequenceOut || tunnel.checksumOut);
+      // Their superpackets go without the UDP checksum that should be there (RFC 8086, 2.1.1): only where asked for.
+      if (tunnel.mode === 'gre-udp' && !this.#options.segmentUdp) return [];
+      const isNumbered = isGre(tunnel) && (tunnel.sequenceOut || tunnel.checksumOut);
       return isNumbered || !SEGMENTED.includes(length) ? [] : [[index + 1, length]];
     });
   }
@@ -250,7 +292,7 @@ export class XdpPath {
     clearInterval(this.#timer);
     this.#watch.close();
     for (const { sockets, redirect, segmentation } of this.#devices) {
-      redirect.close();
+      redirect?.close();
       segmentation?.close();
       for (const socket of sockets) socket?.close();
     }

@@ -62,6 +62,12 @@ export async function ipBatch(lines: readonly IpLine[]): Promise<void> {
   );
 }
 
+/** Whether the kernel has IPsec policies, which only what goes through the IP stack is subject to. */
+export async function hasIpsecPolicies(): Promise<boolean> {
+  const { stdout } = await runIp(['xfrm', 'policy'], '');
+  return stdout.trim() !== '';
+}
+
 /** Names of all TUN devices. */
 export async function tunNames(): Promise<Set<string>> {
   const { stdout } = await runIp(['-j', 'link', 'show', 'type', 'tun'], '');

@@ -2,7 +2,8 @@ import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 
 /**
- * Two underlays beside each other: tunnels over UDP have sockets of the kernel's, all others the `plain` one.
+ * Two underlays beside each other: tunnels over UDP send by sockets of the kernel's, all others by the `plain` one;
+ * both are heard.
  * Its name is that of the plain one.
  */
 export class CombinedUnderlay implements Underlay {
@@ -13,7 +14,7 @@ export class CombinedUnderlay implements Underlay {
   readonly #isUdp: (record: number) => boolean;
   #isUdpsTurn = false;
 
-  /** `isUdp`: whether the tunnel of a record goes over UDP. Both are closed with this one. */
+  /** `isUdp`: whether the tunnel of a record sends by UDP sockets. Both are closed with this one. */
   constructor(plain: Underlay, udp: Underlay, isUdp: (record: number) => boolean) {
     this.name = plain.name;
     this.fds = [...plain.fds, ...udp.fds];

@@ -16,18 +16,13 @@ import {
   DEVICE_HEADER_SIZE,
   SLOT_COUNT,
 } from '../../asm/layout.js';
-import {
-  REASON_NO_ROUTE,
-  REASON_NONE,
-  REASON_TOO_BIG,
-  REASON_TX_ENOBUFS,
-  REASON_TX_ERROR,
-} from '../../asm/reason.js';
+import { REASON_NO_ROUTE, REASON_NONE, REASON_TOO_BIG, REASON_TX_ERROR } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import { addressOf, close, ERRNO, errno, sendmmsg } from '../sys/libc.js';
+import { addressOf, close, ERRNO } from '../sys/libc.js';
 import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
 import { PacketBatch } from './packet-batch.js';
 import { segmentationMark } from './segmentation-program.js';
+import { sendInOrder } from './send.js';
 import { SendRoom } from './send-room.js';
 
 const AF_PACKET = 17;
@@ -35,7 +30,6 @@ const SOL_SOCKET = 1;
 const SO_MARK = 36;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
-const MSG_DONTWAIT = 0x40;
 const ETHERNET_LENGTH = 14;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
@@ -176,42 +170,11 @@ export class PacketSender {
   /** Sends the first `count` messages in order; gives each that fails its reason. */
   #flush(ring: Ring, mark: number, count: number): void {
     const fd = this.#sockets.get(mark) ?? -1; // EBADF, which is no socket's: tx-error
-    let done = 0;
-    while (done < count) {
-      const sent = sendmmsg(fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
-      if (sent > 0) {
-        done += sent;
-        continue;
-      }
-      const error = errno();
-      if (error === ERRNO.EINTR) continue;
-      // Not a full queue: it found no way to segment.
-      if (mark !== 0 && error === ERRNO.ENOMEM) {
-        this.#options.onRefused();
-        ring.setReason(this.#positions[done++] as number, REASON_TX_ERROR);
-        continue;
-      }
-      const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
-      ring.setReason(this.#positions[done++] as number, reason);
-    }
-  }
-}
-
-/** The drop reason for a failed send. */
-function sendReason(error: number): number {
-  switch (error) {
-    case ERRNO.EAGAIN:
-    case ERRNO.ENOBUFS:
-    case ERRNO.ENOMEM:
-      return REASON_TX_ENOBUFS;
-    case ERRNO.EMSGSIZE:
-      return REASON_TOO_BIG;
-    case ERRNO.ENETDOWN:
-    case ERRNO.ENXIO:
-    case ERRNO.ENODEV:
-      return REASON_NO_ROUTE;
-    default:
-      return REASON_TX_ERROR;
+    sendInOrder(fd, this.#batch, count, this.#room, (index, reason, error) => {
+      // ENOMEM: the kernel found no way to segment; EINVAL: it does not take such a superpacket at all.
+      const isRefused = mark !== 0 && (error === ERRNO.ENOMEM || error === ERRNO.EINVAL);
+      if (isRefused) this.#options.onRefused();
+      ring.setReason(this.#positions[index] as number, isRefused ? REASON_TX_ERROR : reason);
+    });
   }
 }

@@ -6,15 +6,9 @@
 //
 // As long as a raw socket for a protocol is open, the kernel answers no "protocol unreachable" for it.
 import { SLOT_COUNT, SLOT_PACKET } from '../../asm/layout.js';
-import {
-  REASON_NO_ROUTE,
-  REASON_NONE,
-  REASON_TOO_BIG,
-  REASON_TX_ENOBUFS,
-  REASON_TX_ERROR,
-} from '../../asm/reason.js';
+import { REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import { addressOf, close, ERRNO, errno, recvmmsg, sendmmsg } from '../sys/libc.js';
+import { addressOf, close, recvmmsg } from '../sys/libc.js';
 import {
   AF_INET,
   bindToDevice,
@@ -27,6 +21,7 @@ import {
 import { MessageBatch } from './batch.js';
 import type { Underlay } from './contract.js';
 import { filterFlows } from './flow-filter.js';
+import { sendInOrder } from './send.js';
 import { SendRoom } from './send-room.js';
 
 const SOCK_FLAGS = SOCK_RAW | SOCK_NONBLOCK;
@@ -183,43 +178,13 @@ export class RawUnderlay implements Underlay {
 
   /** Sends the first `count` messages of the send batch in order; gives each that fails its reason. */
   #flush(ring: Ring, fd: number, count: number): void {
-    let done = 0;
-    while (done < count) {
-      const sent = sendmmsg(fd, this.#sendBatch.header(done), count - done, MSG_DONTWAIT);
-      if (sent > 0) {
-        done += sent;
-        continue;
-      }
-      const error = errno();
-      if (error === ERRNO.EINTR) continue;
-      const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && this.#room.wait(fd)) continue;
-      ring.setReason(this.#sendPositions[done++] as number, reason);
-    }
+    sendInOrder(fd, this.#sendBatch, count, this.#room, (index, reason) => {
+      ring.setReason(this.#sendPositions[index] as number, reason);
+    });
   }
 
   /** Four bytes at `address`, as one host-order word. Inner packets lie anywhere, so outer ones do. */
   #wireWord(address: number): number {
     return this.#view.getUint32(address, true);
-  }
-}
-
-/** The drop reason for a failed send. */
-export function sendReason(error: number): number {
-  switch (error) {
-    case ERRNO.EAGAIN:
-    case ERRNO.ENOBUFS:
-    case ERRNO.ENOMEM:
-      return REASON_TX_ENOBUFS;
-    case ERRNO.EMSGSIZE:
-      return REASON_TOO_BIG;
-    case ERRNO.ENETUNREACH:
-    case ERRNO.EHOSTUNREACH:
-    case ERRNO.ENETDOWN:
-    case ERRNO.ENODEV:
-    case ERRNO.EINVAL: // what a blackhole route answers
-      return REASON_NO_ROUTE;
-    default: // EPERM: the firewall; EACCES: broadcast, prohibit route
-      return REASON_TX_ERROR;
   }
 }

@@ -7,7 +7,7 @@
 //
 //   1. mark      a packet without our mark passes at once
 //   2. save      the outer header, onto the stack
-//   3. shrink    the packet by it, then grow it again as an encapsulation of IPv4 (and GRE)
+//   3. shrink    the packet by it, then grow it again as an encapsulation of IPv4 (and GRE, or UDP)
 //   4. restore   the outer header's bytes
 //   5. clear     the mark, and let the packet go on: whoever must segment it now can
 //
@@ -39,11 +39,17 @@ const BPF_ADJ_ROOM_MAC = 1;
 const BPF_F_ADJ_ROOM_FIXED_GSO = 1; // gso_size stays what userspace said
 const BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 = 2;
 const BPF_F_ADJ_ROOM_ENCAP_L4_GRE = 8;
+const BPF_F_ADJ_ROOM_ENCAP_L4_UDP = 16;
 
 const ETHERNET_LENGTH = 14;
 const IPV4_LENGTH = 20;
-/** Outer headers: IPv4 alone (IPIP, SIT), with GRE, with GRE and a key. The kernel cannot count a sequence or sum a checksum. */
-const OUTER_LENGTHS = [IPV4_LENGTH, 24, 28] as const;
+/**
+ * Outer headers: IPv4 alone (IPIP, SIT), with GRE, with GRE and a key, and the two with UDP. The kernel cannot count a
+ * sequence or sum a GRE checksum, nor a UDP checksum: the field must be 0.
+ */
+const OUTER_LENGTHS = [IPV4_LENGTH, 24, 28, 32, 36] as const;
+/** Shortest of them with UDP. */
+const UDP_FROM = 32;
 
 /** "gre": upper three bytes of the mark, in front of the outer header's length. */
 const MARK_PREFIX = 0x677265;
@@ -161,8 +167,9 @@ export function segmentationProgram(failures: number): Uint8Array {
 /** Steps 2 to 4 for an outer header of `length` bytes; goes on at `done` or `failed`. */
 function appendEncapsulation(program: BpfAssembler, length: number): void {
   const gre = length > IPV4_LENGTH ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : 0;
-  const grow = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | gre;
-  const stack = -32;
+  const upper = length >= UDP_FROM ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : gre;
+  const grow = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | upper;
+  const stack = -40;
   const header = (): BpfAssembler =>
     program
       .mov('r1', 'r6')

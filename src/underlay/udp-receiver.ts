@@ -48,7 +48,7 @@ export class UdpReceiver {
     const { length } = this.#message;
     const control = this.#message.readControl();
     const size = control.segmentSize === 0 ? length : control.segmentSize;
-    const count = Math.min(Math.max(1, Math.ceil(length / size)), DATAGRAM_LIMIT);
+    const count = length <= size ? 1 : Math.min(Math.ceil(length / size), DATAGRAM_LIMIT);
     const lastLength = length - (count - 1) * size;
     const link = this.#wantsLink ? control.link : 0;
     const slot = payload - SLOT_HEADROOM;

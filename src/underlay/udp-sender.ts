@@ -11,7 +11,7 @@ import { REASON_NONE, REASON_TX_ENOBUFS } from '../../asm/reason.js';
 import { GRE_UDP_PORT } from '../packet/udp.js';
 import type { Ring } from '../ring/ring.js';
 import { addressOf, ERRNO, errno, sendmmsg } from '../sys/libc.js';
-import { sendReason } from './raw.js';
+import { sendReason } from './send.js';
 import { SendRoom } from './send-room.js';
 import { DatagramBatch } from './udp-message.js';
 import { type FlowSocket, FlowSockets } from './udp-sockets.js';
@@ -24,8 +24,8 @@ const IPV4_TTL = 8;
 const IPV4_SOURCE = 12;
 const IPV4_DESTINATION = 16;
 const UDP_SOURCE_PORT = 20;
-/** DF of the fragment word in network order. */
-const DONT_FRAGMENT = 0x4000;
+/** DF of the fragment word, TTL and protocol behind it. */
+const DONT_FRAGMENT = 0x4000_0000;
 
 /** Datagrams of one message at most (UDP_MAX_SEGMENTS of kernels before 6.9), and their bytes. */
 const SEGMENT_LIMIT = 64;
@@ -48,7 +48,9 @@ export class UdpSender {
   /** Packets of a message that did not go as one. */
   readonly #apart: DatagramBatch;
   readonly #room = new SendRoom();
+  /** Of the collected packets: position, address of the outer header, socket (undefined once it is sent). */
   readonly #positions = new Uint32Array(SLOT_COUNT);
+  readonly #outers = new Uint32Array(SLOT_COUNT);
   readonly #socketOf: (FlowSocket | undefined)[] = [];
   /** Positions in the order of the batch, and by message which of them is the first. */
   readonly #sent = new Uint32Array(SLOT_COUNT);
@@ -66,6 +68,7 @@ export class UdpSender {
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
   send(ring: Ring, from: number, to: number): void {
+    this.#room.begin();
     const count = this.#collect(ring, from, to);
     for (let first = 0; first < count; first++) {
       const socket = this.#socketOf[first];
@@ -79,18 +82,29 @@ export class UdpSender {
 
   #collect(ring: Ring, from: number, to: number): number {
     let count = 0;
+    let socket: FlowSocket | number = 0;
+    // What the packet before had, nearly always the same: its tunnel, source and port.
+    let tunnel = 0;
+    let source = 0;
+    let port = 0;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       if (ring.reason(position) !== REASON_NONE) continue;
       const outer = ring.processedAddress(position);
-      const source = this.#view.getUint32(outer + IPV4_SOURCE);
-      const port = this.#view.getUint16(outer + UDP_SOURCE_PORT);
-      const link = this.#options.linkOf(ring.tunnel(position));
-      const socket = this.#sockets.of(source, link, port);
+      const record = ring.tunnel(position);
+      const from4 = this.#view.getUint32(outer + IPV4_SOURCE);
+      const flow = this.#view.getUint16(outer + UDP_SOURCE_PORT);
+      if (record !== tunnel || from4 !== source || flow !== port) {
+        socket = this.#sockets.of(from4, this.#options.linkOf(record), flow);
+        tunnel = record;
+        source = from4;
+        port = flow;
+      }
       if (typeof socket === 'number') {
         ring.setReason(position, sendReason(socket));
         continue;
       }
       this.#positions[count] = position;
+      this.#outers[count] = outer;
       this.#socketOf[count++] = socket;
     }
     return count;
@@ -103,8 +117,8 @@ export class UdpSender {
     let packets = 0;
     // Of the message at hand: what its packets share, the size of all but the last, and how full it is.
     let destination = 0;
-    let tos = -1;
-    let ttl = 0;
+    let tos = 0;
+    let shape = 0;
     let size = 0;
     let room = 0;
     let segments = 0;
@@ -113,11 +127,12 @@ export class UdpSender {
       if (this.#socketOf[index] !== socket) continue;
       this.#socketOf[index] = undefined;
       const position = this.#positions[index] as number;
-      const outer = ring.processedAddress(position);
+      const outer = this.#outers[index] as number;
       const headers = ring.length(position) - HEAD_LENGTH;
       const payload = ring.payloadLength(position);
       const length = headers + payload;
-      const dontFragment = (view.getUint16(outer + IPV4_FRAGMENT) & DONT_FRAGMENT) !== 0;
+      const own = view.getUint32(outer + IPV4_FRAGMENT); // fragment word, TTL and protocol
+      const dontFragment = (own & DONT_FRAGMENT) !== 0;
       if (dontFragment !== socket.dontFragment) {
         this.#flush(ring, socket, packets);
         socket.setDontFragment(dontFragment);
@@ -130,20 +145,20 @@ export class UdpSender {
         room >= length &&
         length <= size &&
         to === destination &&
-        view.getUint8(outer + IPV4_TOS) === tos &&
-        view.getUint8(outer + IPV4_TTL) === ttl;
+        own === shape &&
+        view.getUint8(outer + IPV4_TOS) === tos;
       if (joins) {
         if (++segments === 2) batch.segment(size);
         room = length < size || segments === SEGMENT_LIMIT ? 0 : room - length;
       } else {
         destination = to;
         tos = view.getUint8(outer + IPV4_TOS);
-        ttl = view.getUint8(outer + IPV4_TTL);
+        shape = own;
         size = length;
         room = this.#segments ? MESSAGE_LIMIT - length : 0;
         segments = 1;
         this.#firstOf[batch.count] = packets;
-        batch.begin(destination, tos, ttl);
+        batch.begin(destination, tos, view.getUint8(outer + IPV4_TTL));
       }
       batch.add(outer + HEAD_LENGTH, headers);
       if (payload > 0) batch.add(ring.processedPayload(position), payload);
@@ -157,7 +172,6 @@ export class UdpSender {
     const { count } = this.#batch;
     this.#firstOf[count] = packets;
     let done = 0;
-    let waited = false;
     while (done < count) {
       const taken = sendmmsg(socket.fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
       if (taken > 0) {
@@ -167,11 +181,7 @@ export class UdpSender {
       const error = errno();
       if (error === ERRNO.EINTR) continue;
       const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && !waited) {
-        this.#room.wait(socket.fd);
-        waited = true;
-        continue;
-      }
+      if (reason === REASON_TX_ENOBUFS && this.#room.wait(socket.fd)) continue;
       const start = this.#firstOf[done] as number;
       const end = this.#firstOf[++done] as number;
       if (end - start > 1 && reason !== REASON_TX_ENOBUFS) {
@@ -208,7 +218,9 @@ export class UdpSender {
       while (sendmmsg(socket.fd, batch.header(0), 1, MSG_DONTWAIT) < 0) {
         const error = errno();
         if (error === ERRNO.EINTR) continue;
-        ring.setReason(position, sendReason(error));
+        const reason = sendReason(error);
+        if (reason === REASON_TX_ENOBUFS && this.#room.wait(socket.fd)) continue;
+        ring.setReason(position, reason);
         break;
       }
     }

@@ -51,6 +51,8 @@ export class FlowSocket {
 export class FlowSockets {
   readonly #links: ReadonlyMap<number, string>;
   readonly #byLink = new Map<number, Map<number, (FlowSocket | undefined)[]>>();
+  /** What was asked for last: nearly always the same again. */
+  #last: { source: number; link: number; sockets: (FlowSocket | undefined)[] } | undefined;
 
   /** `links`: device names by index, for tunnels bound to one. */
   constructor(links: ReadonlyMap<number, string>) {
@@ -80,6 +82,8 @@ export class FlowSockets {
   }
 
   #socketsOf(source: number, link: number): (FlowSocket | undefined)[] {
+    const last = this.#last;
+    if (last !== undefined && last.source === source && last.link === link) return last.sockets;
     let bySource = this.#byLink.get(link);
     if (bySource === undefined) {
       bySource = new Map();
@@ -90,6 +94,7 @@ export class FlowSockets {
       sockets = new Array(PORT_COUNT).fill(undefined);
       bySource.set(source, sockets);
     }
+    this.#last = { source, link, sockets };
     return sockets;
   }
 

@@ -7,8 +7,8 @@
 //               not known        raw socket: the kernel finds it, and asks for its Ethernet address
 //               above its MTU    raw socket: the kernel refuses it, or sends fragments
 //               superpacket      packet socket: the kernel segments it behind us
-//               above a frame    packet socket
-//               anything else    AF_XDP, where the lane has a socket on that device, else the packet socket
+//               anything else    AF_XDP, where the lane has a socket on that device, else the raw socket; a packet
+//                                socket where it is above a frame, or the device has a queue that superpackets wait in
 //
 // The raw sockets never close, so what AF_XDP cannot do is done all the same.
 import {
@@ -87,7 +87,7 @@ export class XdpUnderlay implements Underlay {
     for (const { link, sockets } of devices) {
       for (const { plan, rings } of sockets) {
         writeXskBlock(memory, plan, rings, link);
-        this.#module.initialise(plan.block, plan.frameCount >>> 1);
+        this.#module.initialise(plan.block, plan.receiveFrames);
       }
     }
     const opened: OpenDevice[] = [];
@@ -193,6 +193,7 @@ export class XdpUnderlay implements Underlay {
     const device = this.#devices[number];
     if (device === undefined) return RAW;
     if (ring.packets(position) > 1) return number * 2 + BY_PACKET;
+    if (device.sockets.length === 0) return RAW;
     const length = ring.length(position) + ring.payloadLength(position);
     if (length > (this.#words[(adjacency + ADJACENCY_MTU) >>> 2] as number)) return RAW;
     const isXsk = !device.queues && length <= device.longest;

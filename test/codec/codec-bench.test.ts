@@ -16,7 +16,16 @@ test('the quick codec bench has a figure for every build in every case', async (
     assert.deepEqual(Object.keys(nanoseconds), result.builds);
     for (const { median } of Object.values(nanoseconds)) assert.ok(median > 0);
   }
+  assert.deepEqual(
+    result.merging.map(({ kind, packets }) => `${kind} ${packets}`),
+    ['segment 45', 'coalesce 45', 'apart 64'],
+  );
+  for (const { nanoseconds } of result.merging) {
+    assert.deepEqual(Object.keys(nanoseconds), result.builds);
+    for (const { median } of Object.values(nanoseconds)) assert.ok(median > 0);
+  }
   const rows = [...result.builds, 'memory.copy', ...(result.withoutC === null ? ['gcc -O3'] : [])];
   for (const { gigabytes } of result.checksums) assert.deepEqual(Object.keys(gigabytes), rows);
+  assert.match(formatCodecBench(result), /^segment +45 /m);
   assert.match(formatCodecBench(result), /^decap {2}full +1500 +64 /m);
 });

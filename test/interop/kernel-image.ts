@@ -40,12 +40,15 @@ const MODULES = [
   'net/core/failover',
   'drivers/net/net_failover',
   'drivers/net/virtio_net',
+  'net/ipv4/udp_tunnel',
+  'net/ipv6/ip6_udp_tunnel',
   'net/ipv4/ip_tunnel',
   'net/ipv4/gre',
   'net/ipv4/ip_gre',
   'net/ipv4/tunnel4',
   'net/ipv4/ipip',
   'net/ipv6/sit',
+  'net/ipv4/fou',
 ];
 
 /**

@@ -61,6 +61,9 @@ export interface KernelLab {
 
   setOffloads(offloads: Offloads): void;
 
+  /** Whether the guest's receive offload may gather packets. */
+  setGuestMerging(on: boolean): Promise<void>;
+
   /** TRANSFER_SIZE random bytes over one TCP connection with the guest; throws unless all arrive. */
   transferFromKernel(host: string): Promise<void>;
   transferToKernel(host: string): Promise<void>;
@@ -115,6 +118,7 @@ async function prepare(
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >$f; done');
   await peer.ask('echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
   await peer.ask(`ip addr add ${KERNEL}/24 dev eth0 && ip link set eth0 up`);
+  await peer.ask('ip fou add port 4754 ipproto 47');
   await peer.ask(`head -c ${TRANSFER_SIZE} /dev/urandom >/tmp/data`);
   const dataSum = (await peer.ask('sha256sum </tmp/data')).slice(0, 64);
   await peer.ask(`nc -ll -p ${GET_PORT} -e /bin/cat /tmp/data &`);
@@ -126,6 +130,9 @@ async function prepare(
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
     setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),
+    setGuestMerging: async (on) => {
+      await peer.ask(`ip link set dev eth0 gro_max_size ${on ? 65536 : 1}`);
+    },
     ...transfers(router, dataSum),
     close: async () => {
       await peer.stop();

@@ -7,6 +7,7 @@ import {
   DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
+  MERGE_TCP,
   RING_DESCRIPTORS,
   RING_FILLED,
   RING_PROCESSED,
@@ -211,13 +212,7 @@ for (const [what, segment] of [
       ...bind(codec),
       segment,
     }));
-    const read = device.read.bind(device);
-    device.read = (ring, position) => {
-      const length = read(ring, position);
-      const finishUdp = [1, 0, 0, 0, 0, 0, 20, 0, 6, 0];
-      new Uint8Array(memory.buffer).set(finishUdp, ring.deviceHeader(position));
-      return length;
-    };
+    withHeader(device, memory, [1, 0, 0, 0, 0, 0, 20, 0, 6, 0]); // finish UDP
     device.send(INNER);
     assert.equal(encapBatch(lane, 1), 1);
     assert.equal(lane.codec.name, 'js');
@@ -225,6 +220,76 @@ for (const [what, segment] of [
     assert.deepEqual(counters().records[1]?.tx, { packets: 1, bytes: INNER.length });
   });
 }
+
+/** 10.0.0.1 > 10.0.0.2, TCP of 3000 bytes, and the device header that asks for segments of 1000. */
+function superpacket(): { packet: Uint8Array; header: number[] } {
+  const packet = new Uint8Array(40 + 3000).fill(7, 40);
+  const view = new DataView(packet.buffer);
+  view.setUint32(0, 0x45000000 + packet.length);
+  view.setUint32(4, 0x4000);
+  view.setUint32(8, 0x40060000);
+  view.setUint32(12, 0x0a000001);
+  view.setUint32(16, 0x0a000002);
+  view.setUint8(32, 0x50);
+  return { packet, header: [1, 1, 40, 0, 1000 & 0xff, 1000 >> 8, 20, 0, 16, 0] };
+}
+
+/** Lets the device hand over every packet with this device header. */
+function withHeader(device: MemoryTun, memory: WebAssembly.Memory, header: number[]): void {
+  const read = device.read.bind(device);
+  device.read = (ring, position) => {
+    const length = read(ring, position);
+    new Uint8Array(memory.buffer).set(header, ring.deviceHeader(position));
+    return length;
+  };
+}
+
+test('a codec that counts a packet for none, or for more than there can be, is replaced', () => {
+  for (const packets of [0, 65, 0xffff]) {
+    const { lane, device, sent, counters, memory } = openLane((codec, words) => ({
+      ...bind(codec),
+      segment: (ring, position, room, keep) => {
+        const count = codec.segment(ring, position, room, keep);
+        const halves = new Uint16Array(words.buffer);
+        halves[descriptorOf(words, ring, position) * 2 + (DESCRIPTOR_PACKETS >>> 1)] = packets;
+        return count;
+      },
+    }));
+    withHeader(device, memory, [1, 0, 0, 0, 0, 0, 20, 0, 6, 0]);
+    device.send(INNER);
+    assert.equal(encapBatch(lane, 1), 1);
+    assert.equal(lane.codec.name, 'js');
+    assert.equal(sent.length, 1);
+    assert.equal(counters().deviceReceived, 1);
+    assert.equal(counters().records[1]?.tx.packets, 1);
+  }
+});
+
+test('a superpacket counts as what it stands for: segmented, kept whole, and spoiled by a codec', () => {
+  for (const keep of [0, MERGE_TCP]) {
+    const { packet, header } = superpacket();
+    const { lane, device, underlay, sent, counters, memory } = openLane((codec, words) => ({
+      ...bind(codec),
+      encap: (ring) => {
+        const count = codec.encap(ring);
+        const last = (lane.encapRing.filled - 1) & (SLOT_COUNT - 1);
+        words[descriptorOf(words, ring, last) + (DESCRIPTOR_ADDRESS >>> 2)] = 12;
+        return count;
+      },
+    }));
+    Object.assign(underlay, { keeps: () => keep });
+    withHeader(device, memory, header);
+    device.send(packet);
+    device.send(packet);
+    assert.equal(encapBatch(lane, 1), keep === 0 ? 6 : 2);
+    assert.equal(sent.length, keep === 0 ? 5 : 1);
+    const lost = keep === 0 ? 1 : 3;
+    const { records, deviceReceived } = counters();
+    assert.equal(deviceReceived, 6);
+    assert.deepEqual(records[1]?.encapDrops, { 'codec-fault': lost });
+    assert.deepEqual(records[1]?.tx, { packets: 6 - lost, bytes: (6 - lost) * 1040 });
+  }
+});
 
 test('a codec that processes nothing does not stop the ring: the reference takes over', () => {
   const { lane, device, counters } = openLane((codec) => ({ ...bind(codec), encap: () => 0 }));

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { decap } from '../../src/packet/decap.js';
 import { mutated, noise, outer, tunnel, tunnelList } from '../support/arbitrary.js';
 import { assertAgreement } from '../support/oracle.js';
-import type { Plane } from '../support/plane.js';
+import { dirtyWindow, type Plane } from '../support/plane.js';
 import { createPlanes } from '../support/planes.js';
 
 let planes: Plane[] = [];
@@ -26,6 +26,23 @@ test('decap of sound tunnel packets agrees with the reference on any table', () 
       assertAgreement(planes, tunnels, 'decap', batch);
     }),
     { numRuns: 1500 },
+  );
+});
+
+test('decap writes nothing in front of the packet it delivers, and nothing at all to one it drops', () => {
+  fc.assert(
+    fc.property(tunnelList(6), filled(fc.oneof(outer, mutated)), (tunnels, packet) => {
+      for (const plane of planes) {
+        plane.publish(tunnels);
+        const was = dirtyWindow(packet.bytes);
+        const [found] = plane.run('decap', [packet]);
+        assert.ok(found);
+        const kept = found.reason === 0 ? found.offset : was.length;
+        const is = found.window.subarray(0, kept);
+        assert.equal(Buffer.compare(is, was.subarray(0, kept)), 0, plane.codec.name);
+      }
+    }),
+    { numRuns: 1000 },
   );
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   DESCRIPTOR_ADDRESS,
+  DESCRIPTOR_EMIT,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_PAYLOAD,
   DESCRIPTOR_PAYLOAD_LENGTH,
@@ -132,9 +133,13 @@ test('what a slot held before is forgotten when it is filled', () => {
   assert.equal(words[descriptor + (DESCRIPTOR_SUM >>> 2)], 0);
 });
 
-test('a packet set alone is written in its own turn', () => {
-  const { ring } = openRing();
-  ring.setAlone(SLOT_COUNT + 9);
+test('what follows a packet in its run can be taken off it', () => {
+  const { ring, words, address } = openRing();
+  const descriptor = ((words[(address + RING_DESCRIPTORS) >>> 2] ?? 0) + 9 * DESCRIPTOR_SIZE) >>> 2;
+  words[descriptor + (DESCRIPTOR_EMIT >>> 2)] = 10 | (78 << 16);
+  assert.equal(ring.emitted(9), 9);
+  assert.equal(ring.next(9), 77);
+  ring.setLast(SLOT_COUNT + 9);
   assert.equal(ring.emitted(9), 9);
   assert.equal(ring.next(9), -1);
 });

@@ -37,7 +37,7 @@ export class FrameSender {
 }
 
 /** All frames that wait in `socket`, as copies. */
-export function takeFrames(socket: PacketSocket, timeoutMs = 20): Uint8Array[] {
+export function takeFrames(socket: PacketSocket, timeoutMs = 100): Uint8Array[] {
   const frames: Uint8Array[] = [];
   for (let frame = socket.next(timeoutMs); frame !== undefined; frame = socket.next(timeoutMs)) {
     frames.push(frame.bytes.slice());

@@ -30,7 +30,7 @@ export const ACK = 0x10;
 export const CWR = 0x80;
 
 export interface Superpacket {
-  readonly outer: 'ipip' | 'sit' | 'gre' | 'gre-key';
+  readonly outer: 'ipip' | 'sit' | 'gre' | 'gre-key' | 'gre-udp' | 'gre-udp-key';
   readonly version: 4 | 6;
   readonly upper: 'tcp' | 'udp';
   readonly payloadLength: number;
@@ -50,7 +50,11 @@ const OUTER_IDENTIFICATION = 0x7ffe;
 const TCP_OPTIONS = '0101080a1111111122222222';
 
 export const outerLength = ({ outer }: Superpacket): number =>
-  ({ ipip: 20, sit: 20, gre: 24, 'gre-key': 28 })[outer];
+  ({ ipip: 20, sit: 20, gre: 24, 'gre-key': 28, 'gre-udp': 32, 'gre-udp-key': 36 })[outer];
+
+/** Protocol of the outer IPv4 header. */
+export const outerProtocol = ({ outer }: Superpacket): number =>
+  ({ ipip: 4, sit: 41, gre: 47, 'gre-key': 47, 'gre-udp': 17, 'gre-udp-key': 17 })[outer];
 const ipLength = ({ version }: Superpacket): number => (version === 4 ? 20 : 40);
 const upperLength = ({ upper }: Superpacket): number => (upper === 'tcp' ? 32 : 8);
 
@@ -65,14 +69,22 @@ function outerHeader(packet: Superpacket, length: number, identification: number
   header.writeUInt16BE(identification & 0xffff, 4);
   header.writeUInt16BE(0x4000, 6);
   header[8] = 64;
-  header[9] = packet.outer === 'ipip' ? 4 : packet.outer === 'sit' ? 41 : 47;
+  header[9] = outerProtocol(packet);
   header.set(OUTER_SOURCE.split('.').map(Number), 12);
   header.set(OUTER_DESTINATION.split('.').map(Number), 16);
   header.writeUInt16BE(internetChecksum(header.subarray(0, 20)), 10);
-  if (packet.outer === 'gre' || packet.outer === 'gre-key') {
-    header.writeUInt16BE(packet.outer === 'gre' ? 0 : 0x2000, 20);
-    header.writeUInt16BE(packet.version === 4 ? 0x0800 : 0x86dd, 22);
-    if (packet.outer === 'gre-key') header.writeUInt32BE(KEY, 24);
+  let gre = 20;
+  if (header[9] === 17) {
+    header.writeUInt16BE(50_000, 20);
+    header.writeUInt16BE(4754, 22);
+    header.writeUInt16BE((header.length - 20 + length) & 0xffff, 24); // no checksum
+    gre += 8;
+  }
+  if (packet.outer.startsWith('gre')) {
+    const isKeyed = packet.outer.endsWith('key');
+    header.writeUInt16BE(isKeyed ? 0x2000 : 0, gre);
+    header.writeUInt16BE(packet.version === 4 ? 0x0800 : 0x86dd, gre + 2);
+    if (isKeyed) header.writeUInt32BE(KEY, gre + 4);
   }
   return header;
 }

@@ -11,9 +11,9 @@ import { Xsk } from '../../src/underlay/xsk.js';
 import { openXdpModule, writeXskBlock, type XdpModule } from '../../src/underlay/xsk-rings.js';
 import { ipv4 } from './packets.js';
 
-export const SIZE = { frameCount: 256, frameSize: 2048, ringCount: 128 } as const;
-export const RECEIVE_FRAMES = 128;
-export const SEND_FRAMES = SIZE.frameCount - RECEIVE_FRAMES;
+export const SIZE = { receiveFrames: 128, sendFrames: 128, frameSize: 2048 } as const;
+export const RECEIVE_FRAMES = SIZE.receiveFrames;
+export const SEND_FRAMES = SIZE.sendFrames;
 /** Room that nobody may write to, in front of the areas of each socket and behind the last. */
 export const CANARY_SIZE = 65536;
 export const CANARY = 0xa5;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import { DESCRIPTOR_DEVICE_HEADER, DESCRIPTOR_NEXT, DEVICE_HEADER_SIZE } from '../../asm/layout.js';
 import {
   REASON_NONE,
   REASON_QUEUE_FULL,
@@ -15,9 +15,11 @@ import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { addressOf, interfaceIndex } from '../../src/sys/libc.js';
+import { WRITE_REFUSED } from '../../src/tun/contract.js';
 import { createTun, LinuxTun } from '../../src/tun/linux.js';
 import { MemoryTun } from '../../src/tun/memory.js';
 import { DeviceVectors } from '../../src/tun/vectors.js';
+import { olderThan } from '../support/kernel.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 
 const skip = enterOwnNamespace();
@@ -41,7 +43,7 @@ function fillDecap(packet: Uint8Array): void {
   bytes.fill(0, header, header + DEVICE_HEADER_SIZE);
   bytes.set(packet, decap.packetAddress(SLOT));
   decap.fill(SLOT, packet.length, 1, 0);
-  decap.setAlone(SLOT);
+  decap.setLast(SLOT);
 }
 
 /** Reads until a packet is there or a second has passed. */
@@ -132,6 +134,54 @@ test('a write to a device that is down is tunnel-down, one the kernel calls inva
     device.close();
   }
 });
+
+test('a run is written as one superpacket from where its pieces lie, and one that the kernel calls invalid is refused', {
+  skip: skip || olderThan(6, 2), // datagrams as superpackets
+}, async () => {
+  const device = openTun('tun5');
+  const socket = createSocket('udp4');
+  try {
+    ip('link set dev tun5 up');
+    ip('address add 10.7.0.1/24 dev tun5');
+    socket.bind(4243, '10.7.0.1');
+    await once(socket, 'listening');
+    // 10.7.0.2 > 10.7.0.1, UDP 53 > 4243 with the sum of the pseudo-header, "hello" "world" "!"
+    const first = Buffer.from(
+      '45000027000040004011' + '0000' + '0a0700020a070001' + '003510930013' + '1435' + '68656c6c6f',
+      'hex',
+    );
+    first.writeUInt16BE(headerChecksum(first), 10);
+    fillDecap(first);
+    // gso_type 5: datagrams of 5 bytes behind 28 of headers.
+    bytes.set([1, 5, 28, 0, 5, 0, 20, 0, 6, 0], decap.deviceHeader(SLOT));
+    for (const [index, text] of ['world', '!'].entries()) {
+      const position = SLOT + 1 + index;
+      bytes.set(Buffer.from(text), decap.packetAddress(position));
+      decap.fill(position, text.length, 1, 0);
+      decap.setLast(position);
+      follow(position - 1, position);
+    }
+    const messages: string[] = [];
+    socket.on('message', (message) => messages.push(message.toString()));
+    assert.equal(device.write(decap, SLOT), REASON_NONE);
+    for (let tries = 0; tries < 100 && messages.length < 3; tries++) await sleep(10);
+    assert.deepEqual(messages, ['hello', 'world', '!']);
+
+    bytes[decap.deviceHeader(SLOT) + 1] = 9; // a gso_type that there is not
+    assert.equal(device.write(decap, SLOT), WRITE_REFUSED);
+    decap.setLast(SLOT);
+    assert.equal(device.write(decap, SLOT), REASON_TX_ERROR, 'by itself it has no parts');
+  } finally {
+    socket.close();
+    device.close();
+  }
+});
+
+/** Lets the packet of slot `next` follow that of `slot` in its run. */
+function follow(slot: number, next: number): void {
+  const descriptor = decap.deviceHeader(slot) - DESCRIPTOR_DEVICE_HEADER;
+  new DataView(memory.buffer).setUint16(descriptor + DESCRIPTOR_NEXT, next + 1, true);
+}
 
 test('a device goes with its descriptor', { skip }, () => {
   const device = openTun('tun4');

@@ -23,7 +23,7 @@ const SCRIPT = `
   import { Xsk } from ${file('../../src/underlay/xsk.js')};
   import { xskMemory } from ${file('../support/xsk-memory.js')};
   const device = { link: ${skip ? 0 : interfaceIndex('u0')}, device: 'u0' };
-  const { memory, plans } = xskMemory({ frameCount: 8, frameSize: 2048, ringCount: 64 });
+  const { memory, plans } = xskMemory({ receiveFrames: 64, sendFrames: 64, frameSize: 2048 });
   const outcomes = [
     () => openRedirect({ ...device, queueCount: 1, frameSize: 1792, maxPeers: 4 }).mode,
     () => openSegmentation(device).failures(),

@@ -271,7 +271,7 @@ for (const [name, qdisc] of [
     const refused = reasons.filter((reason) => reason === REASON_TX_ENOBUFS).length;
     assert.ok(sent > 0 && refused > 0, `${sent} sent, ${refused} refused`);
     assert.equal(sent + refused, batch.length);
-    assert.ok(longest < 100, `${Math.round(longest)} ms`);
+    assert.ok(longest < 1000, `${Math.round(longest)} ms`);
     // The queue lets one pass every 11 ms.
     for (let n = 0; n < 5; n++) {
       const frame = socket.next(1000);

@@ -16,7 +16,7 @@ import { XskFrames } from '../support/xsk-frames.js';
 import { xskMemory } from '../support/xsk-memory.js';
 
 const skip = enterOwnNamespace();
-const SIZE = { frameCount: 64, frameSize: 2048, ringCount: 64 } as const;
+const SIZE = { receiveFrames: 32, sendFrames: 32, frameSize: 2048 } as const;
 
 const PEER = { source: '192.0.2.2', destination: '192.0.2.1' };
 const V6 = {

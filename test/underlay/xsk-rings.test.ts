@@ -209,16 +209,16 @@ test('a full transmit ring takes no more, and takes again when it has been kicke
   skip,
 }, () => {
   withEnds((a, b) => {
-    const first = a.fill(0, SIZE.ringCount + 9);
-    assert.equal(a.transmit(first), SIZE.ringCount);
-    const reasons = Array.from({ length: SIZE.ringCount + 9 }, (_, n) =>
+    const first = a.fill(0, SIZE.sendFrames + 9);
+    assert.equal(a.transmit(first), SIZE.sendFrames);
+    const reasons = Array.from({ length: SIZE.sendFrames + 9 }, (_, n) =>
       a.encap.reason((first.from + n) >>> 0),
     );
     const full = new Array<number>(9).fill(REASON_TX_ENOBUFS);
-    assert.deepEqual(reasons, [...new Array<number>(SIZE.ringCount).fill(REASON_NONE), ...full]);
+    assert.deepEqual(reasons, [...new Array<number>(SIZE.sendFrames).fill(REASON_NONE), ...full]);
     assert.equal(a.transmit(a.fill(0, 1)), 0);
     a.kick();
-    assert.equal(receiveAll(b, 0), SIZE.ringCount);
+    assert.equal(receiveAll(b, 0), SIZE.sendFrames);
     assert.equal(a.transmit(a.fill(0, 64)), 64, 'completed frames are used again');
     a.kick();
     assert.equal(receiveAll(b, 0), 64);
@@ -268,16 +268,19 @@ test('a completion that names no frame of ours writes nothing past the free stac
   withEnds(({ module, plan: { block, free, umem }, xsk }) => {
     // Where the kernel keeps its hands off: nothing was sent.
     const { completion } = xsk.rings;
-    const stackEnd = (free >>> 2) + SIZE.frameCount;
+    const stackEnd = (free >>> 2) + SIZE.receiveFrames + SIZE.sendFrames;
     const behind = words[stackEnd];
-    for (let n = 0; n < SIZE.ringCount * 2; n++) {
+    for (let n = 0; n < SIZE.sendFrames * 2; n++) {
       const entry = (completion.descriptors >>> 2) + (n & completion.mask) * 2;
       words[entry] = 5 * SIZE.frameSize + 33;
       words[entry + 1] = 0;
       Atomics.store(words, completion.producer >>> 2, n + 1);
       assert.equal(module.complete(block), 1);
     }
-    assert.equal(readXskCounters(memory, plans[0] as XskPlan).free, SIZE.frameCount);
+    assert.equal(
+      readXskCounters(memory, plans[0] as XskPlan).free,
+      SIZE.receiveFrames + SIZE.sendFrames,
+    );
     assert.equal(words[(free >>> 2) + SEND_FRAMES], umem + 5 * SIZE.frameSize, 'its first byte');
     assert.equal(words[stackEnd], behind);
   });

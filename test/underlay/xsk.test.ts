@@ -16,7 +16,7 @@ import { XskFrames } from '../support/xsk-frames.js';
 import { xskMemory } from '../support/xsk-memory.js';
 
 const skip = enterOwnNamespace();
-const SIZE = { frameCount: 64, frameSize: 2048, ringCount: 64 } as const;
+const SIZE = { receiveFrames: 32, sendFrames: 32, frameSize: 2048 } as const;
 const { memory, plans, end } = xskMemory(SIZE);
 const [plan] = plans as [XskPlan];
 const bytes = new Uint8Array(memory.buffer);
@@ -56,7 +56,7 @@ function openScript(then: string): string {
   return `
     import { Xsk } from ${file('../../src/underlay/xsk.js')};
     import { xskMemory } from ${file('../support/xsk-memory.js')};
-    const { memory, plans } = xskMemory({ frameCount: 1024, frameSize: 2048, ringCount: 64 });
+    const { memory, plans } = xskMemory({ receiveFrames: 512, sendFrames: 512, frameSize: 2048 });
     try {
       const link = ${interfaceIndex('u0')};
       globalThis.xsk = new Xsk({ memory, plan: plans[0], device: 'u0', link, queue: 0 });

@@ -1,0 +1,84 @@
+// A datagram whose outer headers lie elsewhere, as a UDP socket hands it over, is decapsulated like a whole one.
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import fc from 'fast-check';
+import { SLOT_HEADROOM, SLOT_STRIDE } from '../../asm/layout.js';
+import { decap } from '../../src/packet/decap.js';
+import { REASON, reasonName } from '../../src/packet/reason.js';
+import { createState } from '../../src/packet/state.js';
+import { createTable } from '../../src/packet/table.js';
+import type { Tunnel } from '../../src/packet/tunnel.js';
+import { Ring } from '../../src/ring/ring.js';
+import { mutated, outer, tunnelList } from '../support/arbitrary.js';
+import type { Plane } from '../support/plane.js';
+import { createPlanes } from '../support/planes.js';
+
+/** IPv4 header without options and UDP header. */
+const HEAD = 28;
+
+let planes: { readonly plane: Plane; readonly ring: Ring }[] = [];
+before(() => {
+  planes = createPlanes().map((plane) => {
+    const [lane] = plane.plan.lanes;
+    return { plane, ring: new Ring(plane.memory, lane.decap) };
+  });
+});
+
+const datagram = fc
+  .oneof({ weight: 3, arbitrary: outer }, { weight: 1, arbitrary: mutated })
+  .filter((bytes) => bytes[0] === 0x45 && bytes[9] === 17 && bytes.length >= HEAD);
+
+test('datagrams that share a slot, their headers apart, fare as the reference says', () => {
+  const batches = fc.array(datagram, { minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(tunnelList(12), batches, (tunnels, packets) => {
+      for (const { plane, ring } of planes) {
+        plane.publish(tunnels);
+        assertLikeReference(plane, ring, tunnels, packets);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+function assertLikeReference(
+  plane: Plane,
+  ring: Ring,
+  tunnels: readonly (Tunnel | undefined)[],
+  packets: readonly Uint8Array[],
+): void {
+  const bytes = new Uint8Array(plane.memory.buffer);
+  const first = ring.filled;
+  const slot = ring.packetAddress(first) - SLOT_HEADROOM;
+  let end = slot + SLOT_HEADROOM;
+  for (const [index, packet] of packets.entries()) {
+    const head = slot + SLOT_STRIDE - (index + 1) * HEAD;
+    bytes.set(packet.subarray(0, HEAD), head);
+    bytes.set(packet.subarray(HEAD), end);
+    ring.fillShared((first + index) >>> 0, first, head, HEAD, 0);
+    ring.setPayload((first + index) >>> 0, end, packet.length - HEAD);
+    end += packet.length - HEAD;
+  }
+  ring.publish(packets.length);
+  plane.codec.decap(ring.address);
+
+  const table = createTable(
+    tunnels.map((tunnel, index) => tunnel && { ...tunnel, name: `tunnel ${index}` }),
+  );
+  const state = createState();
+  for (const [index, packet] of packets.entries()) {
+    const expected = decap(packet, table, state);
+    const position = (first + index) >>> 0;
+    const reason = expected.reason === null ? 0 : REASON[expected.reason];
+    assert.equal(reasonName(ring.reason(position)), reasonName(reason), plane.codec.name);
+    assert.equal(ring.tunnel(position), expected.record);
+    if (expected.verdict === 'drop') continue;
+    const address = ring.processedAddress(position);
+    assert.ok(address >= slot);
+    assert.equal(ring.payloadLength(position), 0);
+    assert.deepEqual(bytes.slice(address, address + ring.length(position)), expected.packet);
+    const header = ring.deviceHeader(position);
+    assert.deepEqual(bytes.slice(header, header + 10), expected.deviceHeader);
+  }
+  plane.codec.settle(ring.address, 1);
+}
