@@ -200,3 +200,35 @@ test('a device of four queues has a socket on each, dealt out among two lanes', 
     assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
   });
 });
+
+test('queues that a device gets later are served by raw sockets', { skip }, async () => {
+  await withWire('later', { hosts: true, ipv6: false }, async (wire) => {
+    const { namespaces, rA, rB } = wire;
+    replaceCable(wire, 4);
+    const useQueues = (count: string): void => {
+      for (const router of [rA, rB]) {
+        namespaces.run(router, 'ethtool', ['-L', UNDERLAY, 'rx', count]);
+      }
+      for (const router of [rA, rB]) {
+        namespaces.run(router, 'ethtool', ['-L', UNDERLAY, 'tx', count]);
+      }
+    };
+    useQueues('2');
+    const router = 'lanes = 2\nunderlay = "xdp"';
+    const [a, b] = await Promise.all([
+      startRouter(namespaces, rA, plain('A'), router),
+      startRouter(namespaces, rB, plain('B'), router),
+    ]);
+    await assertAnswered(namespaces, rA, PEER);
+    useQueues('4');
+    const lab = { ...wire, a, b };
+    const transfer = { size: TRANSFER_SIZE >> 3, flows: 8 };
+    await assertTransfers(lab, transfer);
+    await assertNothingDropped(lab);
+    const [sent, through] = [
+      (await tunnelStatus(a, TUNNEL)).tx.packets,
+      redirected(namespaces, rB, UNDERLAY),
+    ];
+    assert.ok(through > 0 && through < sent, `${through} of ${sent} went to AF_XDP`);
+  });
+});
