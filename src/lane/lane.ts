@@ -40,6 +40,8 @@ export interface LaneEvents {
   readonly onNetworkChanged: () => void;
   /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
   readonly onSegmentationRefused: () => void;
+  /** The kernel cannot segment superpackets on their way out of `device`: they are split from there on. */
+  readonly onSuperpacketsRefused: (device: string) => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }

@@ -76,6 +76,7 @@ export type LaneEvent =
   | { readonly kind: 'network-changed' }
   | { readonly kind: 'merge-refused'; readonly device: string }
   | { readonly kind: 'segmentation-refused' }
+  | { readonly kind: 'superpackets-refused'; readonly device: string }
   | {
       readonly kind: 'failed';
       readonly exitCode: number;

@@ -95,6 +95,9 @@ export class LaneThread implements LaneHandle {
       case 'merge-refused':
         this.#events.onMergeRefused(event.device);
         break;
+      case 'superpackets-refused':
+        this.#events.onSuperpacketsRefused(event.device);
+        break;
       case 'segmentation-refused':
         this.#events.onSegmentationRefused();
         break;

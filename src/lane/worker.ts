@@ -76,7 +76,10 @@ function openUnderlay(start: LaneStart): Underlay {
     const raw = new RawUnderlay(memory, { protocols, links, linkOf, lane, laneCount });
     if (xdp === undefined) return raw;
     const { devices } = xdp;
-    return new XdpUnderlay({ memory, raw, devices, outerLengths: new Map(xdp.outerLengths) });
+    return new XdpUnderlay({
+      ...{ memory, raw, devices, outerLengths: new Map(xdp.outerLengths) },
+      onSuperpacketsRefused: (device) => tell({ kind: 'superpackets-refused', device }),
+    });
   };
   if (udp.records.length === 0) return openPlain();
 

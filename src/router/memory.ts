@@ -55,6 +55,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     onMergeRefused: () => {},
     onNetworkChanged: () => {},
     onSegmentationRefused: () => {},
+    onSuperpacketsRefused: () => {},
     onFailed: finish,
   });
   const startedMs = Date.now();

@@ -309,6 +309,12 @@ class RunningRouter implements Router {
         });
         void followed?.then(() => this.#lanes?.watchAgain());
       },
+      onSuperpacketsRefused: (device) => {
+        this.#log.warn(
+          { event: 'superpackets-refused', device },
+          `the kernel cannot segment superpackets on their way out of ${device} (ENOMEM); they are split before from here on`,
+        );
+      },
       onSegmentationRefused: () => {
         this.#log.warn(
           { event: 'segmentation-refused' },

@@ -22,7 +22,7 @@ import { addressOf, close } from '../sys/libc.js';
 import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
 import { PacketBatch } from './packet-batch.js';
 import { segmentationMark } from './segmentation-program.js';
-import { sendInOrder } from './send.js';
+import { sendInOrder, sendReason } from './send.js';
 import { SendRoom } from './send-room.js';
 
 const AF_PACKET = 17;
@@ -42,10 +42,12 @@ export interface PacketSenderOptions {
   /** Index and name of the device. */
   readonly link: number;
   readonly device: string;
-  /** Length of the outer header of a record's packets. */
-  readonly outerLength: (record: number) => number;
+  /** Length of the outer header by record, for those whose superpackets may be sent. */
+  readonly outerLengths: ReadonlyMap<number, number>;
   /** Address of the adjacency of a record's next hop, 0 = not known. */
   readonly adjacency: (record: number) => number;
+  /** Told when the kernel could not segment a superpacket, which is lost. */
+  readonly onRefused: () => void;
 }
 
 export class PacketSender {
@@ -58,14 +60,22 @@ export class PacketSender {
   /** By mark, 0 for packets that are none of a superpacket. */
   readonly #sockets = new Map<number, number>();
 
-  /** Opens the socket for single packets; those for superpackets are opened with the first one. */
+  /** Opens the sockets. Throws a Failure when a right is missing. */
   constructor(options: PacketSenderOptions) {
-    const { memory, link } = options;
+    const { memory, link, outerLengths } = options;
     this.#options = options;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#batch = new PacketBatch(SLOT_COUNT, addressOf(this.#bytes), link);
-    this.#socket(0);
+    try {
+      this.#open(0);
+      for (const mark of new Set([...outerLengths.values()].map(segmentationMark))) {
+        if (mark !== 0) this.#open(mark);
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
@@ -81,7 +91,7 @@ export class PacketSender {
         ring.setReason(position, REASON_NO_ROUTE);
         continue;
       }
-      const outerLength = this.#options.outerLength(record);
+      const outerLength = this.#options.outerLengths.get(record) ?? 0;
       if (this.#isTooBig(ring, position, adjacency, outerLength)) {
         ring.setReason(position, REASON_TOO_BIG);
         continue;
@@ -103,16 +113,13 @@ export class PacketSender {
     this.#sockets.clear();
   }
 
-  #socket(mark: number): number {
-    const known = this.#sockets.get(mark);
-    if (known !== undefined) return known;
+  #open(mark: number): void {
     const what = `packet socket on ${this.#options.device}`;
     const fd = openSocket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0, what);
     setOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
     setBuffers(fd, BUFFER_SIZE);
     if (mark !== 0) setOption(fd, SOL_SOCKET, SO_MARK, mark);
     this.#sockets.set(mark, fd);
-    return fd;
   }
 
   /** Whether the segments of a superpacket would be longer than the way takes, which nobody tells further on. */
@@ -163,8 +170,16 @@ export class PacketSender {
 
   /** Sends the first `count` messages in order; gives each that fails its reason. */
   #flush(ring: Ring, mark: number, count: number): void {
-    sendInOrder(this.#socket(mark), this.#batch, count, this.#room, (index, reason) => {
+    const fd = this.#sockets.get(mark) ?? -1; // EBADF, which is no socket's: tx-error
+    const judge = (error: number): number => {
+      // Not a full queue: the kernel found no way to segment.
+      if (mark === 0 || error !== ERRNO.ENOMEM) return sendReason(error);
+      this.#options.onRefused();
+      return REASON_TX_ERROR;
+    };
+    const onFailed = (index: number, reason: number): void => {
       ring.setReason(this.#positions[index] as number, reason);
-    });
+    };
+    sendInOrder({ fd, messages: this.#batch, count, room: this.#room, judge, onFailed });
   }
 }

@@ -18,6 +18,7 @@ import {
   MERGE_TCP,
   MERGE_UDP,
 } from '../../asm/layout.js';
+import { REASON_NO_ROUTE, REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
 import { PacketSender } from './packet-sender.js';
@@ -46,6 +47,8 @@ export interface XdpUnderlayOptions {
   readonly devices: readonly XdpDevice[];
   /** Length of the outer header by record, for tunnels whose superpackets the kernel can segment. */
   readonly outerLengths: ReadonlyMap<number, number>;
+  /** Told once a device when its kernel could not segment a superpacket; they are split before from there on. */
+  readonly onSuperpacketsRefused: (device: string) => void;
 }
 
 /** Ways out: the raw socket, then two a device. */
@@ -65,14 +68,17 @@ export class XdpUnderlay implements Underlay {
   readonly #module: XdpModule;
   readonly #words: Uint32Array;
   readonly #devices: readonly OpenDevice[];
+  readonly #onSuperpacketsRefused: (device: string) => void;
   readonly #sockets: readonly XskHandle[];
   readonly #outerLengths: ReadonlyMap<number, number>;
   readonly #nextHops: number;
   readonly #room = new SendRoom();
   #turn = 0;
 
-  constructor({ memory, raw, devices, outerLengths }: XdpUnderlayOptions) {
+  constructor(options: XdpUnderlayOptions) {
+    const { memory, raw, devices, outerLengths } = options;
     this.#raw = raw;
+    this.#onSuperpacketsRefused = options.onSuperpacketsRefused;
     this.#module = openXdpModule(memory);
     this.#words = new Uint32Array(memory.buffer);
     this.#outerLengths = outerLengths;
@@ -86,17 +92,7 @@ export class XdpUnderlay implements Underlay {
     }
     const opened: OpenDevice[] = [];
     try {
-      for (const device of devices) {
-        const sender = new PacketSender({
-          memory,
-          link: device.link,
-          device: device.name,
-          outerLength: (record) => outerLengths.get(record) ?? 0,
-          adjacency: (record) => this.#adjacency(record),
-        });
-        const frameSize = device.sockets[0]?.plan.frameSize ?? ETHERNET_LENGTH;
-        opened.push({ ...device, sender, longest: frameSize - ETHERNET_LENGTH });
-      }
+      for (const device of devices) opened.push(this.#open(device, memory));
     } catch (error) {
       for (const { sender } of opened) sender.close();
       throw error;
@@ -149,6 +145,24 @@ export class XdpUnderlay implements Underlay {
     this.#raw.close();
   }
 
+  #open(device: XdpDevice, memory: WebAssembly.Memory): OpenDevice {
+    const { link, name, sockets, queues, segments } = device;
+    const frameSize = sockets[0]?.plan.frameSize ?? ETHERNET_LENGTH;
+    const sender = new PacketSender({
+      ...{ memory, link, device: name },
+      outerLengths: segments ? this.#outerLengths : new Map(),
+      adjacency: (record) => this.#adjacency(record),
+      onRefused: () => {
+        if (!opened.segments) return;
+        opened.segments = false;
+        this.#onSuperpacketsRefused(name);
+      },
+    });
+    const longest = frameSize - ETHERNET_LENGTH;
+    const opened: OpenDevice = { sender, sockets, queues, segments, longest };
+    return opened;
+  }
+
   #receiveFrom({ plan }: XskHandle, ring: Ring, max: number): number {
     const first = ring.filled;
     const room = Math.min(max, ring.reserve());
@@ -190,11 +204,20 @@ export class XdpUnderlay implements Underlay {
     const device = this.#devices[(way - 1) >> 1];
     const socket = device?.sockets[0];
     if (way === RAW || device === undefined) {
+      this.#dropSuperpackets(ring, from, to);
       this.#raw.send(ring, from, to);
     } else if ((way - 1) % 2 === BY_PACKET - 1 || socket === undefined) {
       device.sender.send(ring, from, to);
     } else if (this.#module.transmitSlots(socket.plan.block, ring.address, from, to) > 0) {
       this.#kick(socket);
+    }
+  }
+
+  /** The way that would have taken them whole was lost since they were read; the raw socket cannot split them. */
+  #dropSuperpackets(ring: Ring, from: number, to: number): void {
+    for (let position = from; position !== to; position = (position + 1) >>> 0) {
+      if (ring.packets(position) === 1 || ring.reason(position) !== REASON_NONE) continue;
+      ring.setReason(position, REASON_NO_ROUTE);
     }
   }
 
@@ -208,8 +231,9 @@ export class XdpUnderlay implements Underlay {
   }
 }
 
-interface OpenDevice extends XdpDevice {
+interface OpenDevice extends Pick<XdpDevice, 'sockets' | 'queues'> {
   readonly sender: PacketSender;
   /** Longest packet that a frame has room for, 0 without a socket. */
   readonly longest: number;
+  segments: boolean;
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/demo/namespaces.js';
+import { startRouter } from '../../src/demo/router-process.js';
 import { replaceCable } from '../support/cable.js';
 import {
   assertAnswered,
@@ -16,7 +17,9 @@ import {
   type Side,
   tunnelStatus,
   UNDERLAY,
+  type Wire,
   withLab,
+  withWire,
 } from '../support/lab.js';
 import { TUNNEL, tunnelOf, tunnelPeer } from '../support/traffic.js';
 import { FrameWitness, redirected } from '../support/wire-count.js';
@@ -148,7 +151,7 @@ test('a link that goes down and comes up has its traffic back within a second', 
 });
 
 /** A second cable between the routers, and the remote end of the tunnel reached over it. */
-function addCable({ namespaces, rA, rB }: Lab): void {
+function addCable({ namespaces, rA, rB }: Wire): void {
   namespaces.link(
     { namespace: rA, device: 'u1', addresses: ['198.51.100.1/24'] },
     { namespace: rB, device: 'u1', addresses: ['198.51.100.2/24'] },
@@ -178,6 +181,46 @@ test('a route that moves to a gateway on another device is followed, and back', 
     await assertByXdp(lab);
     assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
     witness.close();
+  });
+});
+
+test('a route that moves to another device of AF_XDP goes on over that one', {
+  skip,
+}, async () => {
+  await withWire('second', { ipv6: false }, async (wire) => {
+    const { namespaces, rA, rB } = wire;
+    addCable(wire);
+    // A second tunnel, so that the router opens the second device.
+    const both = (side: Side): string => {
+      const [ours, theirs] = side === 'A' ? [1, 2] : [2, 1];
+      const ends = [`local = "198.51.100.${ours}"`, `remote = "198.51.100.${theirs}"`];
+      const address = `address = ["10.9.2.${ours}/24"]`;
+      return [tunnels(side), '[tunnel.tun2]', 'mode = "ipip"', ...ends, address, ''].join('\n');
+    };
+    const [a, b] = await Promise.all([
+      startRouter(namespaces, rA, both('A'), 'underlay = "xdp"'),
+      startRouter(namespaces, rB, both('B'), 'underlay = "xdp"'),
+    ]);
+    const lab = { ...wire, a, b };
+    for (const address of [PEER, '10.9.2.2']) await assertAnswered(namespaces, rA, address);
+    await assertByXdp(lab);
+    assert.ok(redirected(namespaces, rB, 'u1') >= 3);
+    const lost = await lostWhile(lab, () => {
+      ip('-n', rA, 'route', 'add', `${OUTER.B}/32`, 'via', '198.51.100.2');
+    });
+    assert.equal(lost, 0);
+    await assertByXdp(lab, 'u1');
+    const before = [UNDERLAY, 'u1'].map((device) => redirected(namespaces, rB, device));
+    await assertAnswered(namespaces, rA, PEER);
+    const after = [UNDERLAY, 'u1'].map((device) => redirected(namespaces, rB, device));
+    assert.deepEqual(after, [before[0], (before[1] ?? 0) + 3]);
+
+    // The cable breaks, and the route goes with it: back to the first.
+    ip('-n', rB, 'link', 'set', 'u1', 'down');
+    ip('-n', rA, 'route', 'del', `${OUTER.B}/32`);
+    await silence(lab);
+    await assertByXdp(lab);
+    assert.deepEqual(await dropsOf(b), {});
   });
 });
 

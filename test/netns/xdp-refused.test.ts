@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/demo/namespaces.js';
 import { type RouterProcess, readStatus, startRouter } from '../../src/demo/router-process.js';
 import { ATTACH_TYPE } from '../../src/sys/bpf.js';
@@ -175,6 +176,34 @@ test('an MTU of 9000, which the driver refuses, is carried in generic mode', {
     witness.close();
     await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
     assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
+  });
+});
+
+test('a bridge as underlay carries the traffic in generic mode', { skip }, async () => {
+  await withWire('bridge', { hosts: true, ipv6: false, offloads: true }, async (wire) => {
+    for (const [router, address] of [
+      [wire.rA, '192.0.2.1/24'],
+      [wire.rB, '192.0.2.2/24'],
+    ] as const) {
+      ip('-n', router, 'link', 'add', 'x0', 'type', 'bridge');
+      ip('-n', router, 'link', 'set', UNDERLAY, 'master', 'x0');
+      ip('-n', router, 'address', 'flush', 'dev', UNDERLAY);
+      ip('-n', router, 'address', 'add', address, 'dev', 'x0');
+      ip('-n', router, 'link', 'set', 'x0', 'up');
+    }
+    const { a, b } = await startBoth(wire);
+    for (const router of [a, b]) {
+      assert.match(router.messages(), /x0.*generic mode/);
+      assert.equal((await readStatus(router)).underlay, 'xdp');
+    }
+    await assertAnswered(wire.namespaces, wire.rA, PEER);
+    await sleep(300);
+    const witness = new RawWitness(wire.rB);
+    await assertAnswered(wire.namespaces, wire.rA, PEER, 3000);
+    assert.equal(witness.count(), 0, 'they went to the AF_XDP socket');
+    await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
+    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
+    witness.close();
   });
 });
 

@@ -11,6 +11,7 @@ import {
   REASON_NONE,
   REASON_TOO_BIG,
   REASON_TX_ENOBUFS,
+  REASON_TX_ERROR,
 } from '../../asm/reason.js';
 import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
@@ -53,6 +54,7 @@ const ring = new Ring(memory, plan.lanes[0].encap);
 let sender: PacketSender;
 let segmentation: Segmentation;
 let socket: PacketSocket;
+let refusals = 0;
 
 beforeEach(() => {
   if (skip) return;
@@ -62,11 +64,14 @@ beforeEach(() => {
   spawnSync('ethtool', ['-K', 'u1', 'gro', 'off']);
   const device = { link: interfaceIndex('u0'), device: 'u0' };
   segmentation = openSegmentation(device);
-  const lengths = new Map(Object.entries(RECORDS).map(([length, n]) => [n, Number(length)]));
+  refusals = 0;
   sender = new PacketSender({
     ...{ ...device, memory },
-    outerLength: (record) => lengths.get(record) ?? 0,
+    outerLengths: new Map(Object.entries(RECORDS).map(([length, n]) => [n, Number(length)])),
     adjacency: (record) => words[(nextHops >>> 2) + record] ?? 0,
+    onRefused: () => {
+      refusals++;
+    },
   });
   socket = new PacketSocket('u1', 70_000);
 });
@@ -235,11 +240,14 @@ test('through a device that is down, or gone, there is no route', { skip }, () =
   assert.deepEqual(send(slots), expected);
 });
 
-test('without the program a superpacket is tx-enobufs, and single packets go', { skip }, () => {
+test('a superpacket that the kernel cannot segment is tx-error and told, and single packets go', {
+  skip,
+}, () => {
   segmentation.close();
   const slots = [plain(single(1)), whole(TCP), plain(single(2))];
-  assert.deepEqual(send(slots), [REASON_NONE, REASON_TX_ENOBUFS, REASON_NONE]);
+  assert.deepEqual(send(slots), [REASON_NONE, REASON_TX_ERROR, REASON_NONE]);
   assert.deepEqual(arrived(), [single(1), single(2)].map(Buffer.from));
+  assert.equal(refusals, 1);
 });
 
 for (const [name, qdisc] of [
