@@ -16,9 +16,9 @@ import {
   DEVICE_HEADER_SIZE,
   SLOT_COUNT,
 } from '../../asm/layout.js';
-import { REASON_NO_ROUTE, REASON_NONE, REASON_TOO_BIG } from '../../asm/reason.js';
+import { REASON_NO_ROUTE, REASON_NONE, REASON_TOO_BIG, REASON_TX_ERROR } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import { addressOf, close } from '../sys/libc.js';
+import { addressOf, close, ERRNO } from '../sys/libc.js';
 import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
 import { PacketBatch } from './packet-batch.js';
 import { segmentationMark } from './segmentation-program.js';

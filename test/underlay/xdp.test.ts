@@ -36,7 +36,7 @@ const plans: XskPlan[] = [];
 const nextHopPlans: NextHopPlan[] = [];
 const plan = planMemory(1, (reserve) => {
   nextHopPlans.push(planNextHops(reserve));
-  plans.push(planXsk(reserve, { frameCount: 128, frameSize: 2048, ringCount: 64 }));
+  plans.push(planXsk(reserve, { receiveFrames: 64, sendFrames: 64, frameSize: 2048 }));
 });
 const memory = createMemory(plan);
 const bytes = new Uint8Array(memory.buffer);
