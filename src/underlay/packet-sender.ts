@@ -30,7 +30,6 @@ const SOL_SOCKET = 1;
 const SO_MARK = 36;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
-const _MSG_DONTWAIT = 0x40;
 const ETHERNET_LENGTH = 14;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
@@ -172,8 +171,9 @@ export class PacketSender {
   #flush(ring: Ring, mark: number, count: number): void {
     const fd = this.#sockets.get(mark) ?? -1; // EBADF, which is no socket's: tx-error
     const judge = (error: number): number => {
-      // Not a full queue: the kernel found no way to segment.
-      if (mark === 0 || error !== ERRNO.ENOMEM) return sendReason(error);
+      // ENOMEM: the kernel found no way to segment; EINVAL: it does not take such a superpacket at all.
+      const isRefused = error === ERRNO.ENOMEM || error === ERRNO.EINVAL;
+      if (mark === 0 || !isRefused) return sendReason(error);
       this.#options.onRefused();
       return REASON_TX_ERROR;
     };
