@@ -22,7 +22,7 @@ import { addressOf, close, ERRNO } from '../sys/libc.js';
 import { openSocket, SOCK_NONBLOCK, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
 import { PacketBatch } from './packet-batch.js';
 import { segmentationMark } from './segmentation-program.js';
-import { sendInOrder } from './send.js';
+import { sendInOrder, sendReason } from './send.js';
 import { SendRoom } from './send-room.js';
 
 const AF_PACKET = 17;
@@ -170,11 +170,16 @@ export class PacketSender {
   /** Sends the first `count` messages in order; gives each that fails its reason. */
   #flush(ring: Ring, mark: number, count: number): void {
     const fd = this.#sockets.get(mark) ?? -1; // EBADF, which is no socket's: tx-error
-    sendInOrder(fd, this.#batch, count, this.#room, (index, reason, error) => {
+    const judge = (error: number): number => {
       // ENOMEM: the kernel found no way to segment; EINVAL: it does not take such a superpacket at all.
-      const isRefused = mark !== 0 && (error === ERRNO.ENOMEM || error === ERRNO.EINVAL);
-      if (isRefused) this.#options.onRefused();
-      ring.setReason(this.#positions[index] as number, isRefused ? REASON_TX_ERROR : reason);
-    });
+      const isRefused = error === ERRNO.ENOMEM || error === ERRNO.EINVAL;
+      if (mark === 0 || !isRefused) return sendReason(error);
+      this.#options.onRefused();
+      return REASON_TX_ERROR;
+    };
+    const onFailed = (index: number, reason: number): void => {
+      ring.setReason(this.#positions[index] as number, reason);
+    };
+    sendInOrder({ fd, messages: this.#batch, count, room: this.#room, judge, onFailed });
   }
 }

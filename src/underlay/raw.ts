@@ -178,9 +178,10 @@ export class RawUnderlay implements Underlay {
 
   /** Sends the first `count` messages of the send batch in order; gives each that fails its reason. */
   #flush(ring: Ring, fd: number, count: number): void {
-    sendInOrder(fd, this.#sendBatch, count, this.#room, (index, reason) => {
+    const onFailed = (index: number, reason: number): void => {
       ring.setReason(this.#sendPositions[index] as number, reason);
-    });
+    };
+    sendInOrder({ fd, messages: this.#sendBatch, count, room: this.#room, onFailed });
   }
 
   /** Four bytes at `address`, as one host-order word. Inner packets lie anywhere, so outer ones do. */

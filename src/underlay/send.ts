@@ -15,17 +15,22 @@ interface Messages {
   header(index: number): number;
 }
 
-/**
- * Sends the first `count` messages by `fd`, in order. Waits for a full queue as long as `room` has time; `onFailed` is
- * told of each message that was not taken, with its drop reason and the kernel's error.
- */
-export function sendInOrder(
-  fd: number,
-  messages: Messages,
-  count: number,
-  room: SendRoom,
-  onFailed: (index: number, reason: number, error: number) => void,
-): void {
+interface Sending {
+  readonly fd: number;
+  readonly messages: Messages;
+  /** How many of them, from the first on. */
+  readonly count: number;
+  /** Gives the time to wait for a full queue. */
+  readonly room: SendRoom;
+  /** The drop reason for an error number; default `sendReason`. */
+  readonly judge?: (error: number) => number;
+  /** Told of each message that was not taken. */
+  readonly onFailed: (index: number, reason: number) => void;
+}
+
+/** Sends messages in order. */
+export function sendInOrder(sending: Sending): void {
+  const { fd, messages, count, room, judge = sendReason, onFailed } = sending;
   let done = 0;
   while (done < count) {
     const sent = sendmmsg(fd, messages.header(done), count - done, MSG_DONTWAIT);
@@ -35,9 +40,9 @@ export function sendInOrder(
     }
     const error = errno();
     if (error === ERRNO.EINTR) continue;
-    const reason = sendReason(error);
+    const reason = judge(error);
     if (reason === REASON_TX_ENOBUFS && room.wait(fd)) continue;
-    onFailed(done++, reason, error);
+    onFailed(done++, reason);
   }
 }
 
