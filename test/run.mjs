@@ -1,4 +1,5 @@
-// Runs the tests: `npm test`, or `npm test -- PATTERN ...` for the files whose path has a pattern in it.
+// Runs the tests: `npm test`, or `npm test -- PATTERN ...` for the files whose path has a pattern in it. Those that
+// try everything with everything take minutes: `npm run test:long` runs them, and so does a pattern.
 //
 //   1. finds the tests by their sources, so that a deleted test does not live on in dist/
 //   2. runs unit tests side by side, then those of the machine's network one file at a time: they
@@ -16,6 +17,16 @@ import { fileURLToPath } from 'node:url';
 
 /** Rooms whose tests run alone. */
 const ALONE = ['netns', 'interop'];
+/** Files of `npm run test:long`: combinations and faults of what the others show to work. */
+const LONG = [
+  'netns/faults',
+  'netns/lanes',
+  'netns/merging',
+  'netns/offload-matrix',
+  'netns/xdp-next-hop',
+  'netns/xdp-refused',
+  'netns/xdp.test',
+];
 /** Bound for one file; the slowest boots a kernel under emulation. */
 const FILE_TIMEOUT_MS = 10 * 60_000;
 /** What node:test says at the end of a run, in its order. */
@@ -23,7 +34,8 @@ const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const isCi = process.env.CI === 'true';
-const files = findTests(process.argv.slice(2));
+const words = process.argv.slice(2);
+const files = words.includes('--long') ? findTests(LONG) : findTests(words);
 const alone = files.filter((file) => ALONE.some((room) => file.startsWith(join('test', room))));
 const together = files.filter((file) => !alone.includes(file));
 
@@ -76,7 +88,11 @@ function findTests(patterns) {
   const found = readdirSync('test', { recursive: true })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('test', name))
-    .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
+    .filter((file) =>
+      patterns.length === 0
+        ? !LONG.some((name) => file.includes(name))
+        : patterns.some((pattern) => file.includes(pattern)),
+    )
     .sort();
   if (found.length > 0) return found;
   console.error(`no test file under test/ has ${patterns.join(' or ')} in its path`);
