@@ -10,9 +10,10 @@ export interface OffloadConfig {
   /** The same of UDP; the kernel has both or neither. */
   readonly uso4: boolean;
   readonly uso6: boolean;
-  /** Received TCP goes into tunnel devices in superpackets; UDP does. */
+  /** Received TCP goes into tunnel devices in superpackets. */
   readonly gro: boolean;
-  readonly ugro: boolean;
+  /** UDP does. Absent: with underlay xdp, on kernels that are known to forward them rightly. */
+  readonly ugro?: boolean;
   /**
    * Superpackets leave whole, past the firewall's output rules, where the kernel can segment them behind us. Absent:
    * with underlay xdp, which passes those rules anyway.

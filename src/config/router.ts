@@ -38,7 +38,7 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
   };
 }
 
-/** Everything is on but the merging of UDP, which costs where the receiver is a socket of this machine. */
+/** Everything is on; `ugro` and `gso` follow the underlay. */
 const DEFAULT_OFFLOAD: OffloadConfig = {
   csum: true,
   tso4: true,
@@ -46,7 +46,6 @@ const DEFAULT_OFFLOAD: OffloadConfig = {
   uso4: true,
   uso6: true,
   gro: true,
-  ugro: false,
 };
 
 function readOffload(value: unknown, place: TablePlace): OffloadConfig {
@@ -65,7 +64,7 @@ function readOffload(value: unknown, place: TablePlace): OffloadConfig {
     uso4: values.uso4 ?? DEFAULT_OFFLOAD.uso4,
     uso6: values.uso6 ?? DEFAULT_OFFLOAD.uso6,
     gro: values.gro ?? DEFAULT_OFFLOAD.gro,
-    ugro: values.ugro ?? DEFAULT_OFFLOAD.ugro,
+    ...(values.ugro === undefined ? {} : { ugro: values.ugro }),
     ...(values.gso === undefined ? {} : { gso: values.gso }),
   };
   if (offload.uso4 !== offload.uso6) {

@@ -18,6 +18,7 @@ import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
+import { isKernelAtLeast } from '../sys/kernel.js';
 import { PROTOCOL } from '../tunnel/record.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -241,13 +242,22 @@ class RunningRouter implements Router {
     return {
       memory: this.#memory,
       codec: build,
-      merge: (offload.gro ? MERGE_TCP : 0) | (offload.ugro ? MERGE_UDP : 0),
+      merge: (offload.gro ? MERGE_TCP : 0) | (this.#mergesUdp() ? MERGE_UDP : 0),
       protocols: plainProtocols(this.#tunnels),
       udp: udpTunnels(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
     };
+  }
+
+  /**
+   * Whether UDP is merged for the devices. With raw sockets it gained nothing; kernels before 6.9 lose UDP superpackets
+   * that they route into VXLAN.
+   */
+  #mergesUdp(): boolean {
+    const { ugro } = this.#config.router.offload;
+    return ugro ?? (this.#choices.underlay === 'xdp' && isKernelAtLeast(6, 9));
   }
 
   #ownStart(lane: number): OwnStart {

@@ -93,7 +93,6 @@ test('what is left out gets its default: sources are routes and subnets of the a
       uso4: true,
       uso6: true,
       gro: true,
-      ugro: false,
     },
     busypoll: 0,
     socket: '/run/grebe/grebe.sock',
