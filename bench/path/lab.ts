@@ -86,6 +86,10 @@ function cableEnd(side: Side) {
 function setOffloads(namespaces: Namespaces, side: Side, offloads: Offloads): void {
   const features = ['tso', 'gso', 'gro'].flatMap((feature) => [feature, offloads]);
   namespaces.run(side.namespace, 'ethtool', ['-K', CABLE, ...features]);
+  // A switch of its own, which older kernels and their devices do not have.
+  const words = ['netns', 'exec', side.namespace, 'ethtool', '-K', CABLE];
+  const env = { ...process.env, PATH: SEARCH_PATH };
+  spawnSync('ip', [...words, 'tx-udp-segmentation', offloads], { env });
 }
 
 function setCongestion(namespaces: Namespaces, side: Side, name: string): void {
