@@ -31,6 +31,7 @@ const GREBE = [
   'raw-2-lanes',
   'xdp-2-lanes',
   'gre-udp',
+  'gre-udp-gso',
   'raw-socket',
 ];
 
@@ -57,6 +58,12 @@ const TARGETS: readonly Target[] = [
     name: 'TCP 1 flow, offloads on, gre-udp / vxlan',
     value: (rows) =>
       ratio(rows.offloaded('gre-udp', 'tcpGbits'), rows.offloaded('vxlan', 'tcpGbits')),
+    ...atLeast(0.6),
+  },
+  {
+    name: 'TCP 1 flow, offloads on, gre-udp-gso / vxlan',
+    value: (rows) =>
+      ratio(rows.offloaded('gre-udp-gso', 'tcpGbits'), rows.offloaded('vxlan', 'tcpGbits')),
     ...atLeast(0.6),
   },
   {

@@ -22,6 +22,7 @@ export function builtinPaths(): Path[] {
     grebePath('xdp-simd', { underlay: 'xdp', codec: 'simd' }),
     grebePath('xdp-2-lanes', { underlay: 'xdp', codec: 'simd', lanes: 2 }),
     grebePath('gre-udp', { mode: 'gre-udp', codec: 'simd' }),
+    grebePath('gre-udp-gso', { mode: 'gre-udp', codec: 'simd', gso: true }),
     grebePath('raw-socket', { underlay: 'raw-socket', codec: 'simd' }),
   ];
 }
