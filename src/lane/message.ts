@@ -1,6 +1,6 @@
 import type { CodecBuild } from '../codec/builds.js';
 import type { LanePlan } from '../ring/plan.js';
-import type { XskHandle } from '../underlay/xsk.js';
+import type { XdpDevice } from '../underlay/xdp.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
 export interface LaneStart {
@@ -33,18 +33,9 @@ export interface LaneStart {
 
 /** What the XDP underlay of a lane is made of. */
 export interface XdpStart {
-  readonly devices: readonly XdpDeviceStart[];
+  readonly devices: readonly XdpDevice[];
   /** Outer header's length of records whose superpackets the kernel can segment. */
   readonly outerLengths: readonly (readonly [number, number])[];
-}
-
-/** A device of the XDP underlay; see XdpDevice. */
-export interface XdpDeviceStart {
-  readonly link: number;
-  readonly name: string;
-  readonly sockets: readonly XskHandle[];
-  readonly segments: boolean;
-  readonly queues: boolean;
 }
 
 /** Tunnels over UDP. */

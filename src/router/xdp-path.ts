@@ -8,7 +8,6 @@
 //
 // Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
 import type { Logger } from 'pino';
-import type { XdpDeviceStart } from '../lane/message.js';
 import { isGre, overhead, type Tunnel } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
@@ -26,6 +25,7 @@ import {
   type RedirectOptions,
 } from '../underlay/redirect-program.js';
 import { openSegmentation, type Segmentation } from '../underlay/segmentation-program.js';
+import type { XdpDevice } from '../underlay/xdp.js';
 import { Xsk } from '../underlay/xsk.js';
 
 /**
@@ -240,7 +240,7 @@ export class XdpPath {
   }
 
   /** The devices as lane `lane` of `laneCount` has them: every laneCount-th queue is its. */
-  devicesOf(lane: number, laneCount: number): XdpDeviceStart[] {
+  devicesOf(lane: number, laneCount: number): XdpDevice[] {
     return this.#devices.map(({ link, name, queues, sockets, segmentation }) => ({
       ...{ link, name, queues, segments: segmentation !== undefined },
       sockets: sockets.flatMap((socket, queue) =>
