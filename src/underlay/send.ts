@@ -24,8 +24,8 @@ interface Sending {
   readonly room: SendRoom;
   /** The drop reason for an error number; default `sendReason`. */
   readonly judge?: (error: number) => number;
-  /** Told of each message that was not taken. */
-  readonly onFailed: (index: number, reason: number) => void;
+  /** Told of each message that was not taken: its reason, and the error number that it was judged by. */
+  readonly onFailed: (index: number, reason: number, error: number) => void;
 }
 
 /** Sends messages in order. */
@@ -42,7 +42,7 @@ export function sendInOrder(sending: Sending): void {
     if (error === ERRNO.EINTR) continue;
     const reason = judge(error);
     if (reason === REASON_TX_ENOBUFS && room.wait(fd)) continue;
-    onFailed(done++, reason);
+    onFailed(done++, reason, error);
   }
 }
 

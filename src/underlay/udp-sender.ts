@@ -10,13 +10,12 @@ import { SLOT_COUNT } from '../../asm/layout.js';
 import { REASON_NONE, REASON_TX_ENOBUFS } from '../../asm/reason.js';
 import { GRE_UDP_PORT } from '../packet/udp.js';
 import type { Ring } from '../ring/ring.js';
-import { addressOf, ERRNO, errno, sendmmsg } from '../sys/libc.js';
-import { sendReason } from './send.js';
+import { addressOf, ERRNO } from '../sys/libc.js';
+import { sendInOrder, sendReason } from './send.js';
 import { SendRoom } from './send-room.js';
 import { DatagramBatch } from './udp-message.js';
 import { type FlowSocket, FlowSockets } from './udp-sockets.js';
 
-const MSG_DONTWAIT = 0x40;
 const HEAD_LENGTH = 28;
 const IPV4_TOS = 1;
 const IPV4_FRAGMENT = 6;
@@ -171,26 +170,22 @@ export class UdpSender {
   #flush(ring: Ring, socket: FlowSocket, packets: number): void {
     const { count } = this.#batch;
     this.#firstOf[count] = packets;
-    let done = 0;
-    while (done < count) {
-      const taken = sendmmsg(socket.fd, this.#batch.header(done), count - done, MSG_DONTWAIT);
-      if (taken > 0) {
-        done += taken;
-        continue;
-      }
-      const error = errno();
-      if (error === ERRNO.EINTR) continue;
-      const reason = sendReason(error);
-      if (reason === REASON_TX_ENOBUFS && this.#room.wait(socket.fd)) continue;
-      const start = this.#firstOf[done] as number;
-      const end = this.#firstOf[++done] as number;
-      if (end - start > 1 && reason !== REASON_TX_ENOBUFS) {
-        if (error === ERRNO.EIO) this.#stopSegmenting();
-        this.#sendApart(ring, socket, start, end);
-        continue;
-      }
-      for (let n = start; n < end; n++) ring.setReason(this.#sent[n] as number, reason);
-    }
+    sendInOrder({
+      fd: socket.fd,
+      messages: this.#batch,
+      count,
+      room: this.#room,
+      onFailed: (index, reason, error) => {
+        const start = this.#firstOf[index] as number;
+        const end = this.#firstOf[index + 1] as number;
+        if (end - start > 1 && reason !== REASON_TX_ENOBUFS) {
+          if (error === ERRNO.EIO) this.#stopSegmenting();
+          this.#sendApart(ring, socket, start, end);
+          return;
+        }
+        for (let n = start; n < end; n++) ring.setReason(this.#sent[n] as number, reason);
+      },
+    });
   }
 
   /** The device that the route leads to fills in no checksums, and this kernel does not in its place. */
@@ -215,14 +210,13 @@ export class UdpSender {
       );
       batch.add(outer + HEAD_LENGTH, ring.length(position) - HEAD_LENGTH);
       if (payload > 0) batch.add(ring.processedPayload(position), payload);
-      while (sendmmsg(socket.fd, batch.header(0), 1, MSG_DONTWAIT) < 0) {
-        const error = errno();
-        if (error === ERRNO.EINTR) continue;
-        const reason = sendReason(error);
-        if (reason === REASON_TX_ENOBUFS && this.#room.wait(socket.fd)) continue;
-        ring.setReason(position, reason);
-        break;
-      }
+      sendInOrder({
+        fd: socket.fd,
+        messages: batch,
+        count: 1,
+        room: this.#room,
+        onFailed: (_, reason) => ring.setReason(position, reason),
+      });
     }
   }
 }
