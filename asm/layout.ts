@@ -16,7 +16,7 @@
 //   counters       the lane that owns them                  host main thread
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
-export const ABI_VERSION = 3;
+export const ABI_VERSION = 4;
 
 /** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
 export const TUNNEL_CAPACITY = 16384;
@@ -81,19 +81,25 @@ export const RECORD_MODE = 0; // u32: MODE_*, 0 = no such tunnel
 export const RECORD_FLAGS = 4; // u32: FLAG_*
 export const RECORD_MTU = 8; // u32: largest inner packet
 export const RECORD_LINK = 12; // u32: index of the device it is bound to, 0 = any
-export const RECORD_LOCAL = 16; // u32: IPv4 address in host order, 0 = any (16 bytes kept for IPv6)
-export const RECORD_REMOTE = 32; // u32: IPv4 address in host order, 0 = any (16 bytes kept for IPv6)
+export const RECORD_LOCAL = 16; // 16 bytes, wire: outer destination of its packets, IPv4 as ::ffff:a.b.c.d, 0 = any
+export const RECORD_REMOTE = 32; // 16 bytes, wire: outer source of its packets, 0 = any
 export const RECORD_KEY_IN = 48; // u32, with FLAG_KEY_IN
 export const RECORD_PREFIXES = 52; // u32: address of the first accepted prefix
 export const RECORD_PREFIX_COUNT = 56; // u32
 export const RECORD_OUTER_LENGTH = 60; // u32: bytes of the outer header template in use
-export const RECORD_OUTER = 64; // wire, 64 bytes: outer header template, checksum and per-packet fields 0
-export const RECORD_SIZE = 128;
+export const RECORD_OUTER = 64; // wire, 80 bytes: outer header template, checksum and per-packet fields 0
+export const RECORD_GRE = 144; // u16: where in the template the GRE header begins, 0 = there is none
+export const RECORD_MSS4 = 146; // u16: largest TCP segment over IPv4, 0 = not limited
+export const RECORD_MSS6 = 148; // u16: over IPv6
+export const RECORD_SIZE = 192;
 
 export const MODE_GRE = 1;
-export const MODE_IPIP = 2;
-export const MODE_SIT = 3;
+export const MODE_IPIP = 2; // IPv4 inside
+export const MODE_SIT = 3; // IPv6 inside
 export const MODE_GRE_UDP = 4;
+export const MODE_GRETAP = 5;
+/** Added to a mode: its outer header is IPv6. */
+export const MODE_OVER6 = 8;
 
 export const FLAG_KEY_IN = 0x0001; // packets must carry RECORD_KEY_IN
 export const FLAG_CHECKSUM_OUT = 0x0002;
@@ -105,6 +111,18 @@ export const FLAG_PMTUDISC = 0x0040; // outer DF always set; otherwise copied fr
 export const FLAG_ALLOW_ANY = 0x0080; // inner source not checked against prefixes
 export const FLAG_ALLOW_LINK_LOCAL = 0x0100; // 169.254.0.0/16 inside is no martian here
 export const FLAG_UP = 0x0200;
+export const FLAG_OVER6 = 0x0400; // the outer header is IPv6
+export const FLAG_ETHERNET = 0x0800; // frames inside, not packets
+export const FLAG_ONLY4 = 0x1000; // IPv4 inside
+export const FLAG_ONLY6 = 0x2000; // IPv6 inside
+export const FLAG_IGNORE_DF = 0x4000; // outer DF not copied from the inner header
+export const FLAG_ECN_COMPATIBILITY = 0x8000; // outer ECN bits 0 (RFC 6040, 4.1)
+export const FLAG_TTL_IN = 0x0001_0000; // inner TTL on arrival: the outer one where that is less
+export const FLAG_TOS_IN = 0x0002_0000; // inner DSCP on arrival: the outer one
+export const FLAG_ENCAP_LIMIT = 0x0004_0000; // the template has a destination options header (RFC 2473, 4.1)
+export const FLAG_FLOW_INHERIT = 0x0008_0000; // outer flow label: that of inner IPv6
+export const FLAG_LINUX = 0x0010_0000; // profile linux
+export const FLAG_CHECKSUM_IN = 0x0020_0000; // GRE packets have a checksum, asked for by profile linux
 
 /** State of a tunnel that outlives a table image. */
 export const STATE_TX_SEQUENCE = 0; // u32, atomic add: next sequence number to send (RFC 2890, 2.2)
@@ -148,8 +166,8 @@ export const DIRECTION_DECAP = 1;
 
 // A packet is one piece at ADDRESS, or two when PAYLOAD_LENGTH is not 0: headers at ADDRESS and the rest at
 // PAYLOAD, as the segments of a superpacket share the payload that the device wrote once. On the decap side the
-// first piece of two is an outer header alone (IPv4 20 + UDP 8), which a socket had taken off; the datagrams of
-// one receive call share it.
+// first piece of two is an outer header alone (IPv4 20 or IPv6 40, and UDP 8), which a socket had taken off; the
+// datagrams of one receive call share it.
 export const DESCRIPTOR_ADDRESS = 0; // u32: where the packet starts
 export const DESCRIPTOR_LENGTH = 4; // u32: bytes at ADDRESS
 export const DESCRIPTOR_TUNNEL = 8; // u32: record index; encap: the host's, decap: the codec's
@@ -160,7 +178,8 @@ export const DESCRIPTOR_PAYLOAD = 24; // u32: address of the second piece
 export const DESCRIPTOR_PAYLOAD_LENGTH = 28; // u32: bytes of the second piece, 0 = there is none
 export const DESCRIPTOR_DEVICE_HEADER = 32; // DEVICE_HEADER_SIZE bytes, see there
 export const DESCRIPTOR_PACKETS = 42; // u16: packets on the wire that it stands for, 1 unless a superpacket
-export const DESCRIPTOR_SUM = 44; // u32: folded sum of the inner packet, 0 = not known
+export const DESCRIPTOR_SUM = 44; // u32: encap: folded sum of the inner packet, 0 = not known
+export const DESCRIPTOR_VERSION = 44; // u32: decap: IP version of the packet at ADDRESS, 0 = an Ethernet frame
 export const DESCRIPTOR_EMIT = 48; // u16: decap: 1 + slot index of what is written in its turn, 0 = nothing
 export const DESCRIPTOR_NEXT = 50; // u16: decap: 1 + slot index of the packet whose payload follows, 0 = none
 export const DESCRIPTOR_MERGED = 52; // 12 bytes: what merging overwrote in the first packet of a run
@@ -168,7 +187,7 @@ export const DESCRIPTOR_SIZE = 64;
 
 /** Slots of a ring. Twice the largest batch, so that one batch can be filled while one is drained. */
 export const SLOT_COUNT = 256;
-/** Free bytes before a packet that was filled in: the outer header template (64) and room to align. */
+/** Free bytes before a packet that was filled in: the outer header template (80) and room to align. */
 export const SLOT_HEADROOM = 128;
 /** Largest packet in a slot: an IP packet merged by the kernel's GRO. */
 export const SLOT_PACKET = 65535;

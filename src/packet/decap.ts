@@ -1,38 +1,39 @@
-// decap: an outer packet -> the inner packet, or the reason why not
+// decap: an outer packet -> the inner packet or frame, or the reason why not
 //
-//   1. checkOuter    IPv4 header, fragments, impossible sources, protocol, UDP header
+//   1. checkOuter    received.ts: IP header, fragments, impossible sources, protocol, UDP header
 //   2. GRE header    RFC 2784 and 2890, where the protocol is GRE
-//   3. lookup        by local, remote and key; drops from here on belong to the tunnel
-//   4. checkReceive  GRE checksum, sequence number, protocol type
-//   5. checkInner    whole, consistent, of the version announced
-//   6. checkPolicy   addresses and TTL
-//   7. ECN           RFC 6040
+//   3. find          the tunnel, by local, remote and key; drops from here on belong to it
+//   4. checkReceive  reserved bits, GRE checksum, sequence number, protocol type
+//   5. openPacket    an IP packet: whole, consistent, of the version announced; addresses and TTL allowed
+//      openFrame     an Ethernet frame: whole, the IP packet in it from an accepted source
+//   6. arrive        ECN (RFC 6040), DSCP, TTL, MSS
 //
 // The specification of the packet path in plain code: asm/ must agree with it on every byte.
 
-import { formatIpv4 } from './address.js';
-import { setU16, u8, u16 } from './bytes.js';
-import { isValid, update } from './checksum.js';
+import { isValid } from './checksum.js';
 import { deviceHeader, isPartialTcp } from './device-header.js';
 import { decapEcn, ecnOf } from './ecn.js';
-import { checkGre, type GreHeader, readGre, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
-import { checkInner, type Inner, readInner } from './inner.js';
+import { findIp, isGroupSource } from './frame.js';
 import {
-  IPV4_HEADER,
-  type Ipv4Header,
-  isIpv4,
-  isMartianSource4,
-  PROTOCOL_UDP,
-  readIpv4,
-} from './ipv4.js';
-import { IPV6_HEADER } from './ipv6.js';
-import { lookup, modeOf } from './lookup.js';
-import { checkPolicy } from './policy.js';
+  checkGre,
+  type GreHeader,
+  hasReservedBits,
+  readGre,
+  TYPE_ETHERNET,
+  TYPE_IPV4,
+  TYPE_IPV6,
+} from './gre.js';
+import { checkInner, type Inner, readInner, setTos, setTtl } from './inner.js';
+import { PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_UDP } from './ipv4.js';
+import { lookup } from './lookup.js';
+import { clampMss } from './mss.js';
+import { type Payload, payloadOf } from './payload.js';
+import { checkFramePolicy, checkPolicy } from './policy.js';
 import type { Reason } from './reason.js';
+import { checkOuter, modeOf, type Received } from './received.js';
 import { acceptSequence, createState, type State, type TunnelState } from './state.js';
 import { type Entry, type Table, type Tunnels, toTable } from './table.js';
-import { isGre, type Mode, type Tunnel } from './tunnel.js';
-import { checkUdp, isGreUdp, UDP_HEADER, udpLength } from './udp.js';
+import { ETHERNET_HEADER, isGre, type Tunnel } from './tunnel.js';
 
 export type Decapped =
   | {
@@ -41,7 +42,7 @@ export type Decapped =
       readonly tunnel: Tunnel;
       /** Place of the tunnel in the table, from 1. */
       readonly record: number;
-      /** The inner packet, a copy: its ECN bits may differ from those inside the outer packet. */
+      /** The inner packet or frame, a copy: a few of its fields may differ from those inside the outer packet. */
       readonly packet: Uint8Array;
       /** Where it began in the outer packet. */
       readonly offset: number;
@@ -57,12 +58,16 @@ export type Decapped =
       readonly record: number;
     };
 
-interface Outer {
-  readonly header: Ipv4Header;
-  readonly mode: Mode;
-  /** Bytes in front of the payload. */
-  readonly length: number;
-  readonly payload: Uint8Array;
+/** What was inside. */
+interface Opened {
+  /** Bytes behind the packet's own length (padding) are cut off. */
+  readonly bytes: Uint8Array;
+  /** The IP packet; in a frame, where there is one. */
+  readonly ip: Inner | null;
+  /** Where that begins. */
+  readonly start: number;
+  /** Bytes of the outer packet in front of it all. */
+  readonly offset: number;
 }
 
 /**
@@ -78,33 +83,26 @@ export function decap(
   const table = toTable(tunnels);
   const outer = checkOuter(packet, table);
   if (typeof outer === 'string') return drop(outer);
-  const isKeyed = outer.mode === 'gre' || outer.mode === 'gre-udp';
-  const gre = isKeyed ? parseGre(outer.payload) : null;
+  const hasGre = outer.protocol === PROTOCOL_GRE || outer.protocol === PROTOCOL_UDP;
+  const gre = hasGre ? (checkGre(outer.payload) ?? readGre(outer.payload)) : null;
   if (typeof gre === 'string') return drop(gre);
 
-  const record = lookup(table, {
-    mode: outer.mode,
-    local: outer.header.destination,
-    remote: outer.header.source,
-    key: gre?.key ?? null,
-    link,
-  });
+  const record = find(table, outer, gre, link);
   const entry = table.entries[record - 1];
   if (entry === undefined) return drop('no-tunnel');
 
-  const inner = receive(outer, gre, entry, table, state.of(entry.tunnel, record));
-  if (typeof inner === 'string') return drop(inner, entry.tunnel, record);
-  const ecn = decapEcn(ecnOf(outer.header.tos), ecnOf(inner.tos));
-  if (ecn === null) return drop('ecn', entry.tunnel, record);
-
+  const opened = open(outer, gre, entry, table, state.of(entry.tunnel, record));
+  if (typeof opened === 'string') return drop(opened, entry.tunnel, record);
+  const arrived = arrive(opened, outer, entry);
+  if (arrived === null) return drop('ecn', entry.tunnel, record);
   return {
     verdict: 'ok',
     reason: null,
     tunnel: entry.tunnel,
     record,
-    packet: withEcn(inner, ecn),
-    offset: outer.length + (gre?.length ?? 0),
-    deviceHeader: deviceHeader(inner, entry.mtu),
+    packet: arrived,
+    offset: opened.offset,
+    deviceHeader: deviceHeader(opened.ip, entry.mtu, opened.start),
   };
 }
 
@@ -112,66 +110,68 @@ function drop(reason: Reason, tunnel: Tunnel | null = null, record = 0): Decappe
   return { verdict: 'drop', reason, tunnel, record };
 }
 
-/** The outer header with its payload, or why the packet is not looked at. */
-function checkOuter(packet: Uint8Array, table: Table): Outer | Reason {
-  const version = u8(packet, 0) >>> 4;
-  if (version === 6) return packet.length < IPV6_HEADER ? 'outer-header' : 'no-tunnel';
-  if (packet.length < IPV4_HEADER || !isIpv4(packet)) return 'outer-header';
-  const header = readIpv4(packet);
-  if (header.isFragment) return 'outer-fragment';
-  if (isMartianSource4(header.source)) return 'outer-martian';
-  if (table.ownOuter.has(formatIpv4(header.source))) return 'outer-martian';
-  const mode = modeOf(header.protocol);
-  if (mode === null) return 'no-tunnel';
-  const length = header.headerLength;
-  const payload = packet.subarray(length, header.totalLength);
-  if (header.protocol !== PROTOCOL_UDP) return { header, mode, length, payload };
-  if (!isGreUdp(payload)) return 'no-tunnel';
-  const malformed = checkUdp(payload, 4, packet.subarray(12, 16), packet.subarray(16, 20));
-  if (malformed !== null) return malformed;
-  const gre = payload.subarray(UDP_HEADER, udpLength(payload));
-  return { header, mode, length: length + UDP_HEADER, payload: gre };
+/** The record of the packet's tunnel, 0 for none. */
+function find(table: Table, outer: Received, gre: GreHeader | null, link: number): number {
+  const isFrame = gre?.protocol === TYPE_ETHERNET;
+  const among = (mode: Tunnel['mode'] | null): number =>
+    mode === null
+      ? 0
+      : lookup(table, {
+          mode,
+          local: outer.destination,
+          remote: outer.source,
+          key: gre?.key ?? null,
+          link,
+        });
+  const record = among(modeOf(outer.version, outer.protocol, isFrame));
+  if (record !== 0 || gre === null) return record;
+  // A frame for a tunnel of packets, or the other way round: the tunnel is known, the protocol is not.
+  return among(modeOf(outer.version, outer.protocol, !isFrame));
 }
 
-function parseGre(payload: Uint8Array): GreHeader | Reason {
-  return checkGre(payload) ?? readGre(payload);
-}
-
-/** The inner packet, or why the tunnel refuses it. */
-function receive(
-  outer: Outer,
+/** What is inside, or why the tunnel refuses it. */
+function open(
+  outer: Received,
   gre: GreHeader | null,
   entry: Entry,
   table: Table,
   state: TunnelState,
-): Inner | Reason {
-  let version: 4 | 6 = outer.mode === 'ipip' ? 4 : 6;
-  if (gre !== null) {
-    const refused = checkReceive(outer.payload, gre, entry.tunnel, state);
-    if (refused !== null) return refused;
-    version = gre.protocol === TYPE_IPV4 ? 4 : 6;
+): Opened | Reason {
+  if (gre === null) {
+    return openPacket(outer.payload, outer.protocol === PROTOCOL_IPIP ? 4 : 6, entry, table, outer.length);
   }
-  const bytes = outer.payload.subarray(gre?.length ?? 0);
-  const malformed = checkInner(bytes, version);
-  if (malformed !== null) return malformed;
-  const inner = readInner(bytes, version);
-  return checkPolicy(inner, entry, table) ?? inner;
+  const payload = checkReceive(outer, gre, entry, state);
+  if (typeof payload === 'string') return payload;
+  const start = gre.length + payload.offset;
+  const bytes = outer.payload.subarray(Math.min(start, outer.payload.length));
+  const offset = outer.length + start;
+  return payload.kind === 'ethernet'
+    ? openFrame(bytes, entry, table, offset)
+    : openPacket(bytes, payload.kind, entry, table, offset);
 }
 
+/** What a tunnel asks of a GRE packet. */
 function checkReceive(
-  payload: Uint8Array,
+  { payload, version }: Received,
   gre: GreHeader,
-  tunnel: Tunnel,
+  { tunnel, carries }: Entry,
   state: TunnelState,
-): Reason | null {
+): Payload | Reason {
+  const { profile } = tunnel;
+  if (hasReservedBits(payload, profile)) return 'gre-reserved-bits';
   // RFC 2784, 2.2: a checksum is checked whether or not the tunnel sends one itself.
   if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
+  if (profile === 'linux' && isGre(tunnel)) {
+    if (gre.hasChecksum !== (tunnel.checksumIn ?? false)) return 'gre-checksum';
+    if (tunnel.sequenceIn && gre.sequence === null) return 'gre-sequence';
+  }
   const isOrdered = isGre(tunnel) && tunnel.sequenceIn;
   if (isOrdered && gre.sequence !== null && !acceptSequence(state, gre.sequence)) {
     return 'gre-sequence';
   }
-  if (gre.protocol !== TYPE_IPV4 && gre.protocol !== TYPE_IPV6) return 'unknown-protocol';
-  return null;
+  const carried = payloadOf(payload, gre, version);
+  if (carried === null) return 'unknown-protocol';
+  return (carried.kind === 'ethernet') === (carries === 'ethernet') ? carried : 'unknown-protocol';
 }
 
 /**
@@ -180,18 +180,53 @@ function checkReceive(
  */
 export function isMerged(payload: Uint8Array, gre: GreHeader): boolean {
   const bytes = payload.subarray(gre.length);
+  if (gre.protocol === TYPE_ETHERNET) {
+    const framed = findIp(bytes);
+    return framed !== null && isPartialTcp(framed.inner);
+  }
   const version = gre.protocol === TYPE_IPV4 ? 4 : 6;
   if (version === 6 && gre.protocol !== TYPE_IPV6) return false;
   return checkInner(bytes, version) === null && isPartialTcp(readInner(bytes, version));
 }
 
-/** A copy of the inner packet with these ECN bits, its IPv4 header checksum following them. */
-function withEcn(inner: Inner, ecn: number): Uint8Array {
-  const packet = inner.bytes.slice();
-  if (ecn === ecnOf(inner.tos)) return packet;
-  const before = u16(packet, 0);
-  const after = inner.version === 4 ? (before & ~3) | ecn : (before & ~0x30) | (ecn << 4);
-  setU16(packet, 0, after);
-  if (inner.version === 4) setU16(packet, 10, update(u16(packet, 10), before, after));
+function openPacket(
+  bytes: Uint8Array,
+  version: 4 | 6,
+  entry: Entry,
+  table: Table,
+  offset: number,
+): Opened | Reason {
+  const malformed = checkInner(bytes, version);
+  if (malformed !== null) return malformed;
+  const inner = readInner(bytes, version);
+  return checkPolicy(inner, entry, table) ?? { bytes: inner.bytes, ip: inner, start: 0, offset };
+}
+
+function openFrame(
+  bytes: Uint8Array,
+  entry: Entry,
+  table: Table,
+  offset: number,
+): Opened | Reason {
+  if (bytes.length < ETHERNET_HEADER) return 'inner-truncated';
+  if (isGroupSource(bytes)) return 'inner-martian';
+  const framed = findIp(bytes);
+  if (framed === null) return { bytes, ip: null, start: 0, offset };
+  const refused = checkFramePolicy(framed.inner, entry, table);
+  return refused ?? { bytes, ip: framed.inner, start: framed.start, offset };
+}
+
+/** A copy of the packet as it leaves the tunnel; null where congestion asks for its drop. */
+function arrive({ bytes, ip, start }: Opened, outer: Received, entry: Entry): Uint8Array | null {
+  const packet = bytes.slice();
+  if (ip === null) return packet;
+  const ecn = decapEcn(ecnOf(outer.tos), ecnOf(ip.tos));
+  if (ecn === null) return null;
+  const { tosIn, ttlIn } = entry.tunnel;
+  const inner = readInner(packet.subarray(start), ip.version);
+  setTos(inner, ((tosIn === 'inherit' ? outer.tos : ip.tos) & 0xfc) | ecn);
+  const isRouted = entry.carries !== 'ethernet';
+  if (ttlIn === 'inherit' && isRouted) setTtl(inner, Math.min(ip.ttl, outer.ttl));
+  clampMss(inner, entry.mss[ip.version]);
   return packet;
 }

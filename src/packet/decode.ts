@@ -8,14 +8,17 @@ import { formatIpv4, formatIpv6 } from './address.js';
 import { u8 } from './bytes.js';
 import { isValid } from './checksum.js';
 import { decap, isMerged } from './decap.js';
-import { checkGre, readGre, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
+import { findIp } from './frame.js';
+import { checkGre, hasReservedBits, readGre } from './gre.js';
 import { checkInner } from './inner.js';
 import { IPV4_HEADER, PROTOCOL_IPIP, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER, readIpv6 } from './ipv6.js';
 import { type Outer, readOuter } from './outer.js';
+import { payloadOf } from './payload.js';
 import type { Reason } from './reason.js';
 import type { State } from './state.js';
 import type { Tunnels } from './table.js';
+import { ETHERNET_HEADER } from './tunnel.js';
 
 export interface DecodedOuter {
   readonly version: 4 | 6;
@@ -75,7 +78,7 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
   const reason =
     options.tunnels === undefined
       ? checkForm(outer)
-      : judge(bytes, outer, options.tunnels, options.state);
+      : decap(bytes, options.tunnels, options.state).reason;
   return {
     verdict: reason === null ? 'ok' : 'drop',
     reason,
@@ -83,17 +86,6 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
     gre: describeGre(outer),
     inner: describeInner(outer),
   };
-}
-
-/** The verdict of a router with `tunnels`. Its underlay is IPv4. */
-function judge(
-  bytes: Uint8Array,
-  outer: Outer,
-  tunnels: Tunnels,
-  state: State | undefined,
-): Reason | null {
-  if (outer.version === 4) return decap(bytes, tunnels, state).reason;
-  return checkHeaders(outer) ?? 'no-tunnel';
 }
 
 /** What is wrong with the packet whatever tunnels there are, or null. */
@@ -104,14 +96,18 @@ function checkForm(outer: Outer): Reason | null {
   if (!outer.isGre) return checkInner(payload, outer.protocol === PROTOCOL_IPIP ? 4 : 6);
   const gre = readGre(payload);
   if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
-  if (gre.protocol !== TYPE_IPV4 && gre.protocol !== TYPE_IPV6) return 'unknown-protocol';
-  return checkInner(payload.subarray(gre.length), gre.protocol === TYPE_IPV4 ? 4 : 6);
+  const carried = payloadOf(payload, gre, outer.version);
+  if (carried === null) return 'unknown-protocol';
+  const inner = payload.subarray(Math.min(gre.length + carried.offset, payload.length));
+  if (carried.kind !== 'ethernet') return checkInner(inner, carried.kind);
+  return inner.length < ETHERNET_HEADER ? 'inner-truncated' : null;
 }
 
 /** What is wrong before the tunnel is looked up, or null. */
 function checkHeaders(outer: Outer): Reason | null {
   if (outer.malformed !== null) return outer.malformed;
-  return outer.isGre ? checkGre(outer.payload) : null;
+  if (!outer.isGre) return null;
+  return checkGre(outer.payload) ?? (hasReservedBits(outer.payload) ? 'gre-reserved-bits' : null);
 }
 
 function describeOuter(bytes: Uint8Array, { version, protocol }: Outer): DecodedOuter {
@@ -179,13 +175,17 @@ function describeInner(outer: Outer): DecodedInner | null {
 }
 
 /** The bytes an inner packet would begin with, or null where none is to be expected. */
-function innerBytes({ isGre, payload, isOpaque }: Outer): Uint8Array | null {
+function innerBytes({ version, isGre, payload, isOpaque }: Outer): Uint8Array | null {
   if (isOpaque) return null;
   if (!isGre) return payload;
   if (payload.length < 4) return null;
   const refused = checkGre(payload);
   if (refused === 'gre-version' || refused === 'gre-routing-present') return null;
   const gre = readGre(payload);
-  if (gre.protocol !== TYPE_IPV4 && gre.protocol !== TYPE_IPV6) return null;
-  return payload.subarray(gre.length);
+  const carried = payloadOf(payload, gre, version);
+  if (carried === null) return null;
+  const inner = payload.subarray(gre.length + carried.offset);
+  if (carried.kind !== 'ethernet') return inner;
+  const framed = findIp(inner);
+  return framed === null ? null : inner.subarray(framed.start);
 }

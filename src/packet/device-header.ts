@@ -15,18 +15,19 @@ const UDP_HEADER = 8;
 const UDP_CHECKSUM = 6;
 
 /**
- * The header for an inner packet. All zero, except for TCP and UDP that a kernel left to the network card:
+ * The header for an inner packet that begins `start` bytes into what the device gets; null: no IP packet. All zero, except for TCP and UDP that a kernel left to the network card:
  * the checksum no more than the sum of the pseudo-header, TCP perhaps merged past the MTU. Then the
  * receiving kernel is asked to finish the checksum, and to cut the packet into segments again.
  */
-export function deviceHeader(inner: Inner, mtu: number): Uint8Array {
+export function deviceHeader(inner: Inner | null, mtu: number, start = 0): Uint8Array {
   const header = new Uint8Array(DEVICE_HEADER);
+  if (inner === null) return header;
   const isTcp = isPartialTcp(inner);
   if (!isTcp && !isPartialUdp(inner)) return header;
 
   const view = new DataView(header.buffer);
   view.setUint8(0, FLAG_NEEDS_CHECKSUM);
-  view.setUint16(6, inner.headerLength, true);
+  view.setUint16(6, start + inner.headerLength, true);
   view.setUint16(8, isTcp ? TCP_CHECKSUM : UDP_CHECKSUM, true);
   if (!isTcp) return header;
 
@@ -34,7 +35,7 @@ export function deviceHeader(inner: Inner, mtu: number): Uint8Array {
   const headers = inner.headerLength + dataOffset(tcp);
   if (inner.bytes.length > mtu && mtu > headers) {
     view.setUint8(1, inner.version === 4 ? SEGMENT_TCP4 : SEGMENT_TCP6);
-    view.setUint16(2, headers, true);
+    view.setUint16(2, start + headers, true);
     view.setUint16(4, mtu - headers, true);
   }
   return header;

@@ -1,13 +1,13 @@
 // One packet into one tunnel, without describing the tunnel any further: what scripts and tests want.
 import { type Encapped, encap } from './encap.js';
 import { createTunnelState } from './state.js';
-import type { GreTunnel, Inherit, Tunnel } from './tunnel.js';
+import type { GreTunnel, Inherit, IpTunnel } from './tunnel.js';
 
 /** How one packet is put into a tunnel that is not described any further. */
 export interface EncapOptions {
-  /** Outer source, IPv4 text. */
+  /** Outer source, IPv4 or IPv6 text: it says which the outer header is. */
   readonly local: string;
-  /** Outer destination, IPv4 text. */
+  /** Outer destination, of the same family. */
   readonly remote: string;
   /** Default 64. */
   readonly ttl?: number | Inherit;
@@ -25,12 +25,17 @@ export interface GreOptions extends EncapOptions {
   readonly checksum?: boolean;
 }
 
-/** Puts an IPv4 or IPv6 packet into GRE over IPv4. Throws RangeError for options that are out of range. */
+/** Puts an IPv4 or IPv6 packet into GRE. Throws RangeError for options that are out of range. */
 export function encapGre(inner: Uint8Array, options: GreOptions): Encapped {
-  return encapGreMode('gre', inner, options);
+  return encapGreMode(isOver6(options) ? 'ip6gre' : 'gre', inner, options);
 }
 
-/** Puts an IPv4 or IPv6 packet into GRE-in-UDP over IPv4 (RFC 8086). */
+/** Puts an Ethernet frame, without its check sequence, into GRE. */
+export function encapGretap(frame: Uint8Array, options: GreOptions): Encapped {
+  return encapGreMode(isOver6(options) ? 'ip6gretap' : 'gretap', frame, options);
+}
+
+/** Puts an IPv4 or IPv6 packet into GRE-in-UDP (RFC 8086). */
 export function encapGreUdp(inner: Uint8Array, options: GreOptions): Encapped {
   return encapGreMode('gre-udp', inner, options);
 }
@@ -50,16 +55,23 @@ function encapGreMode(mode: GreTunnel['mode'], inner: Uint8Array, options: GreOp
   return encap(inner, tunnel, createTunnelState(sequence, options.identification));
 }
 
-/** Puts an IPv4 packet into IPv4 (RFC 2003). */
+/** Puts an IPv4 packet into IPv4 (RFC 2003) or IPv6 (RFC 2473). */
 export function encapIpip(inner: Uint8Array, options: EncapOptions): Encapped {
-  const tunnel: Tunnel = { ...describe(options), mode: 'ipip' };
+  return encapIpMode(isOver6(options) ? 'ip4ip6' : 'ipip', inner, options);
+}
+
+/** Puts an IPv6 packet into IPv4 (RFC 4213) or IPv6 (RFC 2473). */
+export function encapSit(inner: Uint8Array, options: EncapOptions): Encapped {
+  return encapIpMode(isOver6(options) ? 'ip6ip6' : 'sit', inner, options);
+}
+
+function encapIpMode(mode: IpTunnel['mode'], inner: Uint8Array, options: EncapOptions): Encapped {
+  const tunnel: IpTunnel = { ...describe(options), mode };
   return encap(inner, tunnel, createTunnelState(0, options.identification));
 }
 
-/** Puts an IPv6 packet into IPv4 (RFC 4213). */
-export function encapSit(inner: Uint8Array, options: EncapOptions): Encapped {
-  const tunnel: Tunnel = { ...describe(options), mode: 'sit' };
-  return encap(inner, tunnel, createTunnelState(0, options.identification));
+function isOver6({ remote }: EncapOptions): boolean {
+  return remote.includes(':');
 }
 
 /** What all modes share of a tunnel that exists for one packet. */

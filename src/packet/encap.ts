@@ -1,28 +1,34 @@
-// encap: an inner packet -> the outer packet that carries it, or the reason why not
+// encap: an inner packet or frame -> the outer packet that carries it, or the reason why not
 //
-//   1. checkPacket   whole, of a version the tunnel carries, not larger than its MTU, TTL left
-//   2. checkRoute    there is a peer, and the packet is not for the peer itself
-//   3. outer header  IPv4, with TOS, TTL and DF of the tunnel or of the inner packet
-//   4. UDP header    a source port for each flow, for gre-udp
-//   5. GRE header    key, sequence number, checksum
-import { setU8, setU16, setU32, u8, u16, u32 } from './bytes.js';
+//   1. readCarried   a whole IP packet of a version the tunnel carries, or a whole Ethernet frame
+//   2. checkFit      not larger than the tunnel's MTU, TTL left
+//   3. checkRoute    there is a peer, the packet is not for the peer itself, it may enter one tunnel more
+//   4. clampMss      what hosts tell each other of segment sizes
+//   5. outer header  IPv4 or IPv6, with TOS, TTL and DF of the tunnel or of the inner packet
+//   6. UDP header    a source port for each flow, for gre-udp
+//   7. GRE header    key, sequence number, checksum
+import { setU16, setU32, u8, u16 } from './bytes.js';
 import { checksum } from './checksum.js';
-import { ecnOf, encapEcn } from './ecn.js';
-import { GRE_CHECKSUM, GRE_KEY, GRE_SEQUENCE, greLength, TYPE_IPV4, TYPE_IPV6 } from './gre.js';
-import { type Inner, readInner } from './inner.js';
+import { encapLimitOf } from './encap-limit.js';
+import { findIp } from './frame.js';
 import {
-  IPV4_HEADER,
-  PROTOCOL_GRE,
-  PROTOCOL_IPIP,
-  PROTOCOL_SIT,
-  PROTOCOL_UDP,
-  readIpv4,
-} from './ipv4.js';
+  GRE_CHECKSUM,
+  GRE_KEY,
+  GRE_SEQUENCE,
+  greLength,
+  TYPE_ETHERNET,
+  TYPE_IPV4,
+  TYPE_IPV6,
+} from './gre.js';
+import { type Inner, readInner } from './inner.js';
+import { IPV4_HEADER, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
+import { clampMss } from './mss.js';
+import { outerHeader } from './outer-header.js';
 import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
-import { createEntry, type Entry } from './table.js';
-import { type GreTunnel, isGre, type Mode, type Tunnel } from './tunnel.js';
+import { createEntry, type Entry, ownName } from './table.js';
+import { ETHERNET_HEADER, type GreTunnel, isGre, outerLength, type Tunnel } from './tunnel.js';
 import { flowPort, ORDERED_PORT, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
 
 export type Encapped =
@@ -36,13 +42,27 @@ export type Encapped =
     }
   | { readonly verdict: 'drop'; readonly reason: Reason };
 
-/** Puts `inner`, a whole IPv4 or IPv6 packet, into `tunnel`. Undefined: a tunnel that is not there. */
+/**
+ * Puts `inner`, a whole IPv4 or IPv6 packet or what else the mode carries, into `tunnel`. Undefined: a tunnel that is
+ * not there.
+ */
 export function encap(
   inner: Uint8Array,
   tunnel: Tunnel | undefined,
   state: TunnelState = createTunnelState(),
 ): Encapped {
   return encapInto(inner, tunnel === undefined ? undefined : createEntry(tunnel), state);
+}
+
+/** What a tunnel is to carry. */
+interface Carried {
+  readonly bytes: Uint8Array;
+  /** The IP packet; in a frame, where there is one. */
+  readonly ip: Inner | null;
+  /** Where that begins. */
+  readonly start: number;
+  /** As a GRE header names it. */
+  readonly type: number;
 }
 
 /**
@@ -56,52 +76,67 @@ export function encapInto(
   whole: { readonly length: number; readonly count: number } = { length: bytes.length, count: 1 },
 ): Encapped {
   if (entry === undefined) return drop('tunnel-down');
-  const malformed = checkPacket(bytes);
-  if (malformed !== null) return drop(malformed);
-  const inner = readInner(bytes, u8(bytes, 0) >>> 4 === 4 ? 4 : 6);
-  const refused = checkCarried(inner, entry, whole.length) ?? checkRoute(inner, entry);
+  const carried = readCarried(bytes, entry);
+  if (typeof carried === 'string') return drop(carried);
+  const refused = checkFit(carried, entry, whole.length) ?? checkRoute(carried, entry);
   if (refused !== null) return drop(refused);
+  const limit = limitOf(carried, entry);
+  if (limit !== null && limit < 0) return drop('encap-limit');
 
   const { tunnel } = entry;
-  const greStart = IPV4_HEADER + (tunnel.mode === 'gre-udp' ? UDP_HEADER : 0);
-  const gre = isGre(tunnel) ? greHeader(tunnel, inner, state) : new Uint8Array(0);
-  const outerLength = greStart + gre.length;
-  const packet = new Uint8Array(outerLength + inner.bytes.length);
-  packet.set(outerHeader(entry, inner, packet.length, state, whole.count), 0);
-  packet.set(gre, greStart);
-  packet.set(inner.bytes, outerLength);
-  if (isGre(tunnel) && tunnel.checksumOut) {
-    setU16(packet, greStart + 4, checksum(packet.subarray(greStart)));
+  const { ip, start } = carried;
+  const length = outerLength(tunnel);
+  const packet = new Uint8Array(length + bytes.length);
+  packet.set(bytes, length);
+  if (ip !== null) {
+    clampMss(readInner(packet.subarray(length + start), ip.version), entry.mss[ip.version]);
   }
-  if (tunnel.mode === 'gre-udp') finishUdp(packet, inner, entry, whole.count);
-  return { verdict: 'ok', reason: null, packet, outerLength };
+  const { count } = whole;
+  const outer = outerHeader({ entry, ip, length: packet.length, state, count, limit });
+  packet.set(outer, 0);
+  if (!isGre(tunnel)) return { verdict: 'ok', reason: null, packet, outerLength: length };
+
+  const greStart = outer.length + (tunnel.mode === 'gre-udp' ? UDP_HEADER : 0);
+  packet.set(greHeader(tunnel, carried.type, state), greStart);
+  if (tunnel.checksumOut) setU16(packet, greStart + 4, checksum(packet.subarray(greStart)));
+  if (tunnel.mode === 'gre-udp' && ip !== null) finishUdp(packet, outer.length, ip, entry, count);
+  return { verdict: 'ok', reason: null, packet, outerLength: length };
 }
 
-/** Writes the UDP header between the outer header and everything else, which is there. */
+/** Writes the UDP header between the outer header of `start` bytes and everything else, which is there. */
 function finishUdp(
   packet: Uint8Array,
+  start: number,
   inner: Inner,
-  { local, tunnel }: Entry,
+  { local, remote, tunnel }: Entry,
   count: number,
 ): void {
-  const udp = packet.subarray(IPV4_HEADER);
+  const udp = packet.subarray(start);
   const isOrdered = isGre(tunnel) && tunnel.sequenceOut;
   putUdp(udp, isOrdered ? ORDERED_PORT : flowPort(inner));
   // The checksum covers the source address: where the kernel is to choose that, none is sent. Nor by a kernel that
   // splits a superpacket: it would send this one in every segment.
-  if (local === 0 || count > 1) return;
-  setU16(udp, 6, udpChecksum(udp, packet.subarray(12, 16), packet.subarray(16, 20)));
+  if (local === null || remote === null || count > 1) return;
+  setU16(udp, 6, udpChecksum(udp, local, remote));
 }
-
-const PROTOCOL: Readonly<Record<Mode, number>> = {
-  gre: PROTOCOL_GRE,
-  'gre-udp': PROTOCOL_UDP,
-  ipip: PROTOCOL_IPIP,
-  sit: PROTOCOL_SIT,
-};
 
 function drop(reason: Reason): Encapped {
   return { verdict: 'drop', reason };
+}
+
+function readCarried(bytes: Uint8Array, { carries }: Entry): Carried | Reason {
+  if (carries === 'ethernet') {
+    if (bytes.length < ETHERNET_HEADER) return 'inner-truncated';
+    const framed = findIp(bytes);
+    const { inner: ip = null, start = 0 } = framed ?? {};
+    return { bytes, ip, start, type: TYPE_ETHERNET };
+  }
+  const malformed = checkPacket(bytes);
+  if (malformed !== null) return malformed;
+  const version = u8(bytes, 0) >>> 4 === 4 ? 4 : 6;
+  if (carries !== 'ip' && carries !== version) return 'unknown-protocol';
+  const type = version === 4 ? TYPE_IPV4 : TYPE_IPV6;
+  return { bytes, ip: readInner(bytes, version), start: 0, type };
 }
 
 /** Why `bytes` are no packet to send, or null. The length must be exact: a device adds no padding. */
@@ -120,53 +155,37 @@ function checkPacket(bytes: Uint8Array): Reason | null {
   return IPV6_HEADER + u16(bytes, 4) === bytes.length ? null : 'inner-header';
 }
 
-function checkCarried(inner: Inner, { tunnel, mtu }: Entry, length: number): Reason | null {
-  if (tunnel.mode === 'ipip' && inner.version === 6) return 'unknown-protocol';
-  if (tunnel.mode === 'sit' && inner.version === 4) return 'unknown-protocol';
-  if (length > mtu) return 'too-big';
-  if (inner.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
-  return null;
+function checkFit({ ip }: Carried, { carries, mtu }: Entry, length: number): Reason | null {
+  const isFrame = carries === 'ethernet';
+  if (length > mtu + (isFrame ? ETHERNET_HEADER : 0)) return 'too-big';
+  return !isFrame && ip?.ttl === 0 ? 'inner-ttl' : null; // RFC 2003, 3.1
 }
 
-function checkRoute(inner: Inner, { remote }: Entry): Reason | null {
-  if (remote === 0) return 'no-route';
+function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry): Reason | null {
+  if (remote === null) return 'no-route';
+  // No kernel fills in the source of an IPv6 header.
+  if (version === 6 && local === null) return 'no-route';
   // To the peer's own outer address: the tunnel would carry its own packets (RFC 2003, 3.2).
-  if (inner.version === 4 && u32(inner.destination, 0) === remote) return 'nesting-limit';
-  return null;
+  const isForPeer = ip !== null && ownName(ip.destination) === ownName(remote);
+  return carries !== 'ethernet' && isForPeer ? 'nesting-limit' : null;
 }
 
-function outerHeader(
-  { tunnel, local, remote }: Entry,
-  inner: Inner,
-  length: number,
-  state: TunnelState,
-  count: number,
-): Uint8Array {
-  const header = new Uint8Array(IPV4_HEADER);
-  const dontFragment = tunnel.pmtudisc || inner.dontFragment;
-  const dscp = (tunnel.tos === 'inherit' ? inner.tos : tunnel.tos) & 0xfc;
-  setU8(header, 0, 0x45);
-  setU8(header, 1, dscp | encapEcn(ecnOf(inner.tos)));
-  setU16(header, 2, length);
-  setU16(header, 4, dontFragment ? 0 : state.nextIdentification(count) & 0xffff);
-  setU16(header, 6, dontFragment ? 0x4000 : 0);
-  setU8(header, 8, tunnel.ttl === 'inherit' ? inner.ttl : tunnel.ttl);
-  setU8(header, 9, PROTOCOL[tunnel.mode]);
-  setU32(header, 12, local);
-  setU32(header, 16, remote);
-  setU16(header, 10, checksum(header));
-  return header;
+/** What the encapsulation limit option is to say, null where none is sent; below 0: the packet may not enter. */
+function limitOf({ ip }: Carried, { tunnel, version }: Entry): number | null {
+  if (version === 4 || tunnel.encapLimit === undefined) return null;
+  const inner = ip === null ? null : encapLimitOf(ip);
+  return inner === null ? tunnel.encapLimit : inner - 1;
 }
 
 /** The GRE header with its checksum field still 0. */
-function greHeader(tunnel: GreTunnel, inner: Inner, state: TunnelState): Uint8Array {
+function greHeader(tunnel: GreTunnel, type: number, state: TunnelState): Uint8Array {
   const flags =
     (tunnel.checksumOut ? GRE_CHECKSUM : 0) |
     (tunnel.keyOut === undefined ? 0 : GRE_KEY) |
     (tunnel.sequenceOut ? GRE_SEQUENCE : 0);
   const header = new Uint8Array(greLength(flags));
   setU16(header, 0, flags);
-  setU16(header, 2, inner.version === 4 ? TYPE_IPV4 : TYPE_IPV6);
+  setU16(header, 2, type);
   let offset = tunnel.checksumOut ? 8 : 4;
   if (tunnel.keyOut !== undefined) {
     setU32(header, offset, tunnel.keyOut);

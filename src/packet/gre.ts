@@ -10,10 +10,16 @@ export const GRE_KEY = 0x2000;
 export const GRE_SEQUENCE = 0x1000;
 /** Bits 4 and 5: must be 0 on receipt; bits 6-12 are to be ignored (RFC 2784, 2.3). */
 export const GRE_RESERVED = 0x0c00;
+/** Bits 9 to 12: Linux takes them for part of the version, and drops packets that have one set. */
+export const GRE_RESERVED_LINUX = 0x0078;
 export const GRE_VERSION = 0x0007;
 
 export const TYPE_IPV4 = 0x0800;
 export const TYPE_IPV6 = 0x86dd;
+/** Transparent Ethernet bridging (RFC 1701). */
+export const TYPE_ETHERNET = 0x6558;
+/** Packets redirected to a web cache (WCCP). */
+export const TYPE_WCCP = 0x883e;
 
 export interface GreHeader {
   readonly hasChecksum: boolean;
@@ -35,15 +41,19 @@ export function greLength(flags: number): number {
   );
 }
 
-/** Why a payload does not begin with a GRE header that we take, or null. */
-export function checkGre(payload: Uint8Array, length = payload.length): Reason | null {
-  if (length < 4) return 'gre-truncated';
+/** Why a payload does not begin with a GRE header that can be read, or null. */
+export function checkGre(payload: Uint8Array): Reason | null {
+  if (payload.length < 4) return 'gre-truncated';
   const flags = u16(payload, 0);
   if ((flags & GRE_VERSION) !== 0) return 'gre-version';
   if ((flags & GRE_ROUTING) !== 0) return 'gre-routing-present';
-  if ((flags & GRE_RESERVED) !== 0) return 'gre-reserved-bits';
-  if (greLength(flags) > length) return 'gre-truncated';
+  if (greLength(flags) > payload.length) return 'gre-truncated';
   return null;
+}
+
+/** Whether a header has bits set that this profile does not take. */
+export function hasReservedBits(payload: Uint8Array, profile: 'rfc' | 'linux' = 'rfc'): boolean {
+  return (u16(payload, 0) & (profile === 'rfc' ? GRE_RESERVED : GRE_RESERVED_LINUX)) !== 0;
 }
 
 /** Reads the fields of at least 4 bytes, right or wrong. */

@@ -1,5 +1,5 @@
 /**
- * grebe/packet: GRE, GRE-in-UDP, IPIP and SIT packets in plain TypeScript, for Node and browsers.
+ * grebe/packet: packets of GRE, GRE-in-UDP, IPIP, SIT and their relatives over IPv6 in plain TypeScript, for Node and browsers.
  *
  * ```ts
  * import { decap, decode, encapGre } from 'grebe/packet';
@@ -49,6 +49,7 @@ export { type Encapped, encap } from './encap.js';
 export {
   type EncapOptions,
   encapGre,
+  encapGretap,
   encapGreUdp,
   encapIpip,
   encapSit,
@@ -63,6 +64,7 @@ export {
 } from './state.js';
 export { createTable, type Table, type Tunnels } from './table.js';
 export {
+  type Arrival,
   type GreTunnel,
   type Inherit,
   type IpTunnel,

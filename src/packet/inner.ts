@@ -1,5 +1,6 @@
 // The packet inside a tunnel: is it whole, and what does it say of itself?
-import { u8 } from './bytes.js';
+import { setU8, setU16, u8, u16 } from './bytes.js';
+import { update } from './checksum.js';
 import { IPV4_HEADER, isIpv4, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER, readIpv6 } from './ipv6.js';
 import type { Reason } from './reason.js';
@@ -62,4 +63,25 @@ export function readInner(bytes: Uint8Array, version: 4 | 6): Inner {
     dontFragment: false,
     isFragment: false,
   };
+}
+
+/** Writes the TOS byte or traffic class of a packet, and what an IPv4 checksum makes of it. */
+export function setTos({ version, bytes, tos }: Inner, value: number): void {
+  if (value === tos) return;
+  const before = u16(bytes, 0);
+  const after = version === 4 ? (before & 0xff00) | value : (before & 0xf00f) | (value << 4);
+  setU16(bytes, 0, after);
+  if (version === 4) setU16(bytes, 10, update(u16(bytes, 10), before, after));
+}
+
+/** Writes the TTL or hop limit. */
+export function setTtl({ version, bytes, ttl }: Inner, value: number): void {
+  if (value === ttl) return;
+  if (version === 6) {
+    setU8(bytes, 7, value);
+    return;
+  }
+  const before = u16(bytes, 8);
+  setU8(bytes, 8, value);
+  setU16(bytes, 10, update(u16(bytes, 10), before, u16(bytes, 8)));
 }

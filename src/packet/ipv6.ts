@@ -7,7 +7,7 @@ export const IPV6_HEADER = 40;
 const HOP_BY_HOP = 0;
 const ROUTING = 43;
 const FRAGMENT = 44;
-const DESTINATION_OPTIONS = 60;
+export const DESTINATION_OPTIONS = 60;
 
 /** First 16 bits of ff02::/16. */
 const LINK_LOCAL_MULTICAST = 0xff02;
@@ -42,7 +42,7 @@ export interface Upper {
   /** The header after the last one walked. */
   readonly protocol: number;
   readonly offset: number;
-  /** `overrun`: a header does not fit, or there are more than EXTENSION_LIMIT. */
+  /** `overrun`: a header does not fit, there are more than EXTENSION_LIMIT, or the way to go on is in the packet. */
   readonly end: 'reached' | 'overrun' | 'fragment';
 }
 
@@ -57,6 +57,8 @@ export function walkExtensions(bytes: Uint8Array, length: number): Upper {
     const next = u8(bytes, offset);
     const size = protocol === FRAGMENT ? 8 : 8 + u8(bytes, offset + 1) * 8;
     if (offset + size > length) return { protocol, offset, end: 'overrun' };
+    // Addressed to us as a stop on its way, which no tunnel packet is (RFC 8200, 4.4).
+    if (protocol === ROUTING && u8(bytes, offset + 3) !== 0) return { protocol, offset, end: 'overrun' };
     // A piece of a packet: more to follow, or an offset. An atomic fragment (RFC 6946) has neither.
     if (protocol === FRAGMENT && (u16(bytes, offset + 2) & 0xfff9) !== 0) {
       return { protocol: next, offset: offset + size, end: 'fragment' };

@@ -1,45 +1,27 @@
 // Which tunnel a received packet belongs to: four passes, most specific first, each over all tunnels.
 // Slow and obvious on purpose: the hash lookup of the packet path is held against it.
-import { PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_SIT, PROTOCOL_UDP } from './ipv4.js';
-import type { Entry, Table } from './table.js';
+
+import { type Entry, isGroup, ownName, type Table } from './table.js';
 import { isGre, type Mode } from './tunnel.js';
 
 export interface LookupKey {
   readonly mode: Mode;
-  /** Outer destination, host order. */
-  readonly local: number;
-  /** Outer source, host order. */
-  readonly remote: number;
+  /** Outer destination and source, wire order. */
+  readonly local: Uint8Array;
+  readonly remote: Uint8Array;
   /** Null without K. */
   readonly key: number | null;
   /** Index of the device the packet came from, 0 = not known. */
   readonly link: number;
 }
 
-/** The mode that an IP protocol over IPv4 belongs to, or null; UDP only with the right port. */
-export function modeOf(protocol: number): Mode | null {
-  switch (protocol) {
-    case PROTOCOL_GRE:
-      return 'gre';
-    case PROTOCOL_IPIP:
-      return 'ipip';
-    case PROTOCOL_SIT:
-      return 'sit';
-    case PROTOCOL_UDP:
-      return 'gre-udp';
-    default:
-      return null;
-  }
-}
-
 /** The record (index + 1) of the first tunnel of the first pass that matches, 0 for none. */
 export function lookup(table: Table, packet: LookupKey): number {
   const passes: ((entry: Entry) => boolean)[] = [
-    (entry) =>
-      entry.local === packet.local && entry.remote === packet.remote && hasKey(entry, packet),
-    (entry) => entry.local === 0 && entry.remote === packet.remote && hasKey(entry, packet),
-    (entry) => entry.local === packet.local && entry.remote === 0 && hasKey(entry, packet),
-    (entry) => entry.local === 0 && entry.remote === 0 && hasKeyValue(entry, packet),
+    (entry) => isLocal(entry, packet) && isRemote(entry, packet) && hasKey(entry, packet),
+    (entry) => entry.local === null && isRemote(entry, packet) && hasKey(entry, packet),
+    (entry) => isOpenTo(entry, packet) && hasKey(entry, packet),
+    (entry) => entry.local === null && entry.remote === null && hasKeyValue(entry, packet),
   ];
   for (const matches of passes) {
     const index = table.entries.findIndex(
@@ -50,9 +32,25 @@ export function lookup(table: Table, packet: LookupKey): number {
   return 0;
 }
 
-/** Mode and device fit: a tunnel without a device takes packets from any. */
-function isCandidate({ tunnel }: Entry, packet: LookupKey): boolean {
-  if (tunnel.mode !== packet.mode) return false;
+function isLocal({ local }: Entry, packet: LookupKey): boolean {
+  return local !== null && ownName(local) === ownName(packet.local);
+}
+
+/** The peer is one host and sent it. */
+function isRemote({ remote }: Entry, packet: LookupKey): boolean {
+  return remote !== null && !isGroup(remote) && ownName(remote) === ownName(packet.remote);
+}
+
+/** Sent by anyone: to our address where no peer is named, or to the group that stands for the peer. */
+function isOpenTo(entry: Entry, packet: LookupKey): boolean {
+  const { remote } = entry;
+  if (remote === null) return isLocal(entry, packet);
+  return isGroup(remote) && ownName(remote) === ownName(packet.local);
+}
+
+/** Mode, outer family and device fit: a tunnel without a device takes packets from any. */
+function isCandidate({ tunnel, version }: Entry, packet: LookupKey): boolean {
+  if (tunnel.mode !== packet.mode || version !== (packet.local.length === 4 ? 4 : 6)) return false;
   return tunnel.link === 0 || packet.link === 0 || tunnel.link === packet.link;
 }
 

@@ -34,6 +34,16 @@ export function checkPolicy(inner: Inner, entry: Entry, table: Table): Reason | 
   return null;
 }
 
+/**
+ * The same for the IP packet of an Ethernet frame. A segment is no border between networks: what is judged is
+ * whether it came from where the tunnel accepts sources, and whether it is a tunnel packet for us again.
+ */
+export function checkFramePolicy(inner: Inner, entry: Entry, table: Table): Reason | null {
+  const isOurs = table.ownOuter.has(ownName(inner.destination));
+  if (isOurs && isTunnelProtocol(inner.protocol)) return 'nesting-limit';
+  return isAllowed(inner, entry) ? null : 'inner-src-spoof';
+}
+
 function isMartian({ version, source, destination }: Inner, entry: Entry): boolean {
   if (version === 6) {
     return isMartianSource6(source, destination) || isMartianDestination6(destination);
@@ -53,6 +63,7 @@ function isTunnelProtocol(protocol: number): boolean {
   return protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT || protocol === PROTOCOL_GRE;
 }
 
+/** Whether the tunnel accepts the source. */
 function isAllowed({ version, source }: Inner, entry: Entry): boolean {
   if (entry.allow === 'any') return true;
   // To another link these were martians.

@@ -9,24 +9,31 @@ import {
   parseIpv4,
   toBlock,
 } from './address.js';
-import { u32 } from './bytes.js';
+import { u8, u32 } from './bytes.js';
 import { isLinkLocal4 } from './ipv4.js';
-import { overhead, type Prefix, type Tunnel } from './tunnel.js';
+import { type Carried, carries, overhead, type Prefix, type Tunnel, versionOf } from './tunnel.js';
 
-/** Largest IPv4 packet. */
+/** Largest IPv4 packet, and largest payload of an IPv6 packet. */
 const PACKET_LIMIT = 65535;
+/** IP and TCP header without options: what a segment loses of the MTU. */
+const TCP_OVERHEAD = { 4: 40, 6: 60 } as const;
 
 export interface Entry {
   readonly tunnel: Tunnel;
-  /** Host order, 0 = any. */
-  readonly local: number;
-  readonly remote: number;
+  /** IP version of the outer header. */
+  readonly version: 4 | 6;
+  readonly carries: Carried;
+  /** Wire order, null = any. */
+  readonly local: Uint8Array | null;
+  readonly remote: Uint8Array | null;
   /** Inner sources accepted, besides link-local IPv6. */
   readonly allow: readonly Block[] | 'any';
   /** Whether 169.254.0.0/16 may pass inside. */
   readonly allowsLinkLocal: boolean;
-  /** Largest inner packet that also fits the outer header's length field. */
+  /** Largest inner IP packet that also fits the outer header's length field. */
   readonly mtu: number;
+  /** Largest TCP segment over IPv4 and IPv6, 0 = not limited. */
+  readonly mss: { readonly 4: number; readonly 6: number };
 }
 
 export interface Table {
@@ -50,13 +57,14 @@ export function createTable(tunnels: readonly (Tunnel | undefined)[]): Table {
   const ownInner = new Set<string>();
   const entries = tunnels.map((tunnel) => {
     if (tunnel === undefined) return undefined;
-    if (tunnel.local !== 'any') ownOuter.add(tunnel.local);
+    const entry = createEntry(tunnel);
+    if (entry.local !== null) ownOuter.add(ownName(entry.local));
     for (const { address } of tunnel.addresses) {
       const parsed = parseAddress(address);
       if (parsed === null) throw new RangeError(`${tunnel.name}: ${address} is no address`);
       ownInner.add(ownName(addressBytes(parsed)));
     }
-    return createEntry(tunnel);
+    return entry;
   });
   return { entries, ownOuter, ownInner };
 }
@@ -69,17 +77,27 @@ export function toTable(tunnels: Tunnels): Table {
 export function createEntry(tunnel: Tunnel): Entry {
   return {
     tunnel,
-    local: endpoint(tunnel, tunnel.local),
-    remote: endpoint(tunnel, tunnel.remote),
+    version: versionOf(tunnel),
+    carries: carries(tunnel.mode),
+    local: endpoint(tunnel, 'local'),
+    remote: endpoint(tunnel, 'remote'),
     allow: tunnel.allow === 'any' ? 'any' : tunnel.allow.map((prefix) => block(tunnel, prefix)),
     allowsLinkLocal: allowsLinkLocal(tunnel),
     mtu: mtuOf(tunnel),
+    mss: { 4: mssOf(tunnel, 4), 6: mssOf(tunnel, 6) },
   };
 }
 
 /** The tunnel's MTU, or less where packet and outer headers would pass 65535 bytes. */
 export function mtuOf(tunnel: Tunnel): number {
   return Math.min(tunnel.mtu, PACKET_LIMIT - overhead(tunnel));
+}
+
+/** Largest TCP segment that hosts are told of for packets of an IP version, 0 = what they say themselves. */
+export function mssOf(tunnel: Tunnel, version: 4 | 6): number {
+  const { mss } = tunnel;
+  if (mss === undefined) return 0;
+  return mss === 'auto' ? Math.max(mtuOf(tunnel) - TCP_OVERHEAD[version], 0) : mss;
 }
 
 /**
@@ -100,11 +118,21 @@ export function ownName(bytes: Uint8Array): string {
   return isMapped(bytes) ? formatIpv4(u32(bytes, 12)) : formatIpv6(bytes);
 }
 
-function endpoint(tunnel: Tunnel, text: string): number {
-  if (text === 'any') return 0;
-  const value = parseIpv4(text);
-  if (value === null) throw new RangeError(`${tunnel.name}: ${text} is no IPv4 address`);
-  return value;
+/** An endpoint in wire order, null for `any`. Throws RangeError for an address of another family, or none. */
+export function endpoint(tunnel: Tunnel, end: 'local' | 'remote'): Uint8Array | null {
+  const text = tunnel[end];
+  if (text === 'any') return null;
+  const version = versionOf(tunnel);
+  const address = parseAddress(text);
+  if (address?.version !== version) {
+    throw new RangeError(`${tunnel.name}: ${end} ${text} is no IPv${version} address`);
+  }
+  return addressBytes(address);
+}
+
+/** Whether an outer address stands for a group of receivers: 224.0.0.0/4 or ff00::/8. */
+export function isGroup(address: Uint8Array): boolean {
+  return address.length === 4 ? u8(address, 0) >>> 4 === 0xe : u8(address, 0) === 0xff;
 }
 
 function block(tunnel: Tunnel, prefix: Prefix): Block {

@@ -13,11 +13,11 @@ function finalize(hash: number): number {
 }
 
 /**
- * Hash of a tunnel record in its lookup pass. Addresses in host order, 0 for any; `keyed` is 1 when
+ * Hash of a tunnel record in its lookup pass. Addresses as `hashEndpoint` has them; `keyed` is 1 when
  * the packet must carry a key, and always 0 in the pass that compares the key by value only.
  */
 export function hashTunnel(
-  protocol: number,
+  mode: number,
   local: number,
   remote: number,
   key: number,
@@ -25,8 +25,19 @@ export function hashTunnel(
 ): number {
   let h = Math.imul(local, 0x9e3779b1) ^ Math.imul(remote, 0x85ebca77);
   h ^= Math.imul(key, 0xc2b2ae3d);
-  h ^= (protocol << 1) | keyed;
+  h ^= (mode << 1) | keyed;
   return finalize(h);
+}
+
+/** An outer address (4 or 16 bytes, wire order) as one word, 0 for any. */
+export function hashEndpoint(address: Uint8Array | null): number {
+  if (address === null) return 0;
+  const view = new DataView(address.buffer, address.byteOffset);
+  let word = view.getUint32(0, true);
+  for (let offset = 4; offset < address.length; offset += 4) {
+    word = Math.imul(word, 0x27d4eb2f) ^ view.getUint32(offset, true);
+  }
+  return word >>> 0;
 }
 
 /** Hash of 16 address bytes, given as the four little-endian words that a load finds there. */

@@ -1,6 +1,7 @@
 // A table image read back: what the packet path was told, for the codec that is no WebAssembly.
 import {
   FLAG_ALLOW_LINK_LOCAL,
+  FLAG_OVER6,
   IMAGE_OWN,
   IMAGE_OWN_MASK,
   IMAGE_RECORD_COUNT,
@@ -19,7 +20,7 @@ import {
 import { formatIpv4, formatIpv6, isMapped } from '../packet/address.js';
 import { createEntry, type Entry, ownName, type Table } from '../packet/table.js';
 import type { Prefix } from '../packet/tunnel.js';
-import { decodeRecord } from './record.js';
+import { decodeMss, decodeRecord } from './record.js';
 
 /** The table that the image at `image` holds. */
 export function decodeTable(memory: WebAssembly.Memory, image: number): Table {
@@ -38,7 +39,12 @@ function decodeEntry(view: DataView, address: number, name: string): Entry | und
   const tunnel = decodeRecord(view, address, given);
   if (tunnel === undefined) return undefined;
   const flags = view.getUint32(address + RECORD_FLAGS, true);
-  return { ...createEntry(tunnel), allowsLinkLocal: (flags & FLAG_ALLOW_LINK_LOCAL) !== 0 };
+  return {
+    ...createEntry(tunnel),
+    version: flags & FLAG_OVER6 ? 6 : 4,
+    allowsLinkLocal: (flags & FLAG_ALLOW_LINK_LOCAL) !== 0,
+    mss: decodeMss(view, address),
+  };
 }
 
 function decodePrefixes(view: DataView, record: number): Prefix[] {

@@ -36,7 +36,7 @@ import {
   STATE_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
-import { parseAddress, toBlock } from '../packet/address.js';
+import { addressBytes, parseAddress, toBlock } from '../packet/address.js';
 import { ownName } from '../packet/table.js';
 import { isGre, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import {
@@ -47,8 +47,8 @@ import {
   PREFIX_CAPACITY,
 } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { hashAddress, hashTunnel } from './hash.js';
-import { encodeRecord, outerAddress, PROTOCOL } from './record.js';
+import { hashAddress, hashEndpoint, hashTunnel } from './hash.js';
+import { encodeRecord, matchOf, modeNumber, outerAddress, writeMapped } from './record.js';
 
 /** Smallest hash sets: a router of a few tunnels clears and probes a few cache lines. */
 const SMALLEST_SET = 64;
@@ -129,7 +129,7 @@ export class TunnelTable {
     for (const [index, tunnel] of tunnels.entries()) {
       if (tunnel === undefined) continue;
       const record = image.records + (index + 1) * RECORD_SIZE;
-      encodeRecord(this.#view, record, tunnel);
+      encodeRecord(this.#bytes, record, tunnel);
       const allow = tunnel.allow === 'any' ? [] : tunnel.allow;
       if (prefixes + allow.length > PREFIX_CAPACITY) {
         throw new Failure(
@@ -163,12 +163,12 @@ export class TunnelTable {
 
   /** Files a record under its hash. Returns the pass that can find it there. */
   #writeBucket(image: ImagePlan, mask: number, tunnel: Tunnel, record: number): number {
-    const local = outerAddress(tunnel, 'local');
-    const remote = outerAddress(tunnel, 'remote');
+    const { local, remote } = matchOf(tunnel);
     const pass = passOf(local, remote);
     const key = isGre(tunnel) ? tunnel.keyIn : undefined;
     const keyed = key !== undefined && pass !== PASS_ANY ? 1 : 0;
-    const hash = hashTunnel(PROTOCOL[tunnel.mode], local, remote, key ?? 0, keyed);
+    const words = [hashEndpoint(local), hashEndpoint(remote)] as const;
+    const hash = hashTunnel(modeNumber(tunnel), ...words, key ?? 0, keyed);
     // Records are filed in the order of their index, so that of equal ones the lowest is met first.
     let slot = hash & mask;
     while (this.#load(image.buckets + slot * BUCKET_SIZE + BUCKET_RECORD) !== 0) {
@@ -221,11 +221,11 @@ function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAd
   for (const tunnel of tunnels) {
     if (tunnel === undefined) continue;
     const local = outerAddress(tunnel, 'local');
-    if (local !== 0) add(ipv4Bytes(local), OWN_OUTER);
+    if (local !== null) add(local, OWN_OUTER);
     for (const prefix of tunnel.addresses) {
       const address = parseAddress(prefix.address);
       if (address === null) throw badPrefix(tunnel, 'address', prefix);
-      add(address.version === 4 ? ipv4Bytes(address.value) : address.value, OWN_INNER);
+      add(addressBytes(address), OWN_INNER);
     }
   }
   if (own.size > OWN_COUNT / 2) {
@@ -238,24 +238,10 @@ function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAd
   return own;
 }
 
-function ipv4Bytes(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
-}
-
-/** Writes 16 address bytes, IPv4 as ::ffff:a.b.c.d. The target must be zero. */
-function writeMapped(target: Uint8Array, offset: number, bytes: Uint8Array): void {
-  if (bytes.length === 16) {
-    target.set(bytes, offset);
-    return;
-  }
-  target.fill(0xff, offset + 10, offset + 12);
-  target.set(bytes, offset + 12);
-}
-
-/** The lookup pass that finds a record with these endpoints (0 = any). */
-function passOf(local: number, remote: number): number {
-  if (local !== 0) return remote !== 0 ? PASS_EXACT : PASS_ANY_REMOTE;
-  return remote !== 0 ? PASS_ANY_LOCAL : PASS_ANY;
+/** The lookup pass that finds a record with these endpoints (null = any). */
+function passOf(local: Uint8Array | null, remote: Uint8Array | null): number {
+  if (local !== null) return remote !== null ? PASS_EXACT : PASS_ANY_REMOTE;
+  return remote !== null ? PASS_ANY_LOCAL : PASS_ANY;
 }
 
 /** Slots of a hash set for `count` entries: a power of two, so that it stays at most half full. */

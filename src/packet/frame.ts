@@ -1,0 +1,39 @@
+// Ethernet frames inside a tunnel (protocol type 0x6558): where the IP packet in them begins.
+import { u8, u16 } from './bytes.js';
+import { checkInner, type Inner, readInner } from './inner.js';
+import { ETHERNET_HEADER } from './tunnel.js';
+
+const TYPE_IPV4 = 0x0800;
+const TYPE_IPV6 = 0x86dd;
+/** VLAN tags of IEEE 802.1Q, and 802.1ad in front of them. */
+const TAG_TYPES = [0x8100, 0x88a8];
+const TAG_LENGTH = 4;
+/** Tags that are looked behind: a customer's and a provider's. */
+const TAG_LIMIT = 2;
+const SOURCE = 6;
+
+export interface Framed {
+  /** The IP packet of the frame, sound by itself. */
+  readonly inner: Inner;
+  /** Where it begins. */
+  readonly start: number;
+}
+
+/** The sound IP packet that a frame carries, behind up to two VLAN tags, or null: there is none to look into. */
+export function findIp(frame: Uint8Array): Framed | null {
+  let start = ETHERNET_HEADER;
+  for (let tags = 0; TAG_TYPES.includes(u16(frame, start - 2)); tags++) {
+    if (tags === TAG_LIMIT) return null;
+    start += TAG_LENGTH;
+  }
+  const type = u16(frame, start - 2);
+  if (type !== TYPE_IPV4 && type !== TYPE_IPV6) return null;
+  const version = type === TYPE_IPV4 ? 4 : 6;
+  const bytes = frame.subarray(start);
+  return checkInner(bytes, version) === null ? { inner: readInner(bytes, version), start } : null;
+}
+
+/** Whether the source of a frame is a group, which no sender is (IEEE 802.3, 3.2.3). */
+export function isGroupSource(frame: Uint8Array): boolean {
+  return (u8(frame, SOURCE) & 1) !== 0;
+}
