@@ -20,6 +20,7 @@ import {
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
+  DESCRIPTOR_VERSION,
   DEVICE_CHECKSUM_OFFSET,
   DEVICE_GSO_TYPE,
   FLOW_PLACES,
@@ -118,7 +119,9 @@ export function coalesceBatch(ring: usize, kinds: u32): void {
     const index = position & mask;
     const descriptor = descriptors + index * DESCRIPTOR_SIZE;
     store<u32>(runAt(places, index), 0, RUN_PACKETS);
-    if (load<u32>(descriptor, DESCRIPTOR_REASON) === REASON_NONE) {
+    // A frame has no IP version of its own, and is left alone.
+    const isPacket = load<u32>(descriptor, DESCRIPTOR_VERSION) !== 0;
+    if (isPacket && load<u32>(descriptor, DESCRIPTOR_REASON) === REASON_NONE) {
       merged += take(descriptors, places, index, kinds);
     }
   }

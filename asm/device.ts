@@ -26,25 +26,27 @@ import { UDP_CHECKSUM, UDP_LENGTH } from './wire/udp';
 // like that, too. The device is told to finish the checksum, and to split TCP that is longer than the
 // tunnel's MTU into segments of that size again.
 
-/** Writes the device header of an inner packet that was found sound. */
+/** Writes the device header of an inner packet that was found sound, `offset` bytes into what the device gets. */
 export function putDeviceHeader(
   descriptor: usize,
   record: usize,
   inner: usize,
   length: u32,
   family: u32,
+  offset: u32,
 ): void {
   let first: u64 = 0; // all but csum_offset
   let checksumOffset: u32 = 0;
   const headers = partialTcpHeaders(inner, length, family);
   if (headers !== 0) {
-    const start = <u64>upperStart(inner, family, PROTOCOL_TCP);
-    first = <u64>NEEDS_CHECKSUM | (start << 48) | segmentation(record, length, headers, family);
+    const start = <u64>(offset + upperStart(inner, family, PROTOCOL_TCP));
+    const split = segmentation(record, length, headers, family, offset);
+    first = <u64>NEEDS_CHECKSUM | (start << 48) | split;
     checksumOffset = TCP_CHECKSUM;
   } else {
     const start = upperStart(inner, family, PROTOCOL_UDP);
     if (start !== 0 && isPartialUdp(inner, start, length, family)) {
-      first = <u64>NEEDS_CHECKSUM | ((<u64>start) << 48);
+      first = <u64>NEEDS_CHECKSUM | ((<u64>(offset + start)) << 48);
       checksumOffset = UDP_CHECKSUM;
     }
   }
@@ -89,9 +91,9 @@ export function sumPseudo(inner: usize, length: u32, family: u32, protocol: u32)
 }
 
 /** gso_type, hdr_len and gso_size in their places, or 0 for a packet that fits the tunnel as it is. */
-function segmentation(record: usize, length: u32, headers: u32, family: u32): u64 {
+function segmentation(record: usize, length: u32, headers: u32, family: u32, offset: u32): u64 {
   const mtu = load<u32>(record, RECORD_MTU);
   if (length <= mtu || mtu <= headers) return 0;
   const type: u32 = family === 6 ? GSO_TCPV6 : GSO_TCPV4;
-  return ((<u64>type) << 8) | ((<u64>headers) << 16) | ((<u64>(mtu - headers)) << 32);
+  return ((<u64>type) << 8) | ((<u64>(offset + headers)) << 16) | ((<u64>(mtu - headers)) << 32);
 }

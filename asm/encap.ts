@@ -1,12 +1,17 @@
 // encap path: TUN -> ring -> encap -> ring -> underlay
 //
 //   1. encapBatch     every filled slot; shows them to the draining end together
-//   2. encapPacket    the tunnel the host chose, the inner header, what the tunnel carries
+//   2. encapPacket    the tunnel the host chose, and what it carries:
+//      checkPacket    an IP packet, its header whole and right
+//      checkFrame     an Ethernet frame, the IP packet in it looked at
 //   3. checkRoute     MTU, TTL, destination: may this packet go this way?
-//   4. putOuter       IPv4 header = the record's template + fix-up
-//   5. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
-//   6. putUdp         UDP header between the two, for GRE-in-UDP
+//   4. clampMss       what hosts tell each other of segment sizes
+//   5. putOuter4/6    IP header = the record's template + fix-up
+//   6. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
+//   7. putUdp         UDP header between the two, for GRE-in-UDP
+import { encapLimitOf, isOptional, LIMIT_OFFSET, NO_LIMIT } from './encap-limit';
 import { flowPort, ORDERED_PORT } from './flow';
+import { ETHERNET_LENGTH, findIp } from './frame';
 import {
   CONTROL_TABLE,
   DESCRIPTOR_ADDRESS,
@@ -20,23 +25,28 @@ import {
   DESCRIPTOR_TUNNEL,
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
+  FLAG_ECN_COMPATIBILITY,
+  FLAG_ENCAP_LIMIT,
+  FLAG_ETHERNET,
+  FLAG_FLOW_INHERIT,
+  FLAG_IGNORE_DF,
+  FLAG_LINUX,
+  FLAG_ONLY4,
+  FLAG_ONLY6,
+  FLAG_OVER6,
   FLAG_PMTUDISC,
   FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
   FLAG_TTL_INHERIT,
+  FLAG_UDP,
   FLAG_UP,
   IMAGE_RECORD_COUNT,
-  MODE_GRE,
-  MODE_GRE_UDP,
-  MODE_IPIP,
-  MODE_SIT,
   NO_TUNNEL,
   RECORD_FLAGS,
-  RECORD_MODE,
+  RECORD_GRE,
   RECORD_MTU,
   RECORD_OUTER,
   RECORD_OUTER_LENGTH,
-  RECORD_REMOTE,
   RING_DESCRIPTORS,
   RING_FILLED,
   RING_MASK,
@@ -46,7 +56,9 @@ import {
   STATE_SIZE,
   STATE_TX_SEQUENCE,
 } from './layout';
+import { clampMss } from './mss';
 import {
+  REASON_ENCAP_LIMIT,
   REASON_INNER_HEADER,
   REASON_INNER_TRUNCATED,
   REASON_INNER_TTL,
@@ -59,8 +71,9 @@ import {
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
 import { recordAt } from './tunnel';
-import { load32, swap16 } from './wire/bytes';
-import { finish, fold, sum } from './wire/checksum';
+import { highOf, lowOf } from './wire/address';
+import { swap16 } from './wire/bytes';
+import { copyBytes, finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
 import {
   GRE_BASE_LENGTH,
@@ -69,6 +82,7 @@ import {
   GRE_K,
   GRE_S,
   greFlags,
+  PROTOCOL_TYPE_ETHERNET,
   PROTOCOL_TYPE_IPV4,
   PROTOCOL_TYPE_IPV6,
 } from './wire/gre';
@@ -86,8 +100,22 @@ import {
   totalLength4,
   version,
 } from './wire/ipv4';
-import { IPV6_HOP_LIMIT, IPV6_LENGTH, totalLength6, trafficClass } from './wire/ipv6';
+import {
+  flowLabel,
+  IPV6_DESTINATION,
+  IPV6_HOP_LIMIT,
+  IPV6_LENGTH,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  sumPseudo6,
+  totalLength6,
+  trafficClass,
+} from './wire/ipv6';
 import { GRE_UDP_PORT, UDP_LENGTH, UDP_TOTAL_LENGTH, udpPorts } from './wire/udp';
+
+/** TTL of a frame that carries no IP packet to take one from. */
+const FRAME_TTL: u32 = 64;
 
 /** Encapsulates the packets between PROCESSED and FILLED. Returns how many that were. */
 export function encapBatch(ring: usize): u32 {
@@ -116,42 +144,59 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
     return REASON_TUNNEL_DOWN;
   }
   const record = recordAt(image, tunnel);
-  const mode = load<u32>(record, RECORD_MODE);
-  if (mode === 0 || !(load<u32>(record, RECORD_FLAGS) & FLAG_UP)) return REASON_TUNNEL_DOWN;
+  const flags = load<u32>(record, RECORD_FLAGS);
+  if (!(flags & FLAG_UP)) return REASON_TUNNEL_DOWN;
 
   const inner = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
   const first = load<u32>(descriptor, DESCRIPTOR_LENGTH);
   const length = first + load<u32>(descriptor, DESCRIPTOR_PAYLOAD_LENGTH);
-  if (length === 0) return REASON_INNER_TRUNCATED;
-  const family = version(inner);
-  if (family === 4) {
-    if (length < IPV4_LENGTH) return REASON_INNER_TRUNCATED;
-    const own = headerLength4(inner);
-    if (own < IPV4_LENGTH || own > length) return REASON_INNER_HEADER;
-    if (totalLength4(inner) !== length) return REASON_INNER_HEADER;
+  // The IP packet, and its version; family 0: there is none in the frame.
+  let ip = inner;
+  let family: u32 = 0;
+  let reason: u32;
+  if (flags & FLAG_ETHERNET) {
+    if (length < ETHERNET_LENGTH) return REASON_INNER_TRUNCATED;
+    const start = findIp(inner, length);
+    ip += start;
+    if (start !== 0) family = version(ip);
+    reason = checkFrame(record, wireLength(descriptor, length));
   } else {
-    if (family !== 6) return REASON_INNER_VERSION;
-    if (length < IPV6_LENGTH) return REASON_INNER_TRUNCATED;
-    if (totalLength6(inner) !== length) return REASON_INNER_HEADER;
+    if (length === 0) return REASON_INNER_TRUNCATED;
+    family = version(inner);
+    reason = checkPacket(flags, inner, length, family);
+    if (reason !== REASON_NONE) return reason;
+    reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   }
-  if (mode === (family === 4 ? MODE_SIT : MODE_IPIP)) return REASON_UNKNOWN_PROTOCOL;
-
-  const reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   if (reason !== REASON_NONE) return reason;
 
+  const limit = innerLimit(flags, ip, family);
+  if (limit === 0) return REASON_ENCAP_LIMIT;
   const outerLength = load<u32>(record, RECORD_OUTER_LENGTH);
   const outer = inner - outerLength;
   const state = states + tunnel * STATE_SIZE;
   const packets = <u32>load<u16>(descriptor, DESCRIPTOR_PACKETS);
-  putOuter(record, state, outer, inner, outerLength + length, family, packets);
-  if (mode === MODE_GRE || mode === MODE_GRE_UDP) {
-    const before: u32 = mode === MODE_GRE ? IPV4_LENGTH : IPV4_LENGTH + UDP_LENGTH;
+  if (flags & FLAG_OVER6) {
+    putOuter6(record, flags, outer, ip, length, family, limit);
+  } else {
+    putOuter4(record, flags, state, outer, ip, outerLength + length, family, packets);
+  }
+  // No known sum changes with the MSS: the checksum makes up for it.
+  if (family !== 0) clampMss(record, ip, length - <u32>(ip - inner), family, false);
+  const before = <u32>load<u16>(record, RECORD_GRE);
+  if (before !== 0) {
+    const isUdp = (flags & FLAG_UDP) !== 0;
     let known = load<u32>(descriptor, DESCRIPTOR_SUM);
     // Both checksums cover the payload: it is summed once. A superpacket has no UDP checksum.
-    if (mode === MODE_GRE_UDP && known === 0 && packets === 1) known = fold(sum(inner, length, 0));
+    if (isUdp && known === 0 && packets === 1) known = fold(sum(inner, length, 0));
     const template = record + RECORD_OUTER + before;
-    putGre(template, state, outer + before, inner, length, family, known);
-    if (mode === MODE_GRE_UDP) putUdp(record, outer, inner, length, family, known, packets);
+    const type =
+      flags & FLAG_ETHERNET
+        ? PROTOCOL_TYPE_ETHERNET
+        : family === 4
+          ? PROTOCOL_TYPE_IPV4
+          : PROTOCOL_TYPE_IPV6;
+    putGre(template, state, outer + before, inner, length, type, known);
+    if (isUdp) putUdp(flags, outer, outer + before, inner, length, family, known, packets);
   }
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
@@ -165,28 +210,90 @@ function wireLength(descriptor: usize, length: u32): u32 {
   return <u32>load<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_HEADER_LENGTH) + size;
 }
 
+/** Whether the bytes are a whole IP packet of a version that the tunnel carries. */
+function checkPacket(flags: u32, inner: usize, length: u32, family: u32): u32 {
+  if (family === 4) {
+    if (length < IPV4_LENGTH) return REASON_INNER_TRUNCATED;
+    const own = headerLength4(inner);
+    if (own < IPV4_LENGTH || own > length) return REASON_INNER_HEADER;
+    if (totalLength4(inner) !== length) return REASON_INNER_HEADER;
+    return flags & FLAG_ONLY6 ? REASON_UNKNOWN_PROTOCOL : REASON_NONE;
+  }
+  if (family !== 6) return REASON_INNER_VERSION;
+  if (length < IPV6_LENGTH) return REASON_INNER_TRUNCATED;
+  if (totalLength6(inner) !== length) return REASON_INNER_HEADER;
+  return flags & FLAG_ONLY4 ? REASON_UNKNOWN_PROTOCOL : REASON_NONE;
+}
+
 /** Whether a sound inner packet may take this tunnel. */
 function checkRoute(record: usize, inner: usize, length: u32, family: u32): u32 {
   if (length > load<u32>(record, RECORD_MTU)) return REASON_TOO_BIG;
   // RFC 2003, 3.1: a packet whose time is up is not encapsulated.
   if (innerTtl(inner, family) === 0) return REASON_INNER_TTL;
-  const remote = load<u32>(record, RECORD_REMOTE);
-  if (remote === 0) return REASON_NO_ROUTE;
+  if (!hasEndpoints(record)) return REASON_NO_ROUTE;
   // RFC 2003, 3.2: a packet to the tunnel's own far end would be encapsulated again and again.
-  if (family === 4 && load32(inner + IPV4_DESTINATION) === remote) return REASON_NESTING_LIMIT;
-  return REASON_NONE;
+  const over6 = (load<u32>(record, RECORD_FLAGS) & FLAG_OVER6) !== 0;
+  const remote = record + RECORD_OUTER + (over6 ? IPV6_DESTINATION : IPV4_DESTINATION);
+  const destination = inner + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
+  const outerFamily: u32 = over6 ? 6 : 4;
+  if (lowOf(destination, family) !== lowOf(remote, outerFamily)) return REASON_NONE;
+  const isForPeer = highOf(destination, family) === highOf(remote, outerFamily);
+  return isForPeer ? REASON_NESTING_LIMIT : REASON_NONE;
 }
 
+/** The same for a frame: a segment has neither TTL nor routes. */
+function checkFrame(record: usize, length: u32): u32 {
+  if (length > load<u32>(record, RECORD_MTU) + ETHERNET_LENGTH) return REASON_TOO_BIG;
+  return hasEndpoints(record) ? REASON_NONE : REASON_NO_ROUTE;
+}
+
+/** Whether there is an address to send to and, as no kernel fills it in over IPv6, one to send from. */
+function hasEndpoints(record: usize): bool {
+  const outer = record + RECORD_OUTER;
+  if (!(load<u32>(record, RECORD_FLAGS) & FLAG_OVER6)) {
+    return load<u32>(outer, IPV4_DESTINATION) !== 0;
+  }
+  const source = load<u64>(outer, IPV6_SOURCE) | load<u64>(outer, IPV6_SOURCE + 8);
+  const destination = load<u64>(outer, IPV6_DESTINATION) | load<u64>(outer, IPV6_DESTINATION + 8);
+  return source !== 0 && destination !== 0;
+}
+
+/**
+ * How many tunnels more an IPv6 packet says it may enter, of whatever kind (RFC 2473, 4.1.1), or NO_LIMIT. Linux looks
+ * for that only where it sends the option.
+ */
+function innerLimit(flags: u32, ip: usize, family: u32): u32 {
+  if (family !== 6 || (flags & (FLAG_LINUX | FLAG_ENCAP_LIMIT)) === <u32>FLAG_LINUX)
+    return NO_LIMIT;
+  if (!isOptional(<u32>load<u8>(ip, IPV6_NEXT_HEADER))) return NO_LIMIT;
+  return encapLimitOf(ip, totalLength6(ip));
+}
+
+/** `family` 0: a frame without an IP packet, which gets the TTL of most systems. */
 function innerTtl(inner: usize, family: u32): u32 {
+  if (family === 0) return FRAME_TTL;
   return family === 4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
+}
+
+function innerTos(inner: usize, family: u32): u32 {
+  if (family === 0) return 0;
+  return family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
+}
+
+/** The outer TOS byte: DSCP as the tunnel chooses it, ECN as the peer understands it (RFC 6040, 4.1). */
+function outerTos(flags: u32, fixed: u32, inner: u32): u32 {
+  const ecn = flags & FLAG_ECN_COMPATIBILITY ? 0 : inner & ECN_MASK;
+  const dscp = flags & FLAG_TOS_INHERIT ? inner : fixed;
+  return (dscp & ~ECN_MASK) | ecn;
 }
 
 /**
  * Writes the outer IPv4 header. It is put together in registers: nothing just stored is read again. A kernel
  * that splits a superpacket counts identifications up, so it takes as many as it has `packets`.
  */
-function putOuter(
+function putOuter4(
   record: usize,
+  flags: u32,
   state: usize,
   outer: usize,
   inner: usize,
@@ -194,13 +301,10 @@ function putOuter(
   family: u32,
   packets: u32,
 ): void {
-  const flags = load<u32>(record, RECORD_FLAGS);
-  const innerTos = family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
-  const innerFragment = family === 4 ? <u32>load<u16>(inner, IPV4_FRAGMENT) : 0;
-
-  const dscp = flags & FLAG_TOS_INHERIT ? innerTos : <u32>load<u8>(record, RECORD_OUTER + IPV4_TOS);
-  // Normal mode of RFC 6040, 4.1: the ECN field is copied.
-  const tos = (dscp & ~ECN_MASK) | (innerTos & ECN_MASK);
+  const fixed = <u32>load<u8>(record, RECORD_OUTER + IPV4_TOS);
+  const tos = outerTos(flags, fixed, innerTos(inner, family));
+  const copied = family === 4 && !(flags & FLAG_IGNORE_DF);
+  const innerFragment = copied ? <u32>load<u16>(inner, IPV4_FRAGMENT) : 0;
   const fragment = flags & FLAG_PMTUDISC ? FRAGMENT_DF : innerFragment & FRAGMENT_DF;
   // Atomic datagrams need no identification (RFC 6864, 4.1).
   const ident = fragment ? 0 : swap16(atomic.add<u32>(state, packets, STATE_IDENT));
@@ -217,8 +321,38 @@ function putOuter(
 }
 
 /**
- * Writes the GRE header in front of `length` bytes at `inner`, likewise in registers. `known`: their sum, or 0;
- * a packet in two pieces has a known one.
+ * Writes the outer IPv6 header and, where the tunnel has one, the options header with the encapsulation limit.
+ * `length`: of the inner packet; `limit`: its own limit, or NO_LIMIT.
+ */
+function putOuter6(
+  record: usize,
+  flags: u32,
+  outer: usize,
+  inner: usize,
+  length: u32,
+  family: u32,
+  limit: u32,
+): void {
+  const template = record + RECORD_OUTER;
+  // A header of IPv6 is 40 bytes, whose first 8 follow the packet; UDP and GRE headers are put behind it.
+  const outerLength = load<u32>(record, RECORD_OUTER_LENGTH);
+  const tos = outerTos(flags, trafficClass(template), innerTos(inner, family));
+  let label = flowLabel(template);
+  if (flags & FLAG_FLOW_INHERIT && family === 6) label = flowLabel(inner);
+  const first = label | 0x60 | (tos >>> 4) | ((tos & 15) << 12);
+  let second = load<u32>(template, IPV6_PAYLOAD_LENGTH); // payload length 0, next header, hop limit
+  if (flags & FLAG_TTL_INHERIT) second = (second & 0x00ffffff) | (innerTtl(inner, family) << 24);
+  second |= swap16(outerLength - IPV6_LENGTH + length);
+  store<u64>(outer, <u64>first | ((<u64>second) << 32));
+  copyBytes(outer + IPV6_SOURCE, template + IPV6_SOURCE, IPV6_LENGTH - <u32>IPV6_SOURCE);
+  if (!(flags & FLAG_ENCAP_LIMIT)) return;
+  store<u64>(outer + IPV6_LENGTH, load<u64>(template + IPV6_LENGTH));
+  if (limit !== NO_LIMIT) store<u8>(outer + IPV6_LENGTH, <u8>(limit - 1), LIMIT_OFFSET);
+}
+
+/**
+ * Writes the GRE header in front of `length` bytes at `inner`, likewise in registers. `type`: protocol type as
+ * stored; `known`: sum of the bytes, or 0; a packet in two pieces has a known one.
  */
 function putGre(
   template: usize,
@@ -226,11 +360,10 @@ function putGre(
   gre: usize,
   inner: usize,
   length: u32,
-  family: u32,
+  type: u32,
   known: u32,
 ): void {
   const flags = greFlags(template);
-  const type = family === 4 ? PROTOCOL_TYPE_IPV4 : PROTOCOL_TYPE_IPV6;
   const base = <u32>load<u16>(template) | (type << 16);
   store<u32>(gre, base);
   let acc = <u64>base;
@@ -257,27 +390,30 @@ function putGre(
   }
 }
 
-/** Writes the UDP header between outer and GRE header, when that is there. `payload`: sum of the inner packet. */
+/** Writes the UDP header between outer and GRE header, when those are there. `payload`: sum of the inner packet. */
 function putUdp(
-  record: usize,
+  flags: u32,
   outer: usize,
+  gre: usize,
   inner: usize,
   length: u32,
   family: u32,
   payload: u32,
   packets: u32,
 ): void {
-  const udp = outer + IPV4_LENGTH;
-  const gre = udp + UDP_LENGTH;
+  const udp = gre - UDP_LENGTH;
   const total = <u32>(inner - udp) + length;
-  const isOrdered = (load<u32>(record, RECORD_FLAGS) & <u32>FLAG_SEQUENCE_OUT) !== 0;
-  const port = isOrdered ? ORDERED_PORT : flowPort(inner, length, family);
+  const port = flags & FLAG_SEQUENCE_OUT ? ORDERED_PORT : flowPort(inner, length, family);
   const ports = udpPorts(port, GRE_UDP_PORT);
   let checksum: u32 = 0;
   // The checksum covers the source address: where the kernel is to choose that, none is sent. Nor by a kernel that
   // splits a superpacket: it would send this one in every segment.
-  if (load<u32>(outer, IPV4_SOURCE) !== 0 && packets === 1) {
-    const header = <u64>ports + <u64>swap16(total) + sumPseudo4(outer, PROTOCOL_UDP, total);
+  const over6 = (flags & FLAG_OVER6) !== 0;
+  if (packets === 1 && (over6 || load<u32>(outer, IPV4_SOURCE) !== 0)) {
+    const pseudo = over6
+      ? sumPseudo6(outer, PROTOCOL_UDP, total)
+      : sumPseudo4(outer, PROTOCOL_UDP, total);
+    const header = <u64>ports + <u64>swap16(total) + pseudo;
     checksum = finish(sum(gre, inner - gre, header + <u64>payload));
     // A sum that comes to 0 is sent as its other form: 0 would mean none (RFC 768).
     if (checksum === 0) checksum = 0xffff;

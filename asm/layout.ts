@@ -117,12 +117,13 @@ export const FLAG_ONLY4 = 0x1000; // IPv4 inside
 export const FLAG_ONLY6 = 0x2000; // IPv6 inside
 export const FLAG_IGNORE_DF = 0x4000; // outer DF not copied from the inner header
 export const FLAG_ECN_COMPATIBILITY = 0x8000; // outer ECN bits 0 (RFC 6040, 4.1)
-export const FLAG_TTL_IN = 0x0001_0000; // inner TTL on arrival: the outer one where that is less
-export const FLAG_TOS_IN = 0x0002_0000; // inner DSCP on arrival: the outer one
-export const FLAG_ENCAP_LIMIT = 0x0004_0000; // the template has a destination options header (RFC 2473, 4.1)
-export const FLAG_FLOW_INHERIT = 0x0008_0000; // outer flow label: that of inner IPv6
-export const FLAG_LINUX = 0x0010_0000; // profile linux
-export const FLAG_CHECKSUM_IN = 0x0020_0000; // GRE packets have a checksum, asked for by profile linux
+export const FLAG_TTL_IN = 0x10000; // inner TTL on arrival: the outer one where that is less
+export const FLAG_TOS_IN = 0x20000; // inner DSCP on arrival: the outer one
+export const FLAG_ENCAP_LIMIT = 0x40000; // the template has a destination options header (RFC 2473, 4.1)
+export const FLAG_FLOW_INHERIT = 0x80000; // outer flow label: that of inner IPv6
+export const FLAG_LINUX = 0x100000; // profile linux
+export const FLAG_CHECKSUM_IN = 0x200000; // GRE packets have a checksum, asked for by profile linux
+export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
 
 /** State of a tunnel that outlives a table image. */
 export const STATE_TX_SEQUENCE = 0; // u32, atomic add: next sequence number to send (RFC 2890, 2.2)

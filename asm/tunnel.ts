@@ -25,6 +25,7 @@ import {
   RECORD_KEY_IN,
   RECORD_LINK,
   RECORD_LOCAL,
+  RECORD_MODE,
   RECORD_PREFIX_COUNT,
   RECORD_PREFIXES,
   RECORD_REMOTE,
@@ -36,8 +37,6 @@ import { highOf, isMapped, lowOf } from './wire/address';
 // sources. The host builds it (src/tunnel) and computes the same hashes.
 //
 // INVARIANT: tables are at most half full; even so a probe never takes more steps than there are places.
-// INVARIANT: mix() is a bijection, so equal hashes of equal addresses and keys mean the same protocol:
-// the mode of a record need not be compared.
 
 const HASH_WORD_0: u32 = 0x9e3779b1;
 const HASH_WORD_1: u32 = 0x85ebca77;
@@ -52,46 +51,57 @@ export function recordAt(image: usize, index: u32): usize {
 }
 
 /**
- * The record that takes a packet from `remote` to `local`, or NO_TUNNEL: the most specific pass with a
- * match wins, and in it the lowest index. `protocol` is the outer header's; addresses and key in host order,
- * key 0 without K; `keyed` is FLAG_KEY_IN or 0; `link` 0 = not known.
+ * The record that takes a packet from the address at `remote` to that at `local`, or NO_TUNNEL: the most specific
+ * pass with a match wins, and in it the lowest index. `mode` is RECORD_MODE of such tunnels, `family` the outer
+ * header's; key in host order, 0 without K; `keyed` is FLAG_KEY_IN or 0; `link` 0 = not known.
  */
 export function lookup(
   image: usize,
-  protocol: u32,
-  local: u32,
-  remote: u32,
+  mode: u32,
+  family: u32,
+  local: usize,
+  remote: usize,
   keyed: u32,
   key: u32,
   link: u32,
 ): u32 {
   const passes = load<u32>(image, IMAGE_PASSES);
+  const localWord = hashEndpoint(local, family);
+  const remoteWord = hashEndpoint(remote, family);
   for (let pass: u32 = PASS_EXACT; pass <= <u32>PASS_ANY; pass++) {
     if (!(passes & (1 << pass))) continue;
     // INVARIANT: bit 0 of a pass stands for any local, bit 1 for any remote.
-    const passLocal = pass & PASS_ANY_LOCAL ? 0 : local;
-    const passRemote = pass & PASS_ANY_REMOTE ? 0 : remote;
+    const passLocal: usize = pass & PASS_ANY_LOCAL ? 0 : local;
+    const passRemote: usize = pass & PASS_ANY_REMOTE ? 0 : remote;
     // A tunnel open to everyone compares the key by value only: none counts as 0.
     const mask = pass === PASS_ANY ? FLAG_UP : FLAG_UP | FLAG_KEY_IN;
     const flags = (FLAG_UP | keyed) & mask;
-    const index = probe(image, protocol, passLocal, passRemote, flags, mask, key, link);
+    const hash = hashTunnel(
+      mode,
+      passLocal === 0 ? 0 : localWord,
+      passRemote === 0 ? 0 : remoteWord,
+      flags & FLAG_KEY_IN,
+      key,
+    );
+    const index = probe(image, hash, mode, family, passLocal, passRemote, flags, mask, key, link);
     if (index !== NO_TUNNEL) return index;
   }
   return NO_TUNNEL;
 }
 
-/** First record of one pass whose flags under `mask` are `flags`. */
+/** First record under `hash` with these endpoints (address 0 = any) whose flags under `mask` are `flags`. */
 function probe(
   image: usize,
-  protocol: u32,
-  local: u32,
-  remote: u32,
+  hash: u32,
+  mode: u32,
+  family: u32,
+  local: usize,
+  remote: usize,
   flags: u32,
   mask: u32,
   key: u32,
   link: u32,
 ): u32 {
-  const hash = hashTunnel(protocol, local, remote, flags & FLAG_KEY_IN, key);
   const buckets = <usize>load<u32>(image, IMAGE_BUCKETS);
   const places = load<u32>(image, IMAGE_BUCKET_MASK);
   for (let step: u32 = 0; step <= places; step++) {
@@ -100,8 +110,9 @@ function probe(
     if (index === NO_TUNNEL) break;
     if (load<u32>(bucket, BUCKET_HASH) !== hash) continue;
     const record = recordAt(image, index);
-    if (load<u32>(record, RECORD_LOCAL) !== local) continue;
-    if (load<u32>(record, RECORD_REMOTE) !== remote) continue;
+    if (load<u32>(record, RECORD_MODE) !== mode) continue;
+    if (!isEndpoint(record + RECORD_REMOTE, remote, family)) continue;
+    if (!isEndpoint(record + RECORD_LOCAL, local, family)) continue;
     if (load<u32>(record, RECORD_KEY_IN) !== key) continue;
     if ((load<u32>(record, RECORD_FLAGS) & mask) !== flags) continue;
     if (mayComeFrom(load<u32>(record, RECORD_LINK), link)) return index;
@@ -109,15 +120,31 @@ function probe(
   return NO_TUNNEL;
 }
 
+/** Whether the 16 bytes at `endpoint` are the address at `ptr`, or with `ptr` 0 stand for any. */
+function isEndpoint(endpoint: usize, ptr: usize, family: u32): bool {
+  const high = ptr === 0 ? 0 : highOf(ptr, family);
+  const low = ptr === 0 ? 0 : lowOf(ptr, family);
+  return load<u64>(endpoint) === high && load<u64>(endpoint, 8) === low;
+}
+
 /** A record without a device takes packets from any; one whose device is not known may go to any. */
 function mayComeFrom(bound: u32, link: u32): bool {
   return bound === 0 || link === 0 || bound === link;
 }
 
-/** Hash of a lookup key. `keyed` is 1 or 0. */
-function hashTunnel(protocol: u32, local: u32, remote: u32, keyed: u32, key: u32): u32 {
+/** Hash of a lookup key. Addresses as hashEndpoint has them, 0 for any; `keyed` is 1 or 0. */
+function hashTunnel(mode: u32, local: u32, remote: u32, keyed: u32, key: u32): u32 {
   const words = (local * HASH_WORD_0) ^ (remote * HASH_WORD_1) ^ (key * HASH_WORD_2);
-  return mix(words ^ ((protocol << 1) | keyed));
+  return mix(words ^ ((mode << 1) | keyed));
+}
+
+/** The outer address at `ptr` as one word. */
+function hashEndpoint(ptr: usize, family: u32): u32 {
+  let word = load<u32>(ptr);
+  if (family === 4) return word;
+  word = (word * HASH_WORD_3) ^ load<u32>(ptr, 4);
+  word = (word * HASH_WORD_3) ^ load<u32>(ptr, 8);
+  return (word * HASH_WORD_3) ^ load<u32>(ptr, 12);
 }
 
 /** Spreads every bit of a word over all bits of the result. */

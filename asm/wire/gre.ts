@@ -15,11 +15,15 @@ export const GRE_K: u32 = 0x2000;
 export const GRE_S: u32 = 0x1000;
 /** Bits 4 and 5: to be discarded when set. RFC 2784, 2.3; bits 6-12 are to be ignored. */
 export const GRE_RESERVED: u32 = 0x0c00;
+/** Bits 9 to 12: Linux takes them for part of the version. */
+export const GRE_RESERVED_LINUX: u32 = 0x0078;
 export const GRE_VERSION: u32 = 7;
 
-// Protocol types as loaded (little-endian): 0x0800 and 0x86dd. RFC 2784, 3; RFC 7676, 3.1.
+// Protocol types as loaded (little-endian): 0x0800 and 0x86dd (RFC 2784, 3; RFC 7676, 3.1), 0x6558 and 0x883e.
 export const PROTOCOL_TYPE_IPV4: u32 = 0x0008;
 export const PROTOCOL_TYPE_IPV6: u32 = 0xdd86;
+export const PROTOCOL_TYPE_ETHERNET: u32 = 0x5865;
+export const PROTOCOL_TYPE_WCCP: u32 = 0x3e88;
 
 export function greFlags(header: usize): u32 {
   return load16(header);

@@ -1,6 +1,5 @@
 import { load16, swap16 } from './bytes';
 import { finish, sum, update } from './checksum';
-import { ECN_MASK } from './ecn';
 
 // |Version|  IHL  |      TOS      |         Total Length          |
 // |        Identification         |0|D|M|     Fragment Offset     |
@@ -89,11 +88,20 @@ export function sumPseudo4(header: usize, protocol: u32, length: u32): u64 {
   return addresses + <u64>(protocol << 8) + <u64>swap16(length);
 }
 
-/** Sets the two ECN bits and updates the header checksum. */
-export function setEcn4(header: usize, ecn: u32): void {
+/** Writes the TOS byte and updates the header checksum. */
+export function setTos4(header: usize, tos: u32): void {
   const before = <u32>load<u16>(header);
-  const after = (before & ~(ECN_MASK << 8)) | (ecn << 8);
+  const after = (before & 0xff) | (tos << 8);
   const checksum = <u32>load<u16>(header, IPV4_CHECKSUM);
   store<u16>(header, <u16>after);
+  store<u16>(header, <u16>update(checksum, before, after), IPV4_CHECKSUM);
+}
+
+/** Writes the TTL and updates the header checksum. */
+export function setTtl4(header: usize, ttl: u32): void {
+  const before = <u32>load<u16>(header, IPV4_TTL);
+  const after = (before & 0xff00) | ttl;
+  const checksum = <u32>load<u16>(header, IPV4_CHECKSUM);
+  store<u16>(header, <u16>after, IPV4_TTL);
   store<u16>(header, <u16>update(checksum, before, after), IPV4_CHECKSUM);
 }

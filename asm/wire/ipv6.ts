@@ -1,6 +1,5 @@
 import { isEmbedded, isLinkLocal6, isUnspecified6 } from './address';
-import { load16, swap16 } from './bytes';
-import { ECN_MASK } from './ecn';
+import { load16, store16, swap16 } from './bytes';
 
 // |Version| Traffic Class |           Flow Label                  |
 // |         Payload Length        |  Next Header  |   Hop Limit   |
@@ -28,10 +27,58 @@ export function trafficClass(header: usize): u32 {
   return (load16(header) >>> 4) & 0xff;
 }
 
-/** Sets the two ECN bits of the traffic class; no checksum covers them. */
-export function setEcn6(header: usize, ecn: u32): void {
-  const second = <u32>load<u8>(header, 1);
-  store<u8>(header, <u8>((second & ~(ECN_MASK << 4)) | (ecn << 4)), 1);
+/** Writes the traffic class; no checksum covers it. */
+export function setTrafficClass(header: usize, value: u32): void {
+  const first = load16(header);
+  store16(header, (first & 0xf00f) | (value << 4));
+}
+
+/** The flow label with the version and traffic class masked off, as it lies in the first word when loaded. */
+export function flowLabel(header: usize): u32 {
+  return load<u32>(header) & 0xffff0f00;
+}
+
+export const HEADER_HOP_BY_HOP: u32 = 0;
+export const HEADER_ROUTING: u32 = 43;
+export const HEADER_FRAGMENT: u32 = 44;
+export const HEADER_OPTIONS: u32 = 60;
+/** More extension headers than any sender has use for: the walk ends there. */
+export const EXTENSION_LIMIT: u32 = 8;
+
+/** What walkExtensions returns instead of a protocol and an offset. */
+export const WALK_OVERRUN: u32 = 0xffffffff;
+export const WALK_FRAGMENT: u32 = 0xfffffffe;
+
+/**
+ * Walks the extension headers of the IPv6 packet of `length` bytes at `header`. Returns the protocol behind them in
+ * the upper half and its offset in the lower one; WALK_OVERRUN when a header does not fit, there are too many, or
+ * one asks for the packet to go on to another node (RFC 8200, 4.4); WALK_FRAGMENT for a piece of a packet.
+ */
+export function walkExtensions(header: usize, length: u32): u32 {
+  let protocol = <u32>load<u8>(header, IPV6_NEXT_HEADER);
+  let offset = IPV6_LENGTH;
+  for (let count: u32 = 0; isExtension(protocol); count++) {
+    if (count === EXTENSION_LIMIT || offset + 8 > length) return WALK_OVERRUN;
+    const at = header + offset;
+    const next = <u32>load<u8>(at);
+    const size = protocol === HEADER_FRAGMENT ? 8 : 8 + ((<u32>load<u8>(at, 1)) << 3);
+    if (offset + size > length) return WALK_OVERRUN;
+    if (protocol === HEADER_ROUTING && load<u8>(at, 3) !== 0) return WALK_OVERRUN;
+    // An atomic fragment (RFC 6946) has neither an offset nor more to follow.
+    if (protocol === HEADER_FRAGMENT && (load16(at + 2) & 0xfff9) !== 0) return WALK_FRAGMENT;
+    protocol = next;
+    offset += size;
+  }
+  return (protocol << 16) | offset;
+}
+
+function isExtension(protocol: u32): bool {
+  return (
+    protocol === HEADER_HOP_BY_HOP ||
+    protocol === HEADER_ROUTING ||
+    protocol === HEADER_FRAGMENT ||
+    protocol === HEADER_OPTIONS
+  );
 }
 
 /**

@@ -7,6 +7,7 @@ export const TCP_FLAGS = 13;
 export const TCP_WINDOW = 14;
 export const TCP_CHECKSUM = 16;
 export const TCP_FIN: u32 = 0x01;
+export const TCP_SYN: u32 = 0x02;
 export const TCP_PSH: u32 = 0x08;
 export const TCP_ACK: u32 = 0x10;
 export const TCP_CWR: u32 = 0x80;

@@ -12,6 +12,7 @@ import {
   DESCRIPTOR_REASON,
   DESCRIPTOR_SUM,
   DESCRIPTOR_TUNNEL,
+  DESCRIPTOR_VERSION,
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
   MERGE_TCP,
@@ -21,6 +22,7 @@ import {
   SLOT_HEADROOM,
 } from '../../asm/layout.js';
 import { REASON_NONE } from '../../asm/reason.js';
+import { u8 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
 import { encapInto } from '../packet/encap.js';
@@ -28,6 +30,7 @@ import { REASON } from '../packet/reason.js';
 import { segment, superpacket } from '../packet/segment.js';
 import { createTunnelState, type State } from '../packet/state.js';
 import type { Table } from '../packet/table.js';
+import { carries } from '../packet/tunnel.js';
 import type { Slot } from './slot.js';
 
 const LENGTH_LIMIT = 65535;
@@ -95,9 +98,11 @@ export function encapSlot(slot: Slot, table: Table, states: State): void {
     return;
   }
   const start = slot.word(DESCRIPTOR_ADDRESS) - result.outerLength;
-  slot.bytes.set(result.packet.subarray(0, result.outerLength), start);
+  // The inner headers, which lie in the first piece, may have changed, too.
+  const first = slot.word(DESCRIPTOR_LENGTH) + result.outerLength;
+  slot.bytes.set(result.packet.subarray(0, first), start);
   slot.setWord(DESCRIPTOR_ADDRESS, start);
-  slot.setWord(DESCRIPTOR_LENGTH, slot.word(DESCRIPTOR_LENGTH) + result.outerLength);
+  slot.setWord(DESCRIPTOR_LENGTH, first);
   slot.setWord(DESCRIPTOR_REASON, REASON_NONE);
 }
 
@@ -117,12 +122,18 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
   slot.setWord(DESCRIPTOR_LENGTH, result.packet.length);
   slot.setWord(DESCRIPTOR_PAYLOAD_LENGTH, 0);
   slot.setWord(DESCRIPTOR_INNER_LENGTH, result.packet.length);
+  slot.setWord(
+    DESCRIPTOR_VERSION,
+    carries(result.tunnel.mode) === 'ethernet' ? 0 : u8(result.packet, 0) >>> 4,
+  );
   slot.setWord(DESCRIPTOR_REASON, REASON_NONE);
 }
 
 /** The packet of a processed slot, null where it was dropped. */
 export function arrivedAt(slot: Slot): Arrived | null {
-  if (slot.word(DESCRIPTOR_REASON) !== REASON_NONE) return null;
+  // A frame has no IP version of its own, and is left alone.
+  if (slot.word(DESCRIPTOR_REASON) !== REASON_NONE || slot.word(DESCRIPTOR_VERSION) === 0)
+    return null;
   const record = slot.word(DESCRIPTOR_TUNNEL);
   return { record, packet: slot.packet(), deviceHeader: slot.deviceHeader().slice() };
 }

@@ -154,7 +154,7 @@ export const OUTER_ANSWERS: readonly KnownAnswer[] = [
   // IP(src='192.0.2.2', dst=A, id=0, proto=47) / Raw(bytes.fromhex('04000800')) / u4()
   {
     name: 'gre reserved bit 5',
-    tunnel: 0,
+    tunnel: 1,
     packet:
       '4500003400000000402ff697c0000202c0000201040008004500001c00010000401166a80a1400050a090007138800070008d826',
     drop: 'gre-reserved-bits',

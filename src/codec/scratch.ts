@@ -5,6 +5,7 @@ import {
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_SUM,
+  DESCRIPTOR_VERSION,
   DEVICE_HEADER_SIZE,
   SLOT_COUNT,
   SLOT_HEADROOM,
@@ -77,12 +78,14 @@ export class Scratch {
     const first = ring.filled;
     this.fill(ring, packets);
     const words = new Uint32Array(this.memory.buffer);
-    for (const [index, { deviceHeader }] of packets.entries()) {
+    for (const [index, { bytes, deviceHeader }] of packets.entries()) {
       const position = (first + index) >>> 0;
       const header = ring.deviceHeader(position);
       this.bytes.set(deviceHeader, header);
       const slot = position & (SLOT_COUNT - 1);
-      words[(header - DESCRIPTOR_DEVICE_HEADER + DESCRIPTOR_EMIT) >>> 2] = slot + 1; // and nothing follows
+      const descriptor = header - DESCRIPTOR_DEVICE_HEADER;
+      words[(descriptor + DESCRIPTOR_EMIT) >>> 2] = slot + 1; // and nothing follows
+      words[(descriptor + DESCRIPTOR_VERSION) >>> 2] = (bytes[0] ?? 0) >>> 4;
     }
     ring.restore(ring.filled, ring.filled, first);
     return first;

@@ -35,8 +35,13 @@ function withMode(config: TunnelConfig, link: number): Tunnel {
   switch (config.mode) {
     case 'ipip':
     case 'sit':
+    case 'ip4ip6':
+    case 'ip6ip6':
       return { ...base, mode: config.mode };
     case 'gre':
+    case 'gretap':
+    case 'ip6gre':
+    case 'ip6gretap':
     case 'gre-udp':
       return {
         ...base,

@@ -19,7 +19,7 @@ export interface PingResult extends EchoResult {
 
 /** What one tunnel mode did. */
 /** Modes that the demo shows. */
-export type ShownMode = Exclude<Mode, 'gre-udp'>;
+export type ShownMode = Extract<Mode, 'gre' | 'ipip' | 'sit'>;
 
 export interface ModeResult {
   readonly mode: ShownMode;

@@ -6,10 +6,12 @@
 import { setU16, u8, u16 } from '../packet/bytes.js';
 import { checksum } from '../packet/checksum.js';
 import { type Decoded, type DecodedGre, type DecodeOptions, decode } from '../packet/decode.js';
-import { GRE_CHECKSUM, GRE_KEY, greLength } from '../packet/gre.js';
+import { findIp } from '../packet/frame.js';
+import { GRE_CHECKSUM, GRE_KEY, greLength, readGre, TYPE_WCCP } from '../packet/gre.js';
 import { IPV4_HEADER, PROTOCOL_UDP } from '../packet/ipv4.js';
 import { IPV6_HEADER } from '../packet/ipv6.js';
 import { type Outer, readOuter } from '../packet/outer.js';
+import { payloadOf } from '../packet/payload.js';
 import type { Reason } from '../packet/reason.js';
 
 const GRE_FLAGS = 2;
@@ -105,8 +107,9 @@ interface Parts {
 function partsOf(outer: Outer, start: number, captured: number): Omit<Parts, 'isJudged'> {
   const payload = Math.max(0, captured - start);
   const header = outer.isGre ? greLength(u16(outer.payload, 0)) : 0;
-  const inner = Math.max(0, payload - header);
-  const first = u8(outer.payload, header);
+  const begin = innerStart(outer, header, payload);
+  const inner = Math.max(0, payload - begin);
+  const first = u8(outer.payload, begin);
   const innerHeader = first >>> 4 === 4 ? Math.max((first & 0x0f) * 4, IPV4_HEADER) : IPV6_HEADER;
   return {
     headersKnown: captured >= start,
@@ -115,6 +118,22 @@ function partsOf(outer: Outer, start: number, captured: number): Omit<Parts, 'is
     inner,
     innerKnown: inner > 0 && inner >= innerHeader,
   };
+}
+
+/** Where in the payload the inner packet begins; past all that was captured where that cannot be told. */
+function innerStart(outer: Outer, header: number, captured: number): number {
+  if (!outer.isGre) return 0;
+  const gre = readGre(outer.payload);
+  if (isRedirect(outer) && captured <= header) return Number.POSITIVE_INFINITY;
+  const carried = payloadOf(outer.payload, gre, outer.version);
+  const begin = header + (carried?.offset ?? 0);
+  if (carried?.kind !== 'ethernet') return begin;
+  return begin + (findIp(outer.payload.subarray(begin))?.start ?? 0);
+}
+
+/** Whether the first bits behind the GRE header say how long the headers are. */
+function isRedirect({ isGre, payload }: Outer): boolean {
+  return isGre && readGre(payload).protocol === TYPE_WCCP;
 }
 
 function withoutGuess(decoded: Decoded, outer: Outer, parts: Parts): Decoded {
@@ -141,6 +160,7 @@ function isSeen(reason: Reason, outer: Outer, parts: Parts): boolean {
     case 'gre-checksum':
       return false;
     case 'gre-truncated':
+      if (isRedirect(outer) && outer.payload.length > GRE_BASE) return parts.payload > GRE_BASE;
       return parts.payload >= GRE_FLAGS || outer.payload.length < GRE_BASE;
     case 'gre-version':
     case 'gre-routing-present':

@@ -138,12 +138,19 @@ function open(
   state: TunnelState,
 ): Opened | Reason {
   if (gre === null) {
-    return openPacket(outer.payload, outer.protocol === PROTOCOL_IPIP ? 4 : 6, entry, table, outer.length);
+    return openPacket(
+      outer.payload,
+      outer.protocol === PROTOCOL_IPIP ? 4 : 6,
+      entry,
+      table,
+      outer.length,
+    );
   }
   const payload = checkReceive(outer, gre, entry, state);
   if (typeof payload === 'string') return payload;
   const start = gre.length + payload.offset;
-  const bytes = outer.payload.subarray(Math.min(start, outer.payload.length));
+  if (start > outer.payload.length) return 'gre-truncated';
+  const bytes = outer.payload.subarray(start);
   const offset = outer.length + start;
   return payload.kind === 'ethernet'
     ? openFrame(bytes, entry, table, offset)
@@ -202,12 +209,7 @@ function openPacket(
   return checkPolicy(inner, entry, table) ?? { bytes: inner.bytes, ip: inner, start: 0, offset };
 }
 
-function openFrame(
-  bytes: Uint8Array,
-  entry: Entry,
-  table: Table,
-  offset: number,
-): Opened | Reason {
+function openFrame(bytes: Uint8Array, entry: Entry, table: Table, offset: number): Opened | Reason {
   if (bytes.length < ETHERNET_HEADER) return 'inner-truncated';
   if (isGroupSource(bytes)) return 'inner-martian';
   const framed = findIp(bytes);
@@ -227,6 +229,6 @@ function arrive({ bytes, ip, start }: Opened, outer: Received, entry: Entry): Ui
   setTos(inner, ((tosIn === 'inherit' ? outer.tos : ip.tos) & 0xfc) | ecn);
   const isRouted = entry.carries !== 'ethernet';
   if (ttlIn === 'inherit' && isRouted) setTtl(inner, Math.min(ip.ttl, outer.ttl));
-  clampMss(inner, entry.mss[ip.version]);
+  clampMss(inner, entry.mss[ip.version], true);
   return packet;
 }

@@ -98,7 +98,8 @@ function checkForm(outer: Outer): Reason | null {
   if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
   const carried = payloadOf(payload, gre, outer.version);
   if (carried === null) return 'unknown-protocol';
-  const inner = payload.subarray(Math.min(gre.length + carried.offset, payload.length));
+  if (gre.length + carried.offset > payload.length) return 'gre-truncated';
+  const inner = payload.subarray(gre.length + carried.offset);
   if (carried.kind !== 'ethernet') return checkInner(inner, carried.kind);
   return inner.length < ETHERNET_HEADER ? 'inner-truncated' : null;
 }

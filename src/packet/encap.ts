@@ -89,7 +89,8 @@ export function encapInto(
   const packet = new Uint8Array(length + bytes.length);
   packet.set(bytes, length);
   if (ip !== null) {
-    clampMss(readInner(packet.subarray(length + start), ip.version), entry.mss[ip.version]);
+    const inside = readInner(packet.subarray(length + start), ip.version);
+    clampMss(inside, entry.mss[ip.version], false);
   }
   const { count } = whole;
   const outer = outerHeader({ entry, ip, length: packet.length, state, count, limit });
@@ -170,11 +171,17 @@ function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry)
   return carries !== 'ethernet' && isForPeer ? 'nesting-limit' : null;
 }
 
-/** What the encapsulation limit option is to say, null where none is sent; below 0: the packet may not enter. */
+/**
+ * What the encapsulation limit option is to say, null where none is sent; below 0: the packet may enter no tunnel more
+ * (RFC 2473, 4.1.1), of whatever kind. Linux looks for that only where it sends the option.
+ */
 function limitOf({ ip }: Carried, { tunnel, version }: Entry): number | null {
-  if (version === 4 || tunnel.encapLimit === undefined) return null;
-  const inner = ip === null ? null : encapLimitOf(ip);
-  return inner === null ? tunnel.encapLimit : inner - 1;
+  const isSent = version === 6 && tunnel.encapLimit !== undefined;
+  const isRead = isSent || tunnel.profile !== 'linux';
+  const inner = ip === null || !isRead ? null : encapLimitOf(ip);
+  if (inner === 0) return -1;
+  if (!isSent) return null;
+  return inner === null ? (tunnel.encapLimit ?? null) : inner - 1;
 }
 
 /** The GRE header with its checksum field still 0. */

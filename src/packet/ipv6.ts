@@ -58,7 +58,8 @@ export function walkExtensions(bytes: Uint8Array, length: number): Upper {
     const size = protocol === FRAGMENT ? 8 : 8 + u8(bytes, offset + 1) * 8;
     if (offset + size > length) return { protocol, offset, end: 'overrun' };
     // Addressed to us as a stop on its way, which no tunnel packet is (RFC 8200, 4.4).
-    if (protocol === ROUTING && u8(bytes, offset + 3) !== 0) return { protocol, offset, end: 'overrun' };
+    if (protocol === ROUTING && u8(bytes, offset + 3) !== 0)
+      return { protocol, offset, end: 'overrun' };
     // A piece of a packet: more to follow, or an offset. An atomic fragment (RFC 6946) has neither.
     if (protocol === FRAGMENT && (u16(bytes, offset + 2) & 0xfff9) !== 0) {
       return { protocol: next, offset: offset + size, end: 'fragment' };

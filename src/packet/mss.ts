@@ -15,8 +15,11 @@ const OPTION_NOTHING = 1;
 const OPTION_MSS = 2;
 const MSS_LENGTH = 4;
 
-/** Lowers the MSS option of `inner`, whose bytes may be written, to `most`; 0 = leave it. */
-export function clampMss(inner: Inner, most: number): void {
+/**
+ * Lowers the MSS option of `inner`, whose bytes may be written, to `most`; 0 = leave it. `mayBePartial`: its checksum
+ * may be the pseudo-header's alone, as a kernel leaves it to the network card.
+ */
+export function clampMss(inner: Inner, most: number, mayBePartial: boolean): void {
   if (most === 0 || inner.protocol !== PROTOCOL_TCP || inner.isFragment) return;
   const tcp = inner.bytes.subarray(inner.headerLength);
   if (tcp.length < TCP_HEADER || (u8(tcp, TCP_FLAGS) & SYN) === 0) return;
@@ -25,7 +28,7 @@ export function clampMss(inner: Inner, most: number): void {
   const at = findMss(tcp, end);
   if (at === 0 || u16(tcp, at) <= most) return;
 
-  const isPartial = isPartialTcp(inner); // then the sum does not cover the segment yet
+  const isPartial = mayBePartial && isPartialTcp(inner); // then the sum does not cover the segment yet
   const before = u16(tcp, at);
   setU16(tcp, at, most);
   if (isPartial) return;

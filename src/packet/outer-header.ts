@@ -4,13 +4,7 @@ import { checksum } from './checksum.js';
 import { ecnOf, encapEcn, NOT_ECT } from './ecn.js';
 import { encapLimitHeader } from './encap-limit.js';
 import type { Inner } from './inner.js';
-import {
-  IPV4_HEADER,
-  PROTOCOL_GRE,
-  PROTOCOL_IPIP,
-  PROTOCOL_SIT,
-  PROTOCOL_UDP,
-} from './ipv4.js';
+import { IPV4_HEADER, PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_SIT, PROTOCOL_UDP } from './ipv4.js';
 import { DESTINATION_OPTIONS, IPV6_HEADER } from './ipv6.js';
 import type { TunnelState } from './state.js';
 import type { Entry } from './table.js';
@@ -20,7 +14,7 @@ import type { Mode } from './tunnel.js';
 export const FRAME_TTL = 64;
 
 /** What the IP header leads to, by mode. */
-export const PROTOCOL_OF: Readonly<Record<Mode, number>> = {
+export const PROTOCOL_OF = {
   gre: PROTOCOL_GRE,
   gretap: PROTOCOL_GRE,
   ip6gre: PROTOCOL_GRE,
@@ -30,7 +24,7 @@ export const PROTOCOL_OF: Readonly<Record<Mode, number>> = {
   ip4ip6: PROTOCOL_IPIP,
   sit: PROTOCOL_SIT,
   ip6ip6: PROTOCOL_SIT,
-};
+} as const satisfies Readonly<Record<Mode, number>>;
 
 interface Carrying {
   readonly entry: Entry;

@@ -14,12 +14,12 @@ import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice, UdpTunnels } from '../lane/message.js';
+import { PROTOCOL_OF } from '../packet/outer-header.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
-import { PROTOCOL } from '../tunnel/record.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
@@ -342,7 +342,7 @@ class RunningRouter implements Router {
 /** Protocols of the tunnels that raw sockets serve. */
 function plainProtocols(tunnels: readonly Tunnel[]): number[] {
   const plain = tunnels.filter(({ mode }) => mode !== 'gre-udp');
-  return [...new Set(plain.map(({ mode }) => PROTOCOL[mode]))];
+  return [...new Set(plain.map(({ mode }) => PROTOCOL_OF[mode]))];
 }
 
 function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {

@@ -8,6 +8,7 @@
 //
 // Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
 import type { Logger } from 'pino';
+import { PROTOCOL_OF } from '../packet/outer-header.js';
 import { isGre, overhead, type Tunnel } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
@@ -17,7 +18,6 @@ import { Failure } from '../sys/failure.js';
 import { hasIpsecPolicies, type Path } from '../sys/ip.js';
 import { RouteWatch } from '../sys/netlink.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
-import { PROTOCOL } from '../tunnel/record.js';
 import {
   openRedirect,
   type Peer,
@@ -169,7 +169,7 @@ function receiveFramesOf(queueCount: number): number {
 function peerOf({ mode, local, remote }: Tunnel): Peer | undefined {
   // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
   if (mode === 'gre-udp' || local === 'any' || remote === 'any') return undefined;
-  return { source: remote, destination: local, protocol: PROTOCOL[mode] };
+  return { source: remote, destination: local, protocol: PROTOCOL_OF[mode] };
 }
 
 export class XdpPath {

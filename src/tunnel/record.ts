@@ -22,6 +22,7 @@ import {
   FLAG_TOS_INHERIT,
   FLAG_TTL_IN,
   FLAG_TTL_INHERIT,
+  FLAG_UDP,
   FLAG_UP,
   MODE_GRE,
   MODE_GRE_UDP,
@@ -168,6 +169,7 @@ function flagsOf(tunnel: Tunnel): number {
     [tunnel.allow === 'any', FLAG_ALLOW_ANY],
     [allowsLinkLocal(tunnel), FLAG_ALLOW_LINK_LOCAL],
     [tunnel.profile === 'linux', FLAG_LINUX],
+    [tunnel.mode === 'gre-udp', FLAG_UDP],
     [isGre(tunnel) && tunnel.keyIn !== undefined, FLAG_KEY_IN],
     [isGre(tunnel) && tunnel.checksumIn === true, FLAG_CHECKSUM_IN],
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],
@@ -184,7 +186,8 @@ function writeOuter4(outer: Uint8Array, tunnel: Tunnel): number {
   outer[1] = tunnel.tos === 'inherit' ? 0 : tunnel.tos & 0xfc;
   outer[8] = tunnel.ttl === 'inherit' ? 0 : tunnel.ttl;
   outer[9] = PROTOCOL_OF[tunnel.mode];
-  for (const [index, address] of addresses.entries()) if (address) outer.set(address, 12 + index * 4);
+  for (const [index, address] of addresses.entries())
+    if (address) outer.set(address, 12 + index * 4);
   return 20;
 }
 
@@ -198,7 +201,8 @@ function writeOuter6(outer: Uint8Array, tunnel: Tunnel): number {
   view.setUint32(0, (6 << 28) | (tos << 20) | label);
   outer[6] = tunnel.encapLimit === undefined ? protocol : DESTINATION_OPTIONS;
   outer[7] = tunnel.ttl === 'inherit' ? 0 : tunnel.ttl;
-  for (const [index, address] of addresses.entries()) if (address) outer.set(address, 8 + index * 16);
+  for (const [index, address] of addresses.entries())
+    if (address) outer.set(address, 8 + index * 16);
   if (tunnel.encapLimit === undefined) return IPV6_HEADER;
   const options = encapLimitHeader(protocol, tunnel.encapLimit);
   outer.set(options, IPV6_HEADER);

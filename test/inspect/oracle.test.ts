@@ -73,7 +73,7 @@ test('captures of scapy decode to what scapy put into them, behind every link la
         [1, null, '192.0.2.1 47 63 32', [null, null, null, 0x800], ['10.9.0.1', 1, 33]],
         [3, null, '192.0.2.1 47 63 32', [true, 42, 7, 0x800], ['10.9.0.1', 1, 33]],
         [4, null, '192.0.2.1 47 63 32', [null, 0xffffffff, null, 0x86dd], ['fd00:9::1', 17, 53]],
-        [5, 'unknown-protocol', '192.0.2.1 47 63 32', [null, null, null, 0x6558], null],
+        [5, null, '192.0.2.1 47 63 32', [null, null, null, 0x6558], ['10.9.0.1', 1, 33]],
         [6, null, '192.0.2.1 4 63 32', null, ['10.9.0.1', 1, 33]],
         [7, null, '192.0.2.1 41 63 32', null, ['fd00:9::1', 17, 53]],
       ],

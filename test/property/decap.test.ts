@@ -81,17 +81,22 @@ test('the hash lookup finds what four linear passes find, in tables of 1 to 50 t
   );
 });
 
-test('the random packets reach every verdict that decap can give', () => {
+test('the random packets reach every verdict that decap can give, and leave tunnels of every mode', () => {
   const cases = fc.tuple(tunnelList(24), fc.oneof(outer, mutated));
   const reached = new Set<string>();
+  const modes = new Set<string>();
   for (const [tunnels, bytes] of fc.sample(cases, { seed: 1, numRuns: 8000 })) {
-    reached.add(decap(bytes, tunnels).reason ?? 'ok');
+    const result = decap(bytes, tunnels);
+    reached.add(result.reason ?? 'ok');
+    if (result.verdict === 'ok') modes.add(result.tunnel.mode);
   }
+  assert.equal(modes.size, 9);
   assert.deepEqual([...reached].sort(), [
     'ecn',
     'gre-checksum',
     'gre-reserved-bits',
     'gre-routing-present',
+    'gre-sequence',
     'gre-truncated',
     'gre-version',
     'inner-dst-policy',

@@ -67,9 +67,9 @@ function expectedReason(flags: number, length: number): string | null {
   if (length < 4) return 'gre-truncated';
   if (flags & 0x0007) return 'gre-version';
   if (flags & 0x4000) return 'gre-routing-present';
-  if (flags & 0x0c00) return 'gre-reserved-bits';
   const header = 4 + [0x8000, 0x2000, 0x1000].filter((bit) => flags & bit).length * 4;
   if (length < header) return 'gre-truncated';
+  if (flags & 0x0c00) return 'gre-reserved-bits';
   return length - header < 20 ? 'inner-truncated' : null;
 }
 

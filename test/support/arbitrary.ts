@@ -2,13 +2,21 @@
 // tunnel and get deep into the path; the rest of the odds goes to values that must be refused.
 import fc from 'fast-check';
 import type { Prefix, Tunnel } from '../../src/packet/tunnel.js';
-import { gre, greUdp, ipv4, ipv6, tcp, udp } from './packets.js';
+import { frame, gre, greUdp, ipv4, ipv6, tcp, udp } from './packets.js';
 
 // A property that fails prints its assertion together with the seed.
 fc.configureGlobal({ includeErrorInReport: true });
 
 const LOCALS = ['192.0.2.1', '192.0.2.9'];
 const REMOTES = ['198.51.100.2', '203.0.113.7'];
+const GROUP = '239.1.1.1';
+const LOCALS6 = ['2001:db8::1', '2001:db8::9'];
+const REMOTES6 = ['2001:db8:ffff::2', '2001:db8:ffff::7'];
+const GROUP6 = 'ff05::4';
+/** The same on the wire, as ipv6() takes them. */
+const WIRE_LOCALS6 = ['20010db8000000000000000000000001', '20010db8000000000000000000000009'];
+const WIRE_REMOTES6 = ['20010db8ffff00000000000000000002', '20010db8ffff00000000000000000007'];
+const WIRE_GROUP6 = 'ff050000000000000000000000000004';
 const KEYS = [0, 42];
 const LINKS = [0, 0, 0, 2, 3];
 const SIZES = fc.oneof(
@@ -74,40 +82,73 @@ function maybe<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
 
 const key = fc.constantFrom(...KEYS);
 
+const OUTER4 = {
+  local: fc.constantFrom(...LOCALS, ...LOCALS, 'any'),
+  remote: fc.constantFrom(...REMOTES, ...REMOTES, ...REMOTES, 'any', GROUP),
+};
+const OUTER6 = {
+  local: fc.constantFrom(...LOCALS6, ...LOCALS6, 'any'),
+  remote: fc.constantFrom(...REMOTES6, ...REMOTES6, ...REMOTES6, 'any', GROUP6),
+};
+
 /** What all modes share. */
 const base = {
   name: fc.constant('t'),
-  local: fc.constantFrom(...LOCALS, ...LOCALS, 'any'),
-  remote: fc.constantFrom(...REMOTES, ...REMOTES, 'any'),
   ttl: fc.constantFrom(1, 64, 255, 'inherit' as const),
+  ttlIn: fc.constantFrom('keep' as const, 'keep' as const, 'inherit' as const),
   tos: fc.constantFrom(0, 0x10, 0xfc, 'inherit' as const),
+  tosIn: fc.constantFrom('keep' as const, 'keep' as const, 'inherit' as const),
+  ecn: fc.constantFrom('normal' as const, 'normal' as const, 'compatibility' as const),
   pmtudisc: fc.boolean(),
+  ignoreDf: fc.boolean(),
+  encapLimit: maybe(fc.constantFrom(0, 4, 255)),
+  flowLabel: fc.constantFrom(0, 0xabcde, 'inherit' as const),
   mtu: SIZES,
+  mss: maybe(fc.constantFrom(536, 1400, 'auto' as const)),
   link: fc.constantFrom(...LINKS),
   allow: fc.oneof(fc.constant('any' as const), fc.subarray(PREFIXES, { maxLength: 4 })),
   addresses: fc.subarray(DEVICE_ADDRESSES),
+  profile: fc.constantFrom('rfc' as const, 'rfc' as const, 'linux' as const),
 };
 
-const greTunnel: fc.Arbitrary<Tunnel> = fc
-  .record({
-    ...base,
-    mode: fc.constantFrom('gre' as const, 'gre' as const, 'gre-udp' as const),
-    keyIn: maybe(key),
-    keyOut: maybe(key),
-    checksumOut: fc.boolean(),
-    sequenceIn: fc.boolean(),
-    sequenceOut: fc.boolean(),
-  })
-  .map(({ keyIn, keyOut, ...tunnel }) => ({
-    ...tunnel,
-    ...(keyIn === undefined ? {} : { keyIn }),
-    ...(keyOut === undefined ? {} : { keyOut }),
-  }));
-
-const ipTunnel: fc.Arbitrary<Tunnel> = fc.record({
+const greBase = {
   ...base,
-  mode: fc.constantFrom('ipip' as const, 'sit' as const),
-});
+  keyIn: maybe(key),
+  keyOut: maybe(key),
+  checksumIn: fc.boolean(),
+  checksumOut: fc.boolean(),
+  sequenceIn: fc.boolean(),
+  sequenceOut: fc.boolean(),
+};
+
+/** Without the options that are not there. */
+function withoutAbsent(options: object): Tunnel {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as Tunnel;
+}
+
+const greTunnel: fc.Arbitrary<Tunnel> = fc
+  .oneof(
+    fc.record({
+      ...greBase,
+      ...OUTER4,
+      mode: fc.constantFrom('gre' as const, 'gre' as const, 'gretap' as const, 'gre-udp' as const),
+    }),
+    fc.record({
+      ...greBase,
+      ...OUTER6,
+      mode: fc.constantFrom('ip6gre' as const, 'ip6gretap' as const, 'gre-udp' as const),
+    }),
+  )
+  .map(withoutAbsent);
+
+const ipTunnel: fc.Arbitrary<Tunnel> = fc
+  .oneof(
+    fc.record({ ...base, ...OUTER4, mode: fc.constantFrom('ipip' as const, 'sit' as const) }),
+    fc.record({ ...base, ...OUTER6, mode: fc.constantFrom('ip4ip6' as const, 'ip6ip6' as const) }),
+  )
+  .map(withoutAbsent);
 
 export const tunnel: fc.Arbitrary<Tunnel> = fc.oneof(
   { weight: 3, arbitrary: greTunnel },
@@ -161,7 +202,11 @@ const innerUpper = fc
     protocol: fc.constantFrom(6, 6, 17),
     version: fc.constantFrom(4, 6),
     checksum: fc.constantFrom('partial' as const, 'partial' as const, 0, 0xffff),
-    headerWords: fc.constantFrom(5, 5, 8, 4, 15),
+    headerWords: fc.constantFrom(5, 5, 6, 8, 4, 15),
+    flags: fc.constantFrom(0x10, 0x02, 0x12),
+    options: fc
+      .constantFrom('', '020405b4', '010204ffff010100', '0402080a', '0205', '03030702')
+      .map((text) => Uint8Array.from(Buffer.from(text, 'hex'))),
     payload: fc.oneof(
       payload,
       fc.constantFrom(1400, 3000).map((size) => new Uint8Array(size)),
@@ -196,21 +241,73 @@ const innerUpper = fc
     });
   });
 
+/** IPv6 with extension headers, among them one that says how many tunnels it may enter. */
+const innerExtended = fc
+  .record({
+    headers: fc.array(fc.constantFrom('00', '3c', '3c', '2b'), { minLength: 1, maxLength: 10 }),
+    options: fc.constantFrom(
+      '040100010100',
+      '040104010100',
+      '050200000000',
+      '040300000000',
+      '010400000000',
+    ),
+    payload,
+  })
+  .map(({ headers, options, payload: rest }) => {
+    const [first = '00'] = headers;
+    const chain = headers.map((_, index) => `${headers[index + 1] ?? '3b'}00${options}`).join('');
+    const [source = '', destination = ''] = [SOURCES6[0], DESTINATIONS6[0]];
+    const bytes = Uint8Array.from([...Buffer.from(chain, 'hex'), ...rest]);
+    return ipv6({ source, destination, nextHeader: Number.parseInt(first, 16), payload: bytes });
+  });
+
 /** A whole inner packet, sound by itself. */
 export const inner: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 3, arbitrary: inner4 },
   { weight: 3, arbitrary: inner6 },
-  { weight: 1, arbitrary: innerUpper },
+  { weight: 2, arbitrary: innerUpper },
+  { weight: 1, arbitrary: innerExtended },
 );
+
+/** An Ethernet frame, now and then of a protocol that is not IP, or cut. */
+export const ethernet: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    payload: inner,
+    source: mostly(fc.constant('02000000000a'), fc.constantFrom('01005e000001', 'ffffffffffff')),
+    tags: fc.constantFrom([], [], [7], [7, 8], [7, 8, 9]),
+    type: maybe(fc.constantFrom(0x0806, 0x0800, 0x86dd)),
+    isRight: fc.integer({ min: 0, max: 4 }),
+    cut: mostly(fc.constant(0), fc.integer({ min: 1, max: 60 })),
+  })
+  .map(({ type, isRight, cut, ...fields }) => {
+    const bytes = frame({ ...fields, ...(type === undefined || isRight > 0 ? {} : { type }) });
+    return bytes.subarray(0, Math.max(0, bytes.length - cut)).slice();
+  });
 
 const sequence = fc.oneof(
   fc.integer({ min: 0, max: 20 }),
   fc.constantFrom(0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff),
 );
 
+/** What GRE carries, and the protocol type that says so. */
+const greCarried = fc.oneof(
+  { weight: 5, arbitrary: inner.map((bytes) => ({ payload: bytes })) },
+  { weight: 2, arbitrary: ethernet.map((bytes) => ({ payload: bytes, protocol: 0x6558 })) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(inner, fc.constantFrom('', '00000000', '80ff1234'))
+      .map(([bytes, redirect]) => ({
+        payload: Uint8Array.from([...Buffer.from(redirect, 'hex'), ...bytes]),
+        protocol: 0x883e,
+      })),
+  },
+);
+
 const grePayload = fc
   .record({
-    payload: inner,
+    carried: greCarried,
     flags: mostly(
       fc.constant(0),
       fc.integer({ min: 0, max: 15 }).map((bit) => 1 << bit),
@@ -222,9 +319,10 @@ const grePayload = fc
     protocol: maybe(fc.constantFrom(0x0800, 0x86dd, 0x0800, 0x6558, 0)),
     isRight: fc.integer({ min: 0, max: 4 }),
   })
-  .map(({ key: k, sequence: s, protocol: p, isRight, ...fields }) =>
+  .map(({ carried, key: k, sequence: s, protocol: p, isRight, ...fields }) =>
     gre({
       ...fields,
+      ...carried,
       ...(k === undefined ? {} : { key: k }),
       ...(s === undefined ? {} : { sequence: s }),
       ...(p === undefined || isRight > 0 ? {} : { protocol: p }),
@@ -238,39 +336,110 @@ const udpPayload = fc
     sourcePort: fc.constantFrom(49152, 54321, 0, 4754),
     port: mostly(fc.constant(4754), fc.constantFrom(4755, 53, 0)),
     length: mostly(fc.constant(0), fc.constantFrom(-9, -1, 1, 8)),
-    checksum: mostly(fc.constantFrom('right' as const, 0), fc.constantFrom(1, 0xffff)),
+    checksum: mostly(
+      fc.constantFrom('right' as const, 'right' as const, 0),
+      fc.constantFrom(1, 0xffff),
+    ),
   })
   .map(({ payload: bytes, ...fields }) => ({ protocol: 17, payload: bytes, udp: fields }));
 
-/** A tunnel packet: sound as a rule, and where not, wrong in one place. */
-export const outer: fc.Arbitrary<Uint8Array> = fc
+const carried = fc.oneof(
+  { weight: 4, arbitrary: grePayload.map((bytes) => ({ protocol: 47, payload: bytes })) },
+  { weight: 2, arbitrary: udpPayload },
+  { weight: 1, arbitrary: inner4.map((bytes) => ({ protocol: 4, payload: bytes })) },
+  { weight: 1, arbitrary: inner6.map((bytes) => ({ protocol: 41, payload: bytes })) },
+);
+
+/** Padding behind the packet. */
+const trailing = fc.constantFrom(0, 0, 0, 6);
+
+const outer4: fc.Arbitrary<Uint8Array> = fc
   .record({
-    carried: fc.oneof(
-      { weight: 4, arbitrary: grePayload.map((bytes) => ({ protocol: 47, payload: bytes })) },
-      { weight: 2, arbitrary: udpPayload },
-      { weight: 1, arbitrary: inner4.map((bytes) => ({ protocol: 4, payload: bytes })) },
-      { weight: 1, arbitrary: inner6.map((bytes) => ({ protocol: 41, payload: bytes })) },
-    ),
+    carried,
     source: mostly(fc.constantFrom(...REMOTES), fc.constantFrom(...MARTIANS4, ...LOCALS)),
-    destination: mostly(fc.constantFrom(...LOCALS), fc.constantFrom('10.9.9.9', '255.255.255.255')),
+    destination: mostly(
+      fc.constantFrom(...LOCALS, ...LOCALS, GROUP),
+      fc.constantFrom('10.9.9.9', '255.255.255.255'),
+    ),
     tos: byte,
     ttl: fc.constantFrom(1, 64),
     fragment: mostly(fc.constantFrom(0, 0x4000), fc.constantFrom(0x2000, 0x0001, 0x8000)),
     options: fc.constantFrom(0, 0, 0, 0, 8, 40).map((size) => new Uint8Array(size).fill(1)),
-    trailing: fc.constantFrom(0, 0, 0, 6),
+    trailing,
   })
-  .map(({ carried, trailing, ...fields }) => {
+  .map(({ carried: inside, trailing: padding, ...fields }) => {
     const { source, destination } = fields;
     const packet = ipv4({
       ...fields,
-      protocol: carried.protocol,
+      protocol: inside.protocol,
       payload:
-        'udp' in carried
-          ? greUdp({ ...carried.udp, source, destination, payload: carried.payload })
-          : carried.payload,
+        'udp' in inside
+          ? greUdp({ ...inside.udp, source, destination, payload: inside.payload })
+          : inside.payload,
     });
-    return Uint8Array.from([...packet, ...new Uint8Array(trailing).fill(0xee)]);
+    return Uint8Array.from([...packet, ...new Uint8Array(padding).fill(0xee)]);
   });
+
+/** Extension headers by their number, with the bytes behind next header and length. */
+const extension = fc.constantFrom<{ number: number; rest: string }>(
+  { number: 60, rest: '040104010100' },
+  { number: 0, rest: '010400000000' },
+  { number: 43, rest: '000000000000' },
+  { number: 43, rest: '000100000000' },
+  { number: 44, rest: '000000000001' },
+  { number: 44, rest: '000100000001' },
+  { number: 44, rest: '000800000001' },
+);
+
+const outer6: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    carried,
+    source: mostly(
+      fc.constantFrom(...WIRE_REMOTES6),
+      fc.constantFrom(...MARTIANS6, ...WIRE_LOCALS6, 'fe800000000000000000000000000001'),
+    ),
+    destination: mostly(
+      fc.constantFrom(...WIRE_LOCALS6, ...WIRE_LOCALS6, WIRE_GROUP6),
+      fc.constantFrom('20010db8000000000000000000009999', 'fe800000000000000000000000000001'),
+    ),
+    trafficClass: byte,
+    flowLabel: fc.constantFrom(0, 0x12345),
+    hopLimit: fc.constantFrom(1, 64),
+    extensions: mostly(
+      fc.array(extension, { maxLength: 0 }),
+      fc.oneof(fc.array(extension, { maxLength: 3 }), fc.array(extension, { maxLength: 10 })),
+    ),
+    overrun: mostly(fc.constant(0), fc.constantFrom(1, 200)),
+    length: mostly(fc.constant(0), fc.constantFrom(-8, -1, 1)),
+    trailing,
+  })
+  .map(({ carried: inside, extensions, overrun, length, trailing: padding, ...fields }) => {
+    const { source, destination } = fields;
+    const upper =
+      'udp' in inside
+        ? greUdp({ ...inside.udp, source, destination, payload: inside.payload })
+        : inside.payload;
+    const numbers = [...extensions.map(({ number }) => number), inside.protocol];
+    const chain = extensions.flatMap(({ rest }, index) => [
+      numbers[index + 1] ?? 0,
+      index === extensions.length - 1 ? overrun : 0,
+      ...Buffer.from(rest, 'hex'),
+    ]);
+    const payloadBytes = Uint8Array.from([...chain, ...upper]);
+    const packet = ipv6({
+      ...fields,
+      nextHeader: numbers[0] ?? 0,
+      payload: payloadBytes,
+      payloadLength: Math.max(0, payloadBytes.length + length),
+    });
+    return Uint8Array.from([...packet, ...new Uint8Array(padding).fill(0xee)]);
+  });
+
+/** A tunnel packet: sound as a rule, and where not, wrong in one place. */
+export const outer: fc.Arbitrary<Uint8Array> = fc.oneof(
+  { weight: 3, arbitrary: outer4 },
+  { weight: 2, arbitrary: outer6 },
+);
 
 const change = fc.record({
   /** Where, counted from a header's beginning: most of what matters lies in the first 90 bytes. */
@@ -294,6 +463,7 @@ export const mutated: fc.Arbitrary<Uint8Array> = fc
 
 /** Gives an outer header its right checksum and a total length that fits, so that the rest is looked at. */
 function mend(bytes: Buffer): Uint8Array {
+  if ((bytes[0] ?? 0) >>> 4 === 6) return mend6(bytes);
   const length = ((bytes[0] ?? 0) & 15) * 4;
   if (length < 20 || length > bytes.length) return Uint8Array.from(bytes);
   const [protocol = 0, ttlOf = 0, tos = 0] = [bytes[9], bytes[8], bytes[1]];
@@ -310,6 +480,12 @@ function mend(bytes: Buffer): Uint8Array {
     payload: bytes.subarray(length),
   });
   return packet;
+}
+
+/** The same for IPv6, which has only the length to mend. */
+function mend6(bytes: Buffer): Uint8Array {
+  if (bytes.length >= 40) bytes.writeUInt16BE(bytes.length - 40, 4);
+  return Uint8Array.from(bytes);
 }
 
 /** Bytes that come from nowhere, some with a header's first byte. */

@@ -46,6 +46,7 @@ export interface Ipv6Fields {
   nextHeader?: number;
   hopLimit?: number;
   trafficClass?: number;
+  flowLabel?: number;
   payload?: Uint8Array;
   /** Instead of the right one. */
   payloadLength?: number;
@@ -55,7 +56,11 @@ export interface Ipv6Fields {
 export function ipv6(fields: Ipv6Fields): Uint8Array {
   const { payload = new Uint8Array(0), trafficClass = 0 } = fields;
   const packet = Buffer.alloc(40 + payload.length);
-  packet.writeUInt16BE(((fields.version ?? 6) << 12) | (trafficClass << 4), 0);
+  packet.writeUInt32BE((fields.flowLabel ?? 0) & 0xfffff, 0);
+  packet.writeUInt16BE(
+    ((fields.version ?? 6) << 12) | (trafficClass << 4) | packet.readUInt16BE(0),
+    0,
+  );
   packet.writeUInt16BE((fields.payloadLength ?? payload.length) & 0xffff, 4);
   packet[6] = fields.nextHeader ?? 58;
   packet[7] = fields.hopLimit ?? 64;
@@ -110,16 +115,22 @@ export interface UpperFields {
 export interface TcpFields extends UpperFields {
   /** 32-bit words of the header, options included. */
   headerWords?: number;
+  /** FIN 1, SYN 2, ... */
+  flags?: number;
+  /** In front of the payload, in a header as long as `headerWords` says. */
+  options?: Uint8Array;
 }
 
 /** A TCP segment between two addresses in wire order. */
 export function tcp(fields: TcpFields): Uint8Array {
-  const { headerWords = 5, payload = new Uint8Array(0) } = fields;
-  const segment = Buffer.alloc(20 + payload.length);
+  const { headerWords = 5, payload = new Uint8Array(0), options = new Uint8Array(0) } = fields;
+  const segment = Buffer.alloc(20 + options.length + payload.length);
   segment.writeUInt16BE(49152, 0);
   segment.writeUInt16BE(443, 2);
   segment[12] = (headerWords & 15) << 4;
-  segment.set(payload, 20);
+  segment[13] = fields.flags ?? 0;
+  segment.set(options, 20);
+  segment.set(payload, 20 + options.length);
   segment.writeUInt16BE(upperChecksum(fields, 6, segment.length), 16);
   return Uint8Array.from(segment);
 }
@@ -136,8 +147,34 @@ export function udp(fields: UpperFields): Uint8Array {
   return Uint8Array.from(datagram);
 }
 
+export interface FrameFields {
+  /** 12 hexadecimal digits. */
+  destination?: string;
+  source?: string;
+  /** VLAN tags, outermost first. */
+  tags?: readonly number[];
+  /** Default: by the version nibble of the payload. */
+  type?: number;
+  payload: Uint8Array;
+}
+
+/** An Ethernet frame without its check sequence. */
+export function frame(fields: FrameFields): Uint8Array {
+  const { payload, tags = [], destination = '02000000000b', source = '02000000000a' } = fields;
+  const type = fields.type ?? ((payload[0] ?? 0) >>> 4 === 6 ? 0x86dd : 0x0800);
+  const words = [
+    ...tags.flatMap((tag) => [tags.length > 1 && tag === tags[0] ? 0x88a8 : 0x8100, tag]),
+    type,
+  ];
+  return Uint8Array.from([
+    ...Buffer.from(destination + source, 'hex'),
+    ...words.flatMap((word) => [word >>> 8, word & 0xff]),
+    ...payload,
+  ]);
+}
+
 export interface GreUdpFields {
-  /** IPv4 text, for the checksum. */
+  /** IPv4 text or 32 hexadecimal digits, for the checksum. */
   source: string;
   destination: string;
   sourcePort?: number;
@@ -161,9 +198,11 @@ export function greUdp(fields: GreUdpFields): Uint8Array {
     datagram.writeUInt16BE(checksum, 6);
     return Uint8Array.from(datagram);
   }
+  const bytes = (text: string): number[] =>
+    text.includes('.') ? text.split('.').map(Number) : [...Buffer.from(text, 'hex')];
   const pseudo = Buffer.from([
-    ...fields.source.split('.').map(Number),
-    ...fields.destination.split('.').map(Number),
+    ...bytes(fields.source),
+    ...bytes(fields.destination),
     ...[0, 17, length >>> 8, length & 0xff],
   ]);
   const covered = Buffer.concat([pseudo, datagram.subarray(0, Math.min(length, datagram.length))]);

@@ -4,6 +4,7 @@ import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_EMIT,
   DESCRIPTOR_SIZE,
+  DESCRIPTOR_VERSION,
   DEVICE_HEADER_SIZE,
   RING_DESCRIPTORS,
   SLOT_COUNT,
@@ -48,6 +49,7 @@ export class Batch {
       plane.bytes.set(packet, address);
       plane.bytes.set(deviceHeader, ring.deviceHeader(position));
       words[(descriptor + DESCRIPTOR_EMIT) >>> 2] = (position & MASK) + 1; // and nothing follows
+      words[(descriptor + DESCRIPTOR_VERSION) >>> 2] = (packet[0] ?? 0) >>> 4;
       if (arrived === null) ring.setReason(position, REASON_ECN);
       plane.use('decap', position, SLOT_HEADROOM + shift + packet.length);
     }

@@ -62,13 +62,13 @@ function record(index: number): number {
 /** A table without what an image does not hold: names, device addresses by tunnel, the form of text. */
 function comparable({ entries, ownOuter, ownInner }: Table) {
   return {
-    entries: entries.map(
-      (entry) =>
-        entry && {
-          ...entry,
-          tunnel: { ...entry.tunnel, name: '', addresses: [], allow: [], mtu: entry.mtu },
-        },
-    ),
+    entries: entries.map((entry) => {
+      if (entry === undefined) return undefined;
+      const { mss, encapLimit, flowLabel, ...tunnel } = entry.tunnel;
+      const over6 = entry.version === 6 ? { encapLimit, flowLabel } : {};
+      const kept = { ...tunnel, ...over6, name: '', addresses: [], allow: [], mtu: entry.mtu };
+      return { ...entry, tunnel: kept };
+    }),
     ownOuter: [...ownOuter].sort(),
     ownInner: [...ownInner].sort(),
   };
