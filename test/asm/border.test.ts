@@ -12,7 +12,7 @@ const SECTIONS = [1, 2, 3, 7, 10];
 /** A few times today's size: a runtime or a library that slipped in would pass it. */
 const LARGEST = 16384;
 /** Long enough to be worth a call. */
-const ALLOWED_CALLS = ['(call $asm/wire/checksum/sum', '(call $asm/coalesce/isWhole'];
+const ALLOWED_CALLS = ['(call $asm/wire/checksum/sum', '(call $asm/run-choice/isWhole'];
 
 function readBuild(name: string): Uint8Array {
   return readFileSync(join(ROOT, 'dist/asm', `${name}.wasm`));
