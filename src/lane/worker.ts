@@ -94,16 +94,21 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     if (received === undefined) return true;
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
-    if (request.kind === 'watch') {
-      loop.watch();
-      continue;
-    }
-    const { id, build } = request;
-    try {
-      lane.useCodec(openCodec(build, memory));
-      tell({ kind: 'codec', id, name: build.name });
-    } catch (error) {
-      tell({ kind: 'codec', id, name: build.name, error: String(error) });
-    }
+    if (request.kind === 'watch') loop.watch();
+    else if (request.kind === 'codec') swapCodec(lane, memory, request);
+    else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
+  }
+}
+
+function swapCodec(
+  lane: Lane,
+  memory: WebAssembly.Memory,
+  { id, build }: Extract<LaneRequest, { kind: 'codec' }>,
+): void {
+  try {
+    lane.useCodec(openCodec(build, memory));
+    tell({ kind: 'codec', id, name: build.name });
+  } catch (error) {
+    tell({ kind: 'codec', id, name: build.name, error: String(error) });
   }
 }

@@ -7,7 +7,8 @@ import type { LaneStart } from '../lane/message.js';
 import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
 import type { MemoryPlan } from '../ring/plan.js';
-import type { Underlay } from '../underlay/contract.js';
+import type { KernelDrops, Underlay } from '../underlay/contract.js';
+import { addKernelDrops } from '../underlay/kernel-drops.js';
 
 /** What all lanes are started with; each gets its own plan, devices and sockets besides. */
 export type SharedStart = Omit<
@@ -64,6 +65,11 @@ export class Lanes {
   /** Resolves once all run `build`. */
   async useCodec(build: CodecBuild): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.useCodec(build)));
+  }
+
+  /** What the kernel dropped on the way to the sockets of all. */
+  async kernelDrops(): Promise<KernelDrops> {
+    return addKernelDrops(await Promise.all(this.#lanes.map((lane) => lane.kernelDrops())));
   }
 
   /** Lets the lane that watches the network tell of changes again. */

@@ -55,7 +55,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,
-    status: () =>
+    status: async () =>
       readStatus({
         memory,
         plan,
@@ -65,6 +65,8 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
         underlay: underlay.name,
         lanes: 1,
         uptimeSeconds: (Date.now() - startedMs) / 1000,
+        kernelDrops: await running.kernelDrops(),
+        queueDrops: new Map(),
       }),
     async useCodec(name) {
       const next = loadBuild(name);
