@@ -14,7 +14,7 @@ import type { Router } from './router/contract.js';
 export type { Config, RouterConfig, TunnelConfig } from './config/config.js';
 export { type LoadedConfig, loadConfig } from './config/load.js';
 export type { Mode, Prefix, Tunnel } from './packet/tunnel.js';
-export type { Drops, Router, RouterStatus, TunnelStatus } from './router/contract.js';
+export type { Drops, KernelDrops, Router, RouterStatus, TunnelStatus } from './router/contract.js';
 export { createMemoryRouter, type MemoryRouter } from './router/memory.js';
 export { EXIT, type ExitCode, Failure } from './sys/failure.js';
 export type { TunDevice } from './tun/contract.js';

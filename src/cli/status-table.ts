@@ -1,6 +1,6 @@
 import type { Paint } from '../config/diagnostic.js';
 import type { StatusMessage } from '../control/message.js';
-import type { Drops, TunnelStatus } from '../router/contract.js';
+import type { TunnelStatus } from '../router/contract.js';
 import { formatTable } from './output.js';
 
 /** A status for a person: health on top, then a row a tunnel. With an earlier status also rates. */
@@ -21,6 +21,8 @@ export function formatStatus(status: StatusMessage, paint: Paint, before?: Statu
   }
   const drops = formatDrops(status.drops);
   if (drops !== '') lines.push('', `packets of no tunnel, dropped: ${drops}`);
+  const lost = formatDrops(kernelDropsOf(status));
+  if (lost !== '') lines.push('', `dropped by the kernel before the router had them: ${lost}`);
   return lines.join('\n').trimEnd();
 }
 
@@ -83,8 +85,17 @@ function formatLastHeard(timeMs: number | null | undefined): string {
   return `${formatSeconds(Math.max(0, Date.now() - timeMs) / 1000)} ago`;
 }
 
+/** Counters of the kernel's, by their names in JSON, those of the tunnels that are shown among them. */
+function kernelDropsOf({ kernelDrops, tunnels }: StatusMessage): Readonly<Record<string, number>> {
+  const queues = tunnels.map(({ name, queueDrops = 0 }): [string, number] => [
+    `queueDrops of ${name}`,
+    queueDrops,
+  ]);
+  return { ...kernelDrops, ...Object.fromEntries(queues) };
+}
+
 /** `no-tunnel 12, gre-checksum 3`, the most frequent first; nothing when there are none. */
-function formatDrops(drops: Drops): string {
+function formatDrops(drops: Readonly<Record<string, number>>): string {
   return Object.entries(drops)
     .filter(([, count]) => count > 0)
     .sort(([, a], [, b]) => b - a)

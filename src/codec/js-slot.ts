@@ -138,7 +138,7 @@ export function arrivedAt(slot: Slot): Arrived | null {
   return { record, packet: slot.packet(), deviceHeader: slot.deviceHeader().slice() };
 }
 
-// What DESCRIPTOR_MERGED keeps is the first packet's headers as far as merging changes them; asm/coalesce.ts
+// What DESCRIPTOR_MERGED keeps is the first packet's headers as far as merging changes them; asm/superpacket.ts
 // has the same layout, as one codec may take apart what another has merged.
 const MERGED = {
   length: 0,

@@ -41,14 +41,17 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     uptimeSeconds: status.uptimeSeconds,
     tunnels: status.tunnels.map(tunnelMessage),
     drops: status.drops,
+    kernelDrops: status.kernelDrops,
     received: status.received,
     lanes: status.lanes,
   };
 }
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
-  const { name, mode, local, remote, state, mtu, rx, tx, drops, lastReceivedMs } = tunnel;
-  return { name, mode, local, remote, state, mtu, rx, tx, drops, lastReceivedMs };
+  const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
+  const { queueDrops, lastReceivedMs } = tunnel;
+  const lost = queueDrops === undefined ? {} : { queueDrops };
+  return { name, mode, local, remote, state, mtu, rx, tx, drops, ...lost, lastReceivedMs };
 }
 
 type Fields = { readonly [key: string]: unknown };
@@ -62,6 +65,7 @@ export function isStatusMessage(value: unknown): value is StatusMessage {
     typeof value.underlay === 'string' &&
     typeof value.uptimeSeconds === 'number' &&
     isDrops(value.drops) &&
+    isDrops(value.kernelDrops ?? {}) && // a router that is older tells none
     Array.isArray(value.tunnels) &&
     value.tunnels.every(isTunnelStatus)
   );
@@ -75,7 +79,8 @@ function isTunnelStatus(value: unknown): value is TunnelStatus {
     typeof value.mtu === 'number' &&
     isTraffic(value.rx) &&
     isTraffic(value.tx) &&
-    isDrops(value.drops)
+    isDrops(value.drops) &&
+    (value.queueDrops === undefined || typeof value.queueDrops === 'number')
   );
 }
 

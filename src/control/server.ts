@@ -71,9 +71,9 @@ function createApp(router: () => Router | undefined, builds: BuildLister): Hono 
     throw new Failure(EXIT.unreachable, 'the router is still starting', 'try again in a moment');
   };
   const app = new Hono();
-  app.get('/v1/status', (context) => context.json(statusMessage(ready().status())));
-  app.get('/v1/codecs', (context) => {
-    const live = ready().status().codec;
+  app.get('/v1/status', async (context) => context.json(statusMessage(await ready().status())));
+  app.get('/v1/codecs', async (context) => {
+    const { codec: live } = await ready().status();
     const message: CodecsMessage = { schema: 'grebe.codecs/1', live, builds: builds(live) };
     return context.json(message);
   });

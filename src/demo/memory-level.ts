@@ -46,13 +46,13 @@ export async function runMemoryLevel(options: LevelOptions): Promise<LevelResult
     for (const mode of MODES) {
       capture([routerA, routerB], packets);
       const tried = await tryMode(mode, routerA, routerB, options);
-      const now = sumDrops([routerA.status(), routerB.status()]);
+      const now = sumDrops([await routerA.status(), await routerB.status()]);
       const result = { ...tried, drops: newDrops(before, now) };
       before = now;
       modes.push(result);
       options.onMode(result);
     }
-    const { codec, underlay } = routerA.status();
+    const { codec, underlay } = await routerA.status();
     return { codec, underlay, modes, packets };
   } finally {
     await Promise.all([routerA.stop(), routerB.stop()]);

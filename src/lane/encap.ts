@@ -5,7 +5,6 @@
 //   3. send        hand finished slots to the underlay, in order
 //   4. settle      count every slot once and free it
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
-import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
@@ -24,10 +23,11 @@ export function encapBatch(lane: Lane, record: number): number {
   if (device === undefined) return 0;
   const ring = lane.encapRing;
   const from = ring.filled;
-  const count = readBatch(lane, device, record);
-  if (count === 0) return 0;
+  const packets = readBatch(lane, device, record);
+  if (packets === 0) return 0;
 
-  lane.countDeviceReceived(packetsOf(ring, from, ring.filled));
+  const count = (ring.filled - from) >>> 0;
+  lane.countDeviceReceived(packets);
   lane.process(ring);
   lane.underlay.send(ring, from, ring.processed);
   lane.settle(ring);
@@ -35,14 +35,15 @@ export function encapBatch(lane: Lane, record: number): number {
 }
 
 /**
- * Fills free slots from `device` until it or the batch runs out. Returns how many were filled: a superpacket
- * fills one a segment, so a batch may end up larger by those of the last one.
+ * Fills free slots from `device` until it or the batch runs out: a superpacket fills one a segment, so a batch may
+ * end up larger by those of the last one. Returns how many packets on the wire the slots stand for.
  */
 function readBatch(lane: Lane, device: TunDevice, record: number): number {
   const ring = lane.encapRing;
   const first = ring.filled;
   const room = ring.reserve();
   let count = 0;
+  let packets = 0;
   let bytes = 0;
   while (count < BATCH && bytes < BATCH_BYTES && room - count >= SEGMENT_LIMIT) {
     const position = (first + count) >>> 0;
@@ -50,17 +51,9 @@ function readBatch(lane: Lane, device: TunDevice, record: number): number {
     if (length === 0) break;
     ring.fill(position, length, record, 0);
     bytes += length;
-    count += lane.segment(position, room - count);
+    const end = count + lane.segment(position, room - count);
+    for (; count < end; count++) packets += ring.packets((first + count) >>> 0);
   }
   ring.publish(count);
-  return count;
-}
-
-/** Packets on the wire that the slots from `from` to before `to` stand for. */
-function packetsOf(ring: Ring, from: number, to: number): number {
-  let count = 0;
-  for (let position = from; position !== to; position = (position + 1) >>> 0) {
-    count += ring.packets(position);
-  }
-  return count;
+  return packets;
 }

@@ -2,6 +2,7 @@
 // descriptor: memory and raw-socket. Devices with a descriptor are waited for on a thread of the pool.
 import { type CodecBuild, openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
+import type { KernelDrops } from '../underlay/contract.js';
 import { decapBatch } from './decap.js';
 import { BATCH, encapBatch } from './encap.js';
 import type { Lane, LaneEvents, LaneHandle } from './lane.js';
@@ -34,6 +35,10 @@ export class EventedLane implements LaneHandle {
 
   async useCodec(build: CodecBuild): Promise<void> {
     this.#lane.useCodec(openCodec(build, this.#memory));
+  }
+
+  async kernelDrops(): Promise<KernelDrops> {
+    return this.#lane.kernelDrops();
   }
 
   watchAgain(): void {} // nothing is watched

@@ -13,7 +13,7 @@ import type { LanePlan } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
 import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
-import type { Underlay } from '../underlay/contract.js';
+import type { KernelDrops, Underlay } from '../underlay/contract.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -22,6 +22,9 @@ export interface LaneHandle {
 
   /** Resolves once the lane runs `build`. */
   useCodec(build: CodecBuild): Promise<void>;
+
+  /** Resolves with what the kernel dropped on the way to the lane's sockets; with nothing where it cannot say. */
+  kernelDrops(): Promise<KernelDrops>;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
   watchAgain(): void;
@@ -234,6 +237,11 @@ export class Lane {
   countUnderlayReceived(count: number): void {
     this.#add(TOTAL_UNDERLAY_RECEIVED, count);
     this.#add(TOTAL_BATCHES, 1);
+  }
+
+  /** Asks the kernel what it dropped on the way to the underlay. */
+  kernelDrops(): KernelDrops {
+    return this.underlay.kernelDrops?.() ?? {};
   }
 
   /** Closes the underlay. The devices belong to the router. */

@@ -1,5 +1,6 @@
 import type { CodecBuild } from '../codec/builds.js';
 import type { LanePlan } from '../ring/plan.js';
+import type { KernelDrops } from '../underlay/contract.js';
 import type { XdpDevice } from '../underlay/xdp.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
@@ -55,6 +56,7 @@ export interface LaneDevice {
 /** Asked of a lane through its port, followed by a write to its wake-up descriptor. */
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
+  | { readonly kind: 'kernel-drops'; readonly id: number }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
 
@@ -62,6 +64,7 @@ export type LaneRequest =
 export type LaneEvent =
   | { readonly kind: 'ready' }
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
+  | { readonly kind: 'kernel-drops'; readonly id: number; readonly drops: KernelDrops }
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'network-changed' }

@@ -2,11 +2,15 @@ import { Worker } from 'node:worker_threads';
 import type { CodecBuild } from '../codec/builds.js';
 import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
 import { close, eventfd, NativeBlock, write } from '../sys/libc.js';
+import type { KernelDrops } from '../underlay/contract.js';
 import type { LaneEvents, LaneHandle } from './lane.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
+
+/** A lane answers between two batches, within milliseconds. One that hangs in its codec must not hide the status. */
+const ANSWER_LIMIT_MS = 1000;
 
 /** A lane in a thread of its own. */
 export class LaneThread implements LaneHandle {
@@ -15,10 +19,12 @@ export class LaneThread implements LaneHandle {
   readonly #one = new NativeBlock(8);
   readonly #events: LaneEvents;
   readonly #swaps = new Map<number, { done: () => void; failed: (error: Failure) => void }>();
+  readonly #asked = new Map<number, (drops: KernelDrops) => void>();
   readonly #ready: Promise<void>;
   readonly #exited: Promise<void>;
-  #nextSwap = 1;
+  #nextId = 1;
   #stopping = false;
+  #ended = false;
 
   constructor(start: Omit<LaneStart, 'wakeFd'>, events: LaneEvents) {
     this.#events = events;
@@ -27,7 +33,11 @@ export class LaneThread implements LaneHandle {
     const workerData: LaneStart = { ...start, wakeFd: this.#wakeFd };
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
     this.#exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => resolve());
+      this.#worker.once('exit', () => {
+        this.#ended = true;
+        for (const answer of this.#asked.values()) answer({});
+        resolve();
+      });
     });
     this.#ready = new Promise((resolve, reject) => {
       let isReady = false;
@@ -56,10 +66,25 @@ export class LaneThread implements LaneHandle {
   }
 
   useCodec(build: CodecBuild): Promise<void> {
-    const id = this.#nextSwap++;
+    const id = this.#nextId++;
     return new Promise((done, failed) => {
       this.#swaps.set(id, { done, failed });
       this.#ask({ kind: 'codec', id, build });
+    });
+  }
+
+  kernelDrops(): Promise<KernelDrops> {
+    if (this.#ended) return Promise.resolve({});
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      const answer = (drops: KernelDrops): void => {
+        clearTimeout(timer);
+        this.#asked.delete(id);
+        resolve(drops);
+      };
+      const timer = setTimeout(() => answer({}), ANSWER_LIMIT_MS);
+      this.#asked.set(id, answer);
+      this.#ask({ kind: 'kernel-drops', id });
     });
   }
 
@@ -100,6 +125,9 @@ export class LaneThread implements LaneHandle {
         break;
       case 'segmentation-refused':
         this.#events.onSegmentationRefused();
+        break;
+      case 'kernel-drops':
+        this.#asked.get(event.id)?.(event.drops);
         break;
       case 'codec': {
         const swap = this.#swaps.get(event.id);

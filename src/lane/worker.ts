@@ -3,17 +3,16 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { addressOf } from '../sys/libc.js';
-import { LinuxTun } from '../tun/linux.js';
-import { DeviceVectors } from '../tun/vectors.js';
 import { CombinedUnderlay } from '../underlay/combined.js';
 import type { Underlay } from '../underlay/contract.js';
 import { RawUnderlay } from '../underlay/raw.js';
 import { UdpUnderlay } from '../underlay/udp.js';
 import { XdpUnderlay } from '../underlay/xdp.js';
-import { Lane } from './lane.js';
+import { kernelDevices } from './kernel-devices.js';
+import type { Lane } from './lane.js';
 import { type LoopControl, runLoop } from './loop.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
+import { openLane } from './open.js';
 
 if (parentPort === null) throw new Error('a lane runs in a worker thread');
 const port = parentPort;
@@ -33,22 +32,16 @@ try {
 port.close();
 
 function runLane(start: LaneStart): void {
-  const { memory } = start;
-  const underlay = openUnderlay(start);
-  const lane = new Lane({
-    memory,
-    plan: start.plan,
-    underlay,
-    codec: openCodec(start.codec, memory),
-    fallback: openCodec({ name: 'js' }, memory),
-    merge: start.merge,
-    onMergeRefused: (device) => tell({ kind: 'merge-refused', device }),
-    onFault: (codec, error) => tell({ kind: 'fault', codec, error: String(error) }),
+  const { memory, plan, codec, merge, devices } = start;
+  const lane = openLane({
+    ...{ memory, plan, codec, merge },
+    underlay: openUnderlay(start),
+    devices: kernelDevices(memory, devices),
+    events: {
+      onMergeRefused: (device) => tell({ kind: 'merge-refused', device }),
+      onFault: (name, error) => tell({ kind: 'fault', codec: name, error }),
+    },
   });
-  const vectors = new DeviceVectors(addressOf(new Uint8Array(memory.buffer)), lane.encapRing);
-  for (const { record, name, fd } of start.devices) {
-    lane.devices[record] = new LinuxTun(name, fd, vectors);
-  }
   tell({ kind: 'ready' });
   try {
     runLoop(lane, {
@@ -57,7 +50,7 @@ function runLane(start: LaneStart): void {
       watchFd: start.watchFd,
       onNetworkChanged: () => tell({ kind: 'network-changed' }),
       busyPoll: start.busyPoll,
-      unread: new Set(start.devices.flatMap(({ record, isRead }) => (isRead ? [] : [record]))),
+      unread: new Set(devices.flatMap(({ record, isRead }) => (isRead ? [] : [record]))),
       onDeviceLost: (record) => tell({ kind: 'device-lost', record }),
     });
   } finally {
@@ -101,16 +94,21 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     if (received === undefined) return true;
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
-    if (request.kind === 'watch') {
-      loop.watch();
-      continue;
-    }
-    const { id, build } = request;
-    try {
-      lane.useCodec(openCodec(build, memory));
-      tell({ kind: 'codec', id, name: build.name });
-    } catch (error) {
-      tell({ kind: 'codec', id, name: build.name, error: String(error) });
-    }
+    if (request.kind === 'watch') loop.watch();
+    else if (request.kind === 'codec') swapCodec(lane, memory, request);
+    else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
+  }
+}
+
+function swapCodec(
+  lane: Lane,
+  memory: WebAssembly.Memory,
+  { id, build }: Extract<LaneRequest, { kind: 'codec' }>,
+): void {
+  try {
+    lane.useCodec(openCodec(build, memory));
+    tell({ kind: 'codec', id, name: build.name });
+  } catch (error) {
+    tell({ kind: 'codec', id, name: build.name, error: String(error) });
   }
 }

@@ -1,6 +1,9 @@
 import type { Reason } from '../packet/reason.js';
 import type { Mode } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
+import type { KernelDrops } from '../underlay/contract.js';
+
+export type { KernelDrops };
 
 /** Drops by reason; reasons that never occurred are left out. */
 export type Drops = Partial<Record<Reason, number>>;
@@ -15,6 +18,12 @@ export interface TunnelStatus {
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
   readonly drops: Drops;
+  /**
+   * What the kernel dropped on the way into the tunnel before the router read it, beside all other counters: as a
+   * rule because the device's queue was full. Its tx_dropped, as in `ip -s link`; a superpacket counts once. Absent
+   * where the kernel does not say.
+   */
+  readonly queueDrops?: number;
   /** When the last packet came out of the tunnel, ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
 }
@@ -29,11 +38,14 @@ export interface RouterStatus {
   readonly tunnels: readonly TunnelStatus[];
   /** Of packets that no tunnel took. */
   readonly drops: Drops;
+  /** What the kernel dropped on the way to the underlay, beside `received`. */
+  readonly kernelDrops: KernelDrops;
 }
 
 /** A running router, as control and the command line see it. */
 export interface Router {
-  status(): RouterStatus;
+  /** Reads the counters, and asks the kernel for its own. */
+  status(): Promise<RouterStatus>;
 
   /**
    * Swaps the live codec at a batch border: `simd`, `scalar`, `js` or a path. Resolves with the name once

@@ -1,14 +1,14 @@
 // The lanes of a router: started together, asked together.
-import { type CodecBuild, openCodec } from '../codec/builds.js';
+import type { CodecBuild } from '../codec/builds.js';
 import { EventedLane } from '../lane/evented.js';
-import { Lane, type LaneEvents, type LaneHandle } from '../lane/lane.js';
+import { kernelDevices } from '../lane/kernel-devices.js';
+import type { LaneEvents, LaneHandle } from '../lane/lane.js';
 import type { LaneStart } from '../lane/message.js';
+import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
 import type { MemoryPlan } from '../ring/plan.js';
-import { addressOf } from '../sys/libc.js';
-import { LinuxTun } from '../tun/linux.js';
-import { DeviceVectors } from '../tun/vectors.js';
-import type { Underlay } from '../underlay/contract.js';
+import type { KernelDrops, Underlay } from '../underlay/contract.js';
+import { addKernelDrops } from '../underlay/kernel-drops.js';
 
 /** What all lanes are started with; each gets its own plan, devices and sockets besides. */
 export type SharedStart = Omit<
@@ -50,20 +50,10 @@ export class Lanes {
     events: LaneEvents,
   ): Lanes {
     const { memory, codec, merge } = shared;
-    const lane = new Lane({
-      memory,
-      plan: plan.lanes[0],
-      underlay,
-      codec: openCodec(codec, memory),
-      fallback: openCodec({ name: 'js' }, memory),
-      merge,
-      onMergeRefused: events.onMergeRefused,
-      onFault: (name, error) => events.onFault(name, String(error)),
+    const lane = openLane({
+      ...{ memory, plan: plan.lanes[0], codec, merge, underlay, events },
+      devices: kernelDevices(memory, own.devices),
     });
-    const vectors = new DeviceVectors(addressOf(new Uint8Array(memory.buffer)), lane.encapRing);
-    for (const { record, name, fd } of own.devices) {
-      lane.devices[record] = new LinuxTun(name, fd, vectors);
-    }
     return new Lanes([new EventedLane(lane, memory, events)]);
   }
 
@@ -75,6 +65,11 @@ export class Lanes {
   /** Resolves once all run `build`. */
   async useCodec(build: CodecBuild): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.useCodec(build)));
+  }
+
+  /** What the kernel dropped on the way to the sockets of all. */
+  async kernelDrops(): Promise<KernelDrops> {
+    return addKernelDrops(await Promise.all(this.#lanes.map((lane) => lane.kernelDrops())));
   }
 
   /** Lets the lane that watches the network tell of changes again. */

@@ -1,6 +1,7 @@
-import { loadBuild, openCodec } from '../codec/builds.js';
+import { loadBuild } from '../codec/builds.js';
 import { EventedLane } from '../lane/evented.js';
-import { Lane } from '../lane/lane.js';
+import type { LaneEvents } from '../lane/lane.js';
+import { openLane } from '../lane/open.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, planMemory } from '../ring/plan.js';
 import type { Failure } from '../sys/failure.js';
@@ -28,41 +29,33 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   const build = loadBuild(codec);
   let live = build.name;
   const underlay = new MemoryUnderlay(memory);
-  const lane = new Lane({
-    memory,
-    plan: plan.lanes[0],
-    underlay,
-    codec: openCodec(build, memory),
-    fallback: openCodec({ name: 'js' }, memory),
-    merge: 0, // hosts in memory take packets as they are
-    onFault: () => {
-      live = 'js';
-    },
-  });
-  const devices = new Map<string, MemoryTun>();
-  tunnels.forEach(({ name }, index) => {
-    const device = new MemoryTun(name, memory);
-    devices.set(name, device);
-    lane.devices[index + 1] = device;
-  });
+  const devices = tunnels.map(({ name }) => new MemoryTun(name, memory));
   let finish: (failure: Failure | null) => void = () => {};
   const finished = new Promise<Failure | null>((resolve) => {
     finish = resolve;
   });
-  const running = new EventedLane(lane, memory, {
-    onFault: () => {},
+  const events: LaneEvents = {
+    onFault: () => {
+      live = 'js';
+    },
     onDeviceLost: () => {},
     onMergeRefused: () => {},
     onNetworkChanged: () => {},
     onSegmentationRefused: () => {},
     onSuperpacketsRefused: () => {},
     onFailed: finish,
+  };
+  const lane = openLane({
+    ...{ memory, plan: plan.lanes[0], codec: build, underlay, events },
+    merge: 0, // hosts in memory take packets as they are
+    devices: () => devices.map((device, index) => [index + 1, device]),
   });
+  const running = new EventedLane(lane, memory, events);
   const startedMs = Date.now();
   return {
-    devices,
+    devices: new Map(devices.map((device) => [device.name, device])),
     underlay,
-    status: () =>
+    status: async () =>
       readStatus({
         memory,
         plan,
@@ -72,6 +65,8 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
         underlay: underlay.name,
         lanes: 1,
         uptimeSeconds: (Date.now() - startedMs) / 1000,
+        kernelDrops: await running.kernelDrops(),
+        queueDrops: new Map(),
       }),
     async useCodec(name) {
       const next = loadBuild(name);

@@ -18,7 +18,7 @@ import { PROTOCOL_OF } from '../packet/outer-header.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { InterfaceFlags, requireOwnAddresses } from '../sys/interface.js';
+import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -187,7 +187,8 @@ class RunningRouter implements Router {
     warnOfRaw(this.#log);
   }
 
-  status(): RouterStatus {
+  async status(): Promise<RouterStatus> {
+    const kernelDrops = (await this.#lanes?.kernelDrops()) ?? {};
     return readStatus({
       memory: this.#memory,
       plan: this.#plan,
@@ -197,6 +198,8 @@ class RunningRouter implements Router {
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
       uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
+      kernelDrops,
+      queueDrops: transmitDrops(),
     });
   }
 

@@ -1,7 +1,7 @@
 import type { Tunnel } from '../packet/tunnel.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import { addDrops, readCounters } from '../tunnel/counters.js';
-import type { RouterStatus, TunnelStatus } from './contract.js';
+import type { KernelDrops, RouterStatus, TunnelStatus } from './contract.js';
 
 export interface StatusSources {
   readonly memory: WebAssembly.Memory;
@@ -12,6 +12,9 @@ export interface StatusSources {
   readonly underlay: string;
   readonly lanes: number;
   readonly uptimeSeconds: number;
+  readonly kernelDrops: KernelDrops;
+  /** By the name of a tunnel's device. */
+  readonly queueDrops: ReadonlyMap<string, number>;
 }
 
 /** Reads the counters of all lanes and puts the names of tunnels and reasons to them. */
@@ -27,6 +30,7 @@ export function readStatus(sources: StatusSources): RouterStatus {
     tunnels: sources.tunnels.flatMap((tunnel, index): TunnelStatus[] => {
       const record = counters.records[index + 1];
       if (record === undefined) return [];
+      const queueDrops = sources.queueDrops.get(tunnel.name);
       return [
         {
           name: tunnel.name,
@@ -38,10 +42,12 @@ export function readStatus(sources: StatusSources): RouterStatus {
           rx: record.rx,
           tx: record.tx,
           drops: addDrops(record.decapDrops, record.encapDrops),
+          ...(queueDrops === undefined ? {} : { queueDrops }),
           lastReceivedMs: record.lastReceivedMs,
         },
       ];
     }),
     drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
+    kernelDrops: sources.kernelDrops,
   };
 }

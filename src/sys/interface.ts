@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { EXIT, Failure } from './failure.js';
 import { bind, close, errno, errnoName, ioctl, NativeBlock } from './libc.js';
 import { AF_INET, openSocket, SOCK_DGRAM } from './socket.js';
@@ -44,5 +45,29 @@ export class InterfaceFlags {
 
   close(): void {
     close(this.#fd);
+  }
+}
+
+/** Of this network namespace, whatever namespace /sys shows. */
+const DEVICES = '/proc/net/dev';
+/** The columns of a line behind the name: eight of reception, then bytes, packets, errors and drops of transmission. */
+const TRANSMIT_DROPS = 11;
+
+/** tx_dropped of every device by name, one read for all; empty where the kernel does not say. */
+export function transmitDrops(): Map<string, number> {
+  const drops = new Map<string, number>();
+  for (const line of readDevices().split('\n')) {
+    const [name = '', columns] = line.split(':');
+    const count = columns?.trim().split(/ +/)[TRANSMIT_DROPS];
+    if (count !== undefined) drops.set(name.trim(), Number(count));
+  }
+  return drops;
+}
+
+function readDevices(): string {
+  try {
+    return readFileSync(DEVICES, 'utf8');
+  } catch {
+    return '';
   }
 }

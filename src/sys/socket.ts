@@ -1,5 +1,15 @@
 import { EXIT, Failure } from './failure.js';
-import { bind, close, ERRNO, errno, errnoName, NativeBlock, setsockopt, socket } from './libc.js';
+import {
+  bind,
+  close,
+  ERRNO,
+  errno,
+  errnoName,
+  getsockopt,
+  NativeBlock,
+  setsockopt,
+  socket,
+} from './libc.js';
 
 /** The line that gives a Node program the capabilities a router needs. */
 export const CAPABILITY_HINT =
@@ -86,4 +96,23 @@ export function bindSocket(fd: number, address: number, port: number): boolean {
 /** Leaves a socket that is only sent through as little room for what it receives as the kernel allows. */
 export function shrinkReceiveBuffer(fd: number): void {
   setOption(fd, SOL_SOCKET, SO_RCVBUF, 0);
+}
+
+const SO_MEMINFO = 55;
+/** u32[SK_MEMINFO_VARS] of linux/sock_diag.h; SK_MEMINFO_DROPS is the last. */
+const MEMINFO_SIZE = 36;
+const MEMINFO_DROPS = 32;
+
+/**
+ * What the kernel dropped instead of handing it to this socket, since it was opened, modulo 2^32; undefined where it
+ * does not say (before Linux 4.12).
+ */
+export function receiveDrops(fd: number): number | undefined {
+  const { address, view } = new NativeBlock(MEMINFO_SIZE);
+  const length = new NativeBlock(4);
+  length.view.setUint32(0, MEMINFO_SIZE, true);
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, address, length.address) !== 0) return undefined;
+  return length.view.getUint32(0, true) < MEMINFO_SIZE
+    ? undefined
+    : view.getUint32(MEMINFO_DROPS, true);
 }

@@ -1,5 +1,6 @@
 import type { Ring } from '../ring/ring.js';
-import type { Underlay } from './contract.js';
+import type { KernelDrops, Underlay } from './contract.js';
+import { addKernelDrops } from './kernel-drops.js';
 
 /**
  * Two underlays beside each other: tunnels over UDP send by sockets of the kernel's, all others by the `plain` one;
@@ -48,6 +49,11 @@ export class CombinedUnderlay implements Underlay {
       (isUdp ? this.#udp : this.#plain).send(ring, start, end);
       start = end;
     }
+  }
+
+  kernelDrops(): KernelDrops {
+    const both = [this.#plain, this.#udp];
+    return addKernelDrops(both.map((underlay) => underlay.kernelDrops?.() ?? {}));
   }
 
   close(): void {

@@ -35,5 +35,39 @@ export interface Underlay {
    */
   send(ring: Ring, from: number, to: number): void;
 
+  /** Asks the kernel what it dropped on the way to this underlay. Absent: it has no sockets to ask of. */
+  kernelDrops?(): KernelDrops;
+
   close(): void;
+}
+
+/**
+ * Packets that the kernel dropped before the router received them, so that no other counter has them, since the
+ * sockets were opened. A field is absent where there is no such socket, and where the kernel does not say.
+ */
+export interface KernelDrops {
+  /**
+   * For the raw sockets: their receive buffer was full. SK_MEMINFO_DROPS of getsockopt(SO_MEMINFO), the kernel's
+   * sk_drops. Since Linux 6.10 a full socket of one lane counts packets for another lane, too.
+   */
+  readonly rawSocket?: number;
+  /**
+   * For the UDP sockets: their receive buffer was full, or the UDP checksum of more than 76 bytes wrong (shorter ones
+   * are dropped before a socket is looked for). SK_MEMINFO_DROPS of getsockopt(SO_MEMINFO), the kernel's sk_drops.
+   * What the kernel had merged counts once.
+   */
+  readonly udpSocket?: number;
+  /** For the AF_XDP sockets: the receive ring was full. rx_ring_full of getsockopt(XDP_STATISTICS). */
+  readonly xdpRingFull?: number;
+  /**
+   * For the AF_XDP sockets: no frame was free to copy the packet to. rx_dropped of getsockopt(XDP_STATISTICS). A
+   * driver that does without copies counts what it had no frame for itself: ethtool -S.
+   */
+  readonly xdpNoFrame?: number;
+  /**
+   * Descriptors of ours in the rings of AF_XDP that name no frame: a fault of the router's, 0 otherwise.
+   * rx_invalid_descs and tx_invalid_descs of getsockopt(XDP_STATISTICS); each of the latter is a packet that did not
+   * leave.
+   */
+  readonly xdpInvalid?: number;
 }

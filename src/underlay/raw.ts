@@ -4,7 +4,8 @@
 //   send      one socket with the header included; the kernel routes by the outer destination, and fills
 //             the identification where it is 0
 //
-// As long as a raw socket for a protocol is open, the kernel answers no "protocol unreachable" for it.
+// As long as a raw socket for a protocol is open, the kernel answers no "protocol unreachable" for it; from Linux 6.10
+// on it does, within its rate limit, for packets that find the receive buffer full.
 import { SLOT_COUNT, SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
@@ -19,8 +20,9 @@ import {
   setOption,
 } from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
-import type { Underlay } from './contract.js';
+import type { KernelDrops, Underlay } from './contract.js';
 import { filterFlows } from './flow-filter.js';
+import { sumReceiveDrops } from './kernel-drops.js';
 import { sendInOrder } from './send.js';
 import { SendRoom } from './send-room.js';
 
@@ -140,6 +142,11 @@ export class RawUnderlay implements Underlay {
       }
       if (count > 0) this.#flush(ring, this.#boundSockets.get(link) ?? this.#sendSocket, count);
     }
+  }
+
+  kernelDrops(): KernelDrops {
+    const rawSocket = sumReceiveDrops(this.fds);
+    return rawSocket === undefined ? {} : { rawSocket };
   }
 
   close(): void {

@@ -18,7 +18,8 @@ import {
   setBuffers,
   setOption,
 } from '../sys/socket.js';
-import type { Underlay } from './contract.js';
+import type { KernelDrops, Underlay } from './contract.js';
+import { sumReceiveDrops } from './kernel-drops.js';
 import { IP_PKTINFO, IPPROTO_IP, SOL_UDP, UDP_GRO } from './udp-message.js';
 import { UdpReceiver } from './udp-receiver.js';
 import { UdpSender, type UdpSenderOptions } from './udp-sender.js';
@@ -81,6 +82,12 @@ export class UdpUnderlay implements Underlay {
 
   send(ring: Ring, from: number, to: number): void {
     this.#sender.send(ring, from, to);
+  }
+
+  /** Of the sockets to receive from: what comes to the others is of no tunnel. */
+  kernelDrops(): KernelDrops {
+    const udpSocket = sumReceiveDrops(this.fds);
+    return udpSocket === undefined ? {} : { udpSocket };
   }
 
   close(): void {

@@ -20,7 +20,8 @@ import {
 } from '../../asm/layout.js';
 import { REASON_NO_ROUTE, REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import type { Underlay } from './contract.js';
+import type { KernelDrops, Underlay } from './contract.js';
+import { xdpDrops } from './kernel-drops.js';
 import { PacketSender } from './packet-sender.js';
 import type { RawUnderlay } from './raw.js';
 import { SendRoom } from './send-room.js';
@@ -138,6 +139,10 @@ export class XdpUnderlay implements Underlay {
       this.#sendBy(way, ring, position, end);
       position = end;
     }
+  }
+
+  kernelDrops(): KernelDrops {
+    return { ...this.#raw.kernelDrops(), ...xdpDrops(this.#sockets.map(({ fd }) => fd)) };
   }
 
   close(): void {

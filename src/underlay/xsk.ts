@@ -28,6 +28,7 @@ import {
   setsockopt,
 } from '../sys/libc.js';
 import { openSocket, SOCK_RAW, setBuffers, setOption } from '../sys/socket.js';
+import { readStatistics, type XskStatistics } from './xsk-statistics.js';
 
 // linux/if_xdp.h
 const AF_XDP = 44;
@@ -38,7 +39,6 @@ const XDP_TX_RING = 3;
 const XDP_UMEM_REG = 4;
 const XDP_UMEM_FILL_RING = 5;
 const XDP_UMEM_COMPLETION_RING = 6;
-const XDP_STATISTICS = 7;
 const XDP_OPTIONS = 8;
 const XDP_MAX_TX_SKB_BUDGET = 9;
 const XDP_COPY = 2;
@@ -95,21 +95,6 @@ export interface XskRing {
   readonly descriptors: number;
   /** Entries - 1. */
   readonly mask: number;
-}
-
-export interface XskStatistics {
-  /** Frames dropped because they were longer than a frame has room, or for another fault of the receiver. */
-  readonly receiveDropped: number;
-  /** Descriptors in the fill ring that name no frame. */
-  readonly fillInvalid: number;
-  /** Descriptors in the transmit ring that name no frame. */
-  readonly transmitInvalid: number;
-  /** Frames dropped because the receive ring was full. */
-  readonly receiveRingFull: number;
-  /** Times that the kernel found no frame in the fill ring. */
-  readonly fillRingEmpty: number;
-  /** Times that it found nothing to send. */
-  readonly transmitRingEmpty: number;
 }
 
 /**
@@ -191,16 +176,9 @@ export class Xsk {
 
   /** What the kernel counts for this socket. */
   statistics(): XskStatistics {
-    const view = this.#option(XDP_STATISTICS, 48);
-    const word = (index: number): number => Number(view.getBigUint64(index * 8, true));
-    return {
-      receiveDropped: word(0),
-      fillInvalid: word(1),
-      transmitInvalid: word(2),
-      receiveRingFull: word(3),
-      fillRingEmpty: word(4),
-      transmitRingEmpty: word(5),
-    };
+    const statistics = readStatistics(this.fd);
+    if (statistics === undefined) throw this.#refusal('tell its statistics', errno());
+    return statistics;
   }
 
   /**

@@ -78,6 +78,10 @@ test('the table for a person has health on top and a row a tunnel', async () => 
   );
   assert.match(lines[4] ?? '', /^sit1 +sit +any -> 192\.0\.2\.3 +down +1480 .* never +-$/);
   assert.match(stdout, /packets of no tunnel, dropped: no-tunnel 5/);
+  assert.match(
+    stdout,
+    /^dropped by the kernel before the router had them: rawSocket 12, queueDrops of gre1 7$/m,
+  );
   const columns = lines.slice(2, 5).map((line) => line.search(/STATE|up|down/));
   assert.deepEqual(new Set(columns).size, 1);
 });

@@ -10,7 +10,7 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listBuilds } from '../../src/codec/builds.js';
 import { fetchCodecs, fetchStatus, useCodec } from '../../src/control/client.js';
-import { statusMessage } from '../../src/control/message.js';
+import { isStatusMessage, statusMessage } from '../../src/control/message.js';
 import { type ControlServer, openControl } from '../../src/control/server.js';
 import { EXIT, type ExitCode, Failure } from '../../src/sys/failure.js';
 import { createRouter, STATUS } from './router.js';
@@ -82,6 +82,15 @@ test('the status arrives as the router has it, with its schema', async () => {
     assert.deepEqual(await fetchStatus(path), statusMessage(STATUS));
     assert.equal((await fetchStatus(path)).schema, 'grebe.status/1');
   });
+});
+
+test('a status may lack what only later routers tell, and what it has must be numbers', () => {
+  const { kernelDrops, ...older } = statusMessage(STATUS);
+  assert.ok(isStatusMessage(older));
+  assert.ok(isStatusMessage({ ...older, kernelDrops }));
+  assert.ok(!isStatusMessage({ ...older, kernelDrops: { rawSocket: null } }));
+  const [tunnel] = older.tunnels;
+  assert.ok(!isStatusMessage({ ...older, tunnels: [{ ...tunnel, queueDrops: '7' }] }));
 });
 
 test('the codec list marks the live build, and a swap changes it', async () => {

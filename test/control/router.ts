@@ -19,6 +19,7 @@ export const STATUS: RouterStatus = {
       rx: { packets: 4, bytes: 336 },
       tx: { packets: 3, bytes: 1_500_000 },
       drops: { 'gre-checksum': 2, 'inner-ttl': 10 },
+      queueDrops: 7,
       lastReceivedMs: 1_700_000_000_000,
     },
     {
@@ -35,6 +36,7 @@ export const STATUS: RouterStatus = {
     },
   ],
   drops: { 'no-tunnel': 5 },
+  kernelDrops: { rawSocket: 12, xdpRingFull: 0 },
 };
 
 /** The contract's router without a packet path: shows `status`, takes the builds of this version. */
@@ -45,7 +47,7 @@ export function createRouter(status: RouterStatus = STATUS): Router {
     end = resolve;
   });
   return {
-    status: () => ({ ...status, codec }),
+    status: async () => ({ ...status, codec }),
     async useCodec(name) {
       if (!['simd', 'scalar', 'js'].includes(name)) {
         throw new Failure(EXIT.failed, `codec ${name} is refused: ABI 9`, 'grebe codec list');

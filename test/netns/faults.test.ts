@@ -4,38 +4,37 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { ip } from '../../src/demo/namespaces.js';
-import { PacketSocket } from '../../src/demo/packet-socket.js';
-import { type RouterProcess, readStatus, startRouter } from '../../src/demo/router-process.js';
+import { readStatus, startRouter } from '../../src/demo/router-process.js';
 import { mutated } from '../support/arbitrary.js';
-import { enterNamespace, namespacePath } from '../support/enter-namespace.js';
-import { FrameSender, takeFrames } from '../support/frame-socket.js';
 import {
   assertAnswered,
   dropsOf,
   eventually,
+  killRouter,
   type Lab,
   lacking,
   OUTER,
   ping,
   tunnelStatus,
   UNDERLAY,
-  type Wire,
   withLab,
-  withWire,
+  XDP,
 } from '../support/lab.js';
+import { type LoneRouter, withLoneRouter } from '../support/lone-router.js';
 import { gre, hex, ipv4 } from '../support/packets.js';
 import {
+  assertAlive,
+  assertNoDrops,
   assertTransfer,
   assertTransfers,
+  PEER,
+  plainGre,
+  sentBy,
   TUNNEL,
-  tunnelOf,
-  tunnelPeer,
 } from '../support/traffic.js';
 import { redirected } from '../support/wire-count.js';
 
 const skip = lacking('ping', 'ethtool');
-const PEER = tunnelPeer('A');
-const tunnels = tunnelOf({ mode: 'gre', lines: [], version: 4 });
 /** Lasts several seconds, so that what happens to a transfer happens in its midst. */
 const LONG = 400 << 20;
 const SHORT = 4 << 20;
@@ -50,8 +49,7 @@ async function assertSurvives(lab: Lab, disturb: () => Promise<void>): Promise<v
     },
     () => {},
   );
-  const sent = async (): Promise<number> => (await tunnelStatus(lab.a, TUNNEL)).tx.packets;
-  assert.ok(await eventually(async () => (await sent()) > 2000));
+  assert.ok(await eventually(async () => (await sentBy(lab.a)) > 2000));
   await disturb();
   assert.ok(!isDone, 'it was disturbed in its midst');
   await transfer;
@@ -59,18 +57,16 @@ async function assertSurvives(lab: Lab, disturb: () => Promise<void>): Promise<v
 
 for (const underlay of ['raw', 'xdp']) {
   const router = `underlay = "${underlay}"`;
-  const options = { tunnels, hosts: true, ipv6: false, router, offloads: true };
+  const options = { tunnels: plainGre, hosts: true, ipv6: false, router, offloads: true };
 
   test(`${underlay}: a peer that is killed and restarted goes on with the transfer`, {
     skip,
   }, async () => {
     await withLab('restart', options, async (lab) => {
       await assertSurvives(lab, async () => {
-        const exit = new Promise((resolve) => lab.b.child.once('exit', resolve));
-        lab.b.child.kill('SIGKILL');
-        await exit;
+        await killRouter(lab.b);
         await sleep(200);
-        await startRouter(lab.namespaces, lab.rB, tunnels('B'), router);
+        await startRouter(lab.namespaces, lab.rB, plainGre('B'), router);
       });
       assert.deepEqual(await dropsOf(lab.a), {});
     });
@@ -83,17 +79,16 @@ for (const underlay of ['raw', 'xdp']) {
       await assertSurvives(lab, async () => {
         lab.b.child.kill('SIGSTOP');
         await sleep(500);
-        const before = (await tunnelStatus(lab.a, TUNNEL)).tx.packets;
+        const before = await sentBy(lab.a);
         const flood = await ping(lab.rA, '-q', '-f', '-c', '5000', '-w', '1', PEER);
         assert.equal(flood.received, 0);
-        const sent = async (): Promise<number> => (await tunnelStatus(lab.a, TUNNEL)).tx.packets;
-        assert.ok(await eventually(async () => (await sent()) >= before + flood.sent));
+        assert.ok(await eventually(async () => (await sentBy(lab.a)) >= before + flood.sent));
         await sleep(500);
         lab.b.child.kill('SIGCONT');
       });
       await assertAnswered(lab.namespaces, lab.rA, PEER);
-      for (const router of [lab.a, lab.b]) assert.equal(router.child.exitCode, null);
-      assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
+      assertAlive(lab);
+      await assertNoDrops(lab);
     });
   });
 
@@ -115,53 +110,18 @@ for (const underlay of ['raw', 'xdp']) {
       assert.deepEqual(Object.keys(drops), ['tunnel-down']);
       assert.ok((drops['tunnel-down'] ?? 0) > 0);
       assert.deepEqual(await dropsOf(a), {});
-      for (const { child } of [a, b]) assert.equal(child.exitCode, null);
+      assertAlive(lab);
       await assertTransfers(lab, { size: SHORT });
     });
   });
 }
 
-const hardwareAddress = (namespace: string): Uint8Array => {
-  const [link] = JSON.parse(ip('-n', namespace, '-j', 'link', 'show', 'dev', UNDERLAY));
-  return Buffer.from(link.address.replaceAll(':', ''), 'hex');
-};
-
-/** B alone, over AF_XDP; A's end of the cable sends whatever a test likes and sees all that comes back. */
-async function withVictim(
-  use: (victim: {
-    readonly wire: Wire;
-    readonly b: RouterProcess;
-    readonly send: (packet: Uint8Array) => void;
-    readonly answers: () => Uint8Array[];
-  }) => Promise<void>,
-): Promise<void> {
-  await withWire('hostile', { ipv6: false }, async (wire) => {
-    const { namespaces, rA, rB } = wire;
-    // Resolved for good, so that nobody asks for anybody.
-    const [macA, macB] = [hardwareAddress(rA), hardwareAddress(rB)];
-    const text = (mac: Uint8Array): string =>
-      Buffer.from(mac).toString('hex').replace(/..\B/g, '$&:');
-    ip('-n', rB, 'neigh', 'add', OUTER.A, 'lladdr', text(macA), 'dev', UNDERLAY);
-    const b = await startRouter(namespaces, rB, tunnels('B'), 'underlay = "xdp"');
-    assert.equal((await readStatus(b)).underlay, 'xdp');
-    const [sender, socket] = enterNamespace(
-      namespacePath(rA),
-      () => [new FrameSender(UNDERLAY), new PacketSocket(UNDERLAY, 2048)] as const,
-    );
-    try {
-      const head = Buffer.from([...macB, ...macA, 8, 0]);
-      await use({
-        ...{ wire, b },
-        send: (packet) => sender.send(Buffer.concat([head, packet])),
-        answers: () =>
-          takeFrames(socket).filter((frame) => macB.every((byte, n) => frame[6 + n] === byte)),
-      });
-    } finally {
-      sender.close();
-      socket.close();
-    }
+/** B alone, over AF_XDP. */
+const withVictim = (use: (victim: LoneRouter) => Promise<void>): Promise<void> =>
+  withLoneRouter('hostile', plainGre('B'), XDP, async (victim) => {
+    assert.equal((await readStatus(victim.b)).underlay, 'xdp');
+    await use(victim);
   });
-}
 
 /** An echo reply that nobody waits for: the host behind does not answer it. */
 const INNER = ipv4({

@@ -204,9 +204,13 @@ test('a stranger to gre-udp is dropped, counted once under its reason, and never
     assert.deepEqual(await dropsOf(b), expected);
 
     // The kernel takes a wrong checksum off before it gets to the socket; no checksum at all is as good.
-    injectPackets(namespaces, rA, [packet({ checksum: 0x1234 }), packet({ checksum: 0 })]);
+    const long = gre({ key: 42, payload: ipv4({ ...INNER, payload: new Uint8Array(100) }) });
+    const wrong = [packet({ checksum: 0x1234 }), packet({ checksum: 0x1234, payload: long })];
+    injectPackets(namespaces, rA, [...wrong, packet({ checksum: 0 })]);
     assert.ok(await eventually(async () => (await tunnelStatus(b, 'tun1')).rx.packets === 1));
     assert.deepEqual(await dropsOf(b), expected);
+    // It counts the long one alone: the other it drops before it looks for a socket to count it with.
+    assert.deepEqual((await readStatus(b)).kernelDrops, { udpSocket: 1 });
 
     // Not even those ports answer that B itself sends from.
     await command(rB, 'ping', '-c', '1', '-W', '1', '10.9.0.1').catch(() => {});

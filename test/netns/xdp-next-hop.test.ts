@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/demo/namespaces.js';
-import { type RouterProcess, startRouter } from '../../src/demo/router-process.js';
+import type { RouterProcess } from '../../src/demo/router-process.js';
 import { replaceCable } from '../support/cable.js';
 import {
   assertAnswered,
@@ -15,18 +15,18 @@ import {
   OUTER,
   ping,
   type Side,
+  startRouters,
   tunnelStatus,
   UNDERLAY,
   type Wire,
   withLab,
   withWire,
+  XDP,
 } from '../support/lab.js';
-import { TUNNEL, tunnelOf, tunnelPeer } from '../support/traffic.js';
+import { assertAlive, assertNoDrops, PEER, plainGre, sentBy, TUNNEL } from '../support/traffic.js';
 import { FrameWitness, redirected } from '../support/wire-count.js';
 
 const skip = lacking('ping', 'ethtool');
-const PEER = tunnelPeer('A');
-const tunnels = tunnelOf({ mode: 'gre', lines: [], version: 4 });
 /** Beyond a second only where other work holds every core. */
 const BACK_LIMIT_MS = 5000;
 
@@ -37,7 +37,7 @@ async function withNextHop(
   use: (lab: Lab) => Promise<void>,
 ): Promise<void> {
   const router = (side: Side): string => `underlay = "${side === 'A' ? 'xdp' : underlayOfB}"`;
-  await withLab(label, { tunnels, ipv6: false, router }, async (lab) => {
+  await withLab(label, { tunnels: plainGre, ipv6: false, router }, async (lab) => {
     await assertAnswered(lab.namespaces, lab.rA, PEER);
     await assertByXdp(lab);
     await use(lab);
@@ -48,9 +48,9 @@ async function withNextHop(
 async function assertByXdp({ rA, a }: Lab, device = UNDERLAY): Promise<void> {
   const passed = await eventually(async () => {
     const witness = new FrameWitness(rA, device);
-    const before = (await tunnelStatus(a, TUNNEL)).tx.packets;
+    const before = await sentBy(a);
     await ping(rA, '-c', '1', '-W', '1', PEER);
-    const sent = (await tunnelStatus(a, TUNNEL)).tx.packets - before;
+    const sent = (await sentBy(a)) - before;
     const seen = witness.count();
     witness.close();
     return sent > 0 && seen === 0;
@@ -91,7 +91,7 @@ test('a peer that tells of its new hardware address is followed', { skip }, asyn
     });
     assert.ok(lost <= BACK_LIMIT_MS / 10, `${lost} pings lost`);
     await assertByXdp(lab);
-    assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
+    await assertNoDrops(lab);
   });
 });
 
@@ -103,7 +103,7 @@ test('our own new hardware address is what frames leave with', { skip }, async (
     // B goes on to the old address until it hears of the new one; A takes frames to any.
     assert.equal(lost, 0);
     await assertByXdp(lab);
-    assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
+    await assertNoDrops(lab);
   });
 });
 
@@ -120,9 +120,8 @@ test('a neighbour that is deleted is asked for anew by the raw socket, and nothi
     });
     assert.equal(lost, 0);
     await assertByXdp(lab);
-    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
-    const [sent, received] = [await tunnelStatus(a, TUNNEL), await tunnelStatus(b, TUNNEL)];
-    assert.equal(received.rx.packets, sent.tx.packets);
+    await assertNoDrops(lab);
+    assert.equal((await tunnelStatus(b, TUNNEL)).rx.packets, await sentBy(a));
   });
 });
 
@@ -142,7 +141,7 @@ test('a link that goes down and comes up has its traffic back within a second', 
       const ms = await silence(lab);
       assert.ok(ms < BACK_LIMIT_MS, `${label}: ${Math.round(ms)} ms`);
       await assertByXdp(lab);
-      assert.equal(lab.a.child.exitCode, null);
+      assertAlive(lab);
       const before = await dropsOf(lab.a);
       await assertAnswered(lab.namespaces, lab.rA, PEER);
       assert.deepEqual(await dropsOf(lab.a), before);
@@ -179,7 +178,7 @@ test('a route that moves to a gateway on another device is followed, and back', 
     assert.equal(redirected(namespaces, rB, UNDERLAY), moved);
     assert.equal(await lostWhile(lab, () => void ip('-n', rA, 'route', 'del', `${OUTER.B}/32`)), 0);
     await assertByXdp(lab);
-    assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
+    await assertNoDrops(lab);
     witness.close();
   });
 });
@@ -195,13 +194,9 @@ test('a route that moves to another device of AF_XDP goes on over that one', {
       const [ours, theirs] = side === 'A' ? [1, 2] : [2, 1];
       const ends = [`local = "198.51.100.${ours}"`, `remote = "198.51.100.${theirs}"`];
       const address = `address = ["10.9.2.${ours}/24"]`;
-      return [tunnels(side), '[tunnel.tun2]', 'mode = "ipip"', ...ends, address, ''].join('\n');
+      return [plainGre(side), '[tunnel.tun2]', 'mode = "ipip"', ...ends, address, ''].join('\n');
     };
-    const [a, b] = await Promise.all([
-      startRouter(namespaces, rA, both('A'), 'underlay = "xdp"'),
-      startRouter(namespaces, rB, both('B'), 'underlay = "xdp"'),
-    ]);
-    const lab = { ...wire, a, b };
+    const lab = await startRouters(wire, { tunnels: both, router: XDP });
     for (const address of [PEER, '10.9.2.2']) await assertAnswered(namespaces, rA, address);
     await assertByXdp(lab);
     assert.ok(redirected(namespaces, rB, 'u1') >= 3);
@@ -220,7 +215,7 @@ test('a route that moves to another device of AF_XDP goes on over that one', {
     ip('-n', rA, 'route', 'del', `${OUTER.B}/32`);
     await silence(lab);
     await assertByXdp(lab);
-    assert.deepEqual(await dropsOf(b), {});
+    assert.deepEqual(await dropsOf(lab.b), {});
   });
 });
 
@@ -304,6 +299,6 @@ test('a device that is deleted and made anew is served by raw sockets, and nobod
     replaceCable(lab, 1);
     await silence(lab);
     await assertAnswered(namespaces, rA, PEER, 3000);
-    for (const { child, messages } of [a, b]) assert.equal(child.exitCode, null, messages());
+    assertAlive(lab);
   });
 });

@@ -13,32 +13,29 @@ import {
   assertAnswered,
   dropsOf,
   eventually,
+  killRouter,
+  type Lab,
   lacking,
-  type Side,
+  startRouters,
   UNDERLAY,
   type Wire,
   withWire,
+  XDP,
 } from '../support/lab.js';
-import { assertNothingDropped, assertTransfers, tunnelOf, tunnelPeer } from '../support/traffic.js';
+import {
+  assertNoDrops,
+  assertNothingDropped,
+  assertTransfers,
+  PEER,
+  plainGre,
+} from '../support/traffic.js';
 import { RawWitness, redirected } from '../support/wire-count.js';
 
-const XDP = 'underlay = "xdp"';
-const PEER = tunnelPeer('A');
 const TRANSFER_SIZE = 8 << 20;
 const skip = lacking('ping', 'ethtool');
-const tunnels = tunnelOf({ mode: 'gre', lines: [], version: 4 });
 
-interface Ends {
-  readonly a: RouterProcess;
-  readonly b: RouterProcess;
-}
-
-async function startBoth({ namespaces, rA, rB }: Wire, router = XDP): Promise<Ends> {
-  const start = (namespace: string, side: Side): Promise<RouterProcess> =>
-    startRouter(namespaces, namespace, tunnels(side), router);
-  const [a, b] = await Promise.all([start(rA, 'A'), start(rB, 'B')]);
-  return { a, b };
-}
+const startBoth = (wire: Wire): Promise<Lab> =>
+  startRouters(wire, { tunnels: plainGre, router: XDP });
 
 /** A program of somebody else on a device; it passes everything. */
 function foreignProgram(namespace: string): Redirect {
@@ -80,23 +77,20 @@ test('after kill -9 no program stays on the device, and the next router starts a
 }, async () => {
   await withWire('kill', { hosts: true, ipv6: false, offloads: true }, async (wire) => {
     const { namespaces, rA } = wire;
-    const { a, b } = await startBoth(wire);
+    let lab = await startBoth(wire);
     assert.ok(hasProgram(rA));
     assert.equal(egressPrograms(rA), 1);
-    await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
-    let router = a;
+    await assertTransfers(lab, { size: TRANSFER_SIZE });
     for (let n = 0; n < 2; n++) {
-      const exit = new Promise((resolve) => router.child.once('exit', resolve));
-      router.child.kill('SIGKILL');
-      await exit;
+      await killRouter(lab.a);
       assert.ok(await eventually(() => !hasProgram(rA) && egressPrograms(rA) === 0));
-      router = await startRouter(namespaces, rA, tunnels('A'), XDP);
-      assert.doesNotMatch(router.messages(), /raw/);
+      lab = { ...lab, a: await startRouter(namespaces, rA, plainGre('A'), XDP) };
+      assert.doesNotMatch(lab.a.messages(), /raw/);
       const before = redirected(namespaces, wire.rB, UNDERLAY);
       assert.equal(egressPrograms(rA), 1);
-      await assertTransfers({ ...wire, a: router, b }, { size: TRANSFER_SIZE });
+      await assertTransfers(lab, { size: TRANSFER_SIZE });
       assert.ok(redirected(namespaces, wire.rB, UNDERLAY) - before > 1000);
-      assert.deepEqual([await dropsOf(router), await dropsOf(b)], [{}, {}]);
+      await assertNoDrops(lab);
     }
   });
 });
@@ -115,12 +109,12 @@ test('a device that has a program of somebody else keeps it', { skip }, async ()
   await withWire('foreign', { hosts: true, ipv6: false }, async (wire) => {
     const foreign = foreignProgram(wire.rA);
     try {
-      const { a, b } = await startBoth(wire);
-      await assertRaw(a, /u0.*EBUSY.*another program is attached already/, /xdp off/);
-      assert.equal((await readStatus(b)).underlay, 'xdp');
+      const lab = await startBoth(wire);
+      await assertRaw(lab.a, /u0.*EBUSY.*another program is attached already/, /xdp off/);
+      assert.equal((await readStatus(lab.b)).underlay, 'xdp');
       await assertAnswered(wire.namespaces, wire.rA, PEER, 3000);
-      await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
-      await assertNothingDropped({ ...wire, a, b });
+      await assertTransfers(lab, { size: TRANSFER_SIZE });
+      await assertNothingDropped(lab);
       assert.ok(hasProgram(wire.rA), 'it is still there');
     } finally {
       foreign.close();
@@ -159,8 +153,8 @@ test('an MTU of 9000, which the driver refuses, is carried in generic mode', {
       }
     }
     for (const host of [wire.hA, wire.hB]) ip('-n', host, 'link', 'set', 'eth0', 'mtu', '9000');
-    const { a, b } = await startBoth(wire);
-    for (const router of [a, b]) {
+    const lab = await startBoth(wire);
+    for (const router of [lab.a, lab.b]) {
       assert.match(router.messages(), /u0.*generic mode/);
       assert.equal((await readStatus(router)).underlay, 'xdp');
     }
@@ -174,8 +168,8 @@ test('an MTU of 9000, which the driver refuses, is carried in generic mode', {
     // What is longer than a frame passes to the kernel: 3 packets, then 3 of 2 and a short one.
     assert.equal(witness.count(), 3 + 2 * 3);
     witness.close();
-    await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
-    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
+    await assertTransfers(lab, { size: TRANSFER_SIZE });
+    await assertNoDrops(lab);
   });
 });
 
@@ -191,8 +185,8 @@ test('a bridge as underlay carries the traffic in generic mode', { skip }, async
       ip('-n', router, 'address', 'add', address, 'dev', 'x0');
       ip('-n', router, 'link', 'set', 'x0', 'up');
     }
-    const { a, b } = await startBoth(wire);
-    for (const router of [a, b]) {
+    const lab = await startBoth(wire);
+    for (const router of [lab.a, lab.b]) {
       assert.match(router.messages(), /x0.*generic mode/);
       assert.equal((await readStatus(router)).underlay, 'xdp');
     }
@@ -201,8 +195,8 @@ test('a bridge as underlay carries the traffic in generic mode', { skip }, async
     const witness = new RawWitness(wire.rB);
     await assertAnswered(wire.namespaces, wire.rA, PEER, 3000);
     assert.equal(witness.count(), 0, 'they went to the AF_XDP socket');
-    await assertTransfers({ ...wire, a, b }, { size: TRANSFER_SIZE });
-    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{}, {}]);
+    await assertTransfers(lab, { size: TRANSFER_SIZE });
+    await assertNoDrops(lab);
     witness.close();
   });
 });
@@ -231,8 +225,8 @@ for (const [name, capabilities, says] of [
     await withWire('limit', { ipv6: false }, async ({ namespaces, rA, rB }) => {
       chmodSync(namespaces.folder, 0o777);
       const before = limited(capabilities);
-      const a = await startRouter(namespaces, rA, tunnels('A'), XDP, before);
-      await startRouter(namespaces, rB, tunnels('B'), XDP);
+      const a = await startRouter(namespaces, rA, plainGre('A'), XDP, before);
+      await startRouter(namespaces, rB, plainGre('B'), XDP);
       await assertRaw(a, ...says);
       assert.ok(!hasProgram(rA));
       await assertAnswered(namespaces, rA, PEER, 3000);

@@ -16,12 +16,18 @@ import {
   tunnelStatus,
   UNDERLAY,
   withLab,
+  XDP,
 } from '../support/lab.js';
 import { injectPackets, seeFrames } from '../support/packet-task.js';
 import { gre, ipv4 } from '../support/packets.js';
 import {
+  assertAlive,
+  assertDrops,
   assertNothingDropped,
   assertTransfers,
+  PEER,
+  plainGre,
+  sentBy,
   TUNNEL,
   type TunnelKind,
   tunnelOf,
@@ -30,7 +36,6 @@ import {
 import { FrameWitness, RawWitness, redirected } from '../support/wire-count.js';
 
 const TRANSFER_SIZE = 16 << 20;
-const XDP = 'underlay = "xdp"';
 const skip = lacking('ping', 'ethtool');
 
 interface Kind extends TunnelKind {
@@ -81,11 +86,6 @@ async function settle({ rA }: Lab, witnesses: Witnesses, peer: string): Promise<
   assert.ok(settled, `packets still pass ${witnesses.counts()}`);
 }
 
-async function sentBy(lab: Lab): Promise<number[]> {
-  const counts = [lab.a, lab.b].map(async (router) => (await tunnelStatus(router, TUNNEL)).tx);
-  return (await Promise.all(counts)).map(({ packets }) => packets);
-}
-
 for (const kind of KINDS) {
   for (const gso of kind.isSegmented ? [true, false] : [true]) {
     const { name, version, protocol, isSegmented } = kind;
@@ -96,7 +96,7 @@ for (const kind of KINDS) {
       const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: version === 6, router };
       await withLab('xdp', { ...options, offloads: true }, async (lab) => {
         const { namespaces, rA, rB, a, b } = lab;
-        for (const { child, messages } of [a, b]) assert.equal(child.exitCode, null, messages());
+        assertAlive(lab);
         const witnesses = new Witnesses(lab, protocol);
         const peer = tunnelPeer('A', version);
         await settle(lab, witnesses, peer);
@@ -108,7 +108,7 @@ for (const kind of KINDS) {
         assert.equal((await readStatus(a)).underlay, 'xdp');
 
         // Every packet that one sent, the program at the other's device gave to its socket.
-        const [sentA = 0, sentB = 0] = await sentBy(lab);
+        const [sentA, sentB] = [await sentBy(a), await sentBy(b)];
         assert.deepEqual(
           [redirected(namespaces, rB, UNDERLAY), redirected(namespaces, rA, UNDERLAY)],
           [sentA, sentB],
@@ -146,8 +146,7 @@ for (const kind of [PLAIN, KINDS[3] as Kind]) {
         [(await readStatus(a)).underlay, (await readStatus(b)).underlay],
         ['xdp', 'raw'],
       );
-      const [, sentB] = await sentBy(lab);
-      assert.equal(redirected(namespaces, rA, UNDERLAY), sentB);
+      assert.equal(redirected(namespaces, rA, UNDERLAY), await sentBy(b));
     });
   });
 }
@@ -164,11 +163,11 @@ test('outer fragments pass to the kernel, which puts them together for the raw s
     await sleep(300);
     const before = { raw: witness.count(), redirected: redirected(namespaces, rB, UNDERLAY) };
     const large = ['-c', '3', '-i', '0.2', '-W', '1', '-s', '1200', '-M', 'dont'];
-    const { received, output } = await ping(rA, ...large, tunnelPeer('A'));
+    const { received, output } = await ping(rA, ...large, PEER);
     assert.equal(received, 3, output);
     assert.equal(witness.count() - before.raw, 3);
     assert.equal(redirected(namespaces, rB, UNDERLAY) - before.redirected, 0);
-    await assertAnswered(namespaces, rA, tunnelPeer('A'), 300);
+    await assertAnswered(namespaces, rA, PEER, 300);
     assert.equal(redirected(namespaces, rB, UNDERLAY) - before.redirected, 3);
     assert.equal((await tunnelStatus(b, TUNNEL)).rx.packets, 6);
     await assertNothingDropped(lab);
@@ -182,24 +181,24 @@ test('what is longer than the way takes is too-big, and the rest passes', {
   const kind = { ...PLAIN, lines: ['mtu = 1500'] };
   const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: false, router: XDP };
   await withLab('long', options, async (lab) => {
-    const { namespaces, rA, a, b } = lab;
-    await assertAnswered(namespaces, rA, tunnelPeer('A'));
+    const { namespaces, rA } = lab;
+    await assertAnswered(namespaces, rA, PEER);
     await sleep(300);
-    const long = await ping(rA, '-c', '3', '-i', '0.2', '-W', '1', '-s', '1472', tunnelPeer('A'));
+    const long = await ping(rA, '-c', '3', '-i', '0.2', '-W', '1', '-s', '1472', PEER);
     assert.equal(long.received, 0);
-    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{ 'too-big': 3 }, {}]);
-    const fits = await ping(rA, '-c', '3', '-i', '0.2', '-s', '1448', tunnelPeer('A'));
+    await assertDrops(lab, { 'too-big': 3 }, {});
+    const fits = await ping(rA, '-c', '3', '-i', '0.2', '-s', '1448', PEER);
     assert.equal(fits.received, 3);
-    assert.deepEqual([await dropsOf(a), await dropsOf(b)], [{ 'too-big': 3 }, {}]);
+    await assertDrops(lab, { 'too-big': 3 }, {});
   });
 });
 
 test('strangers pass to the kernel, are counted at the raw socket, and get no answer', {
   skip,
 }, async () => {
-  await withLab('stranger', { tunnels: tunnelOf(PLAIN), ipv6: false, router: XDP }, async (lab) => {
+  await withLab('stranger', { tunnels: plainGre, ipv6: false, router: XDP }, async (lab) => {
     const { namespaces, rA, rB, b } = lab;
-    await assertAnswered(namespaces, rA, tunnelPeer('A'));
+    await assertAnswered(namespaces, rA, PEER);
     const seen = await seeFrames(namespaces, rB, UNDERLAY);
     const witness = new RawWitness(rB);
     const before = redirected(namespaces, rB, UNDERLAY);
@@ -212,7 +211,7 @@ test('strangers pass to the kernel, are counted at the raw socket, and get no an
     assert.ok(await eventually(async () => (await dropsOf(b))['no-tunnel'] === 3));
     assert.equal(witness.count(), 3);
     assert.equal(redirected(namespaces, rB, UNDERLAY), before);
-    await assertAnswered(namespaces, rA, tunnelPeer('A'));
+    await assertAnswered(namespaces, rA, PEER);
     assert.deepEqual(await dropsOf(b), { 'no-tunnel': 3 });
     const answers = seen.filter(
       (frame) => frame.slice(24, 28) === '0800' && frame.slice(52, 60) === 'c0000202',

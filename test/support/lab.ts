@@ -4,6 +4,7 @@
 //      fd00:1::2                                                              fd00:2::2
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { pingFrom } from '../../src/demo/host-process.js';
@@ -27,6 +28,8 @@ export const HOST4: Readonly<Record<Side, string>> = { A: '10.1.0.2', B: '10.2.0
 export const HOST6: Readonly<Record<Side, string>> = { A: 'fd00:1::2', B: 'fd00:2::2' };
 /** The cable between the routers. */
 export const UNDERLAY = 'u0';
+/** Line of the `[router]` table for AF_XDP. */
+export const XDP = 'underlay = "xdp"';
 
 /** Debian packages of the programs that tests call. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -96,17 +99,27 @@ export async function withLab(
   options: LabOptions,
   use: (lab: Lab) => Promise<void>,
 ): Promise<void> {
-  await withWire(label, options, async (wire) => {
-    const { namespaces, rA, rB } = wire;
-    const { tunnels, router } = options;
-    const lines = (side: Side): string | undefined =>
-      typeof router === 'function' ? router(side) : router;
-    const [a, b] = await Promise.all([
-      startRouter(namespaces, rA, tunnels('A'), lines('A')),
-      startRouter(namespaces, rB, tunnels('B'), lines('B')),
-    ]);
-    await use({ ...wire, a, b });
-  });
+  await withWire(label, options, async (wire) => use(await startRouters(wire, options)));
+}
+
+/** Starts both routers of a lab that `withWire` built. */
+export async function startRouters(
+  wire: Wire,
+  { tunnels, router }: Pick<LabOptions, 'tunnels' | 'router'>,
+): Promise<Lab> {
+  const start = (namespace: string, side: Side): Promise<RouterProcess> => {
+    const lines = typeof router === 'function' ? router(side) : router;
+    return startRouter(wire.namespaces, namespace, tunnels(side), lines);
+  };
+  const [a, b] = await Promise.all([start(wire.rA, 'A'), start(wire.rB, 'B')]);
+  return { ...wire, a, b };
+}
+
+/** Ends a router by SIGKILL and waits until it is gone. */
+export async function killRouter({ child }: RouterProcess): Promise<void> {
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
 }
 
 /** The lab before its routers are started. */

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import type { BulkResult } from '../../src/demo/bulk.js';
 import { sendFrom, startReceiver } from '../../src/demo/host-process.js';
 import type { Namespaces } from '../../src/demo/namespaces.js';
+import type { DropTable } from '../../src/demo/result.js';
+import type { RouterProcess } from '../../src/demo/router-process.js';
 import {
   dropsOf,
   HOST4,
@@ -42,6 +44,10 @@ export function tunnelPeer(side: Side, version: 4 | 6 = 4): string {
   const theirs = side === 'A' ? 2 : 1;
   return version === 4 ? `10.9.0.${theirs}` : `fd00:9::${theirs}`;
 }
+
+/** A GRE tunnel without options between the routers, and its other end as A sees it. */
+export const plainGre = tunnelOf({ mode: 'gre', lines: [], version: 4 });
+export const PEER = tunnelPeer('A');
 
 export interface Transfer {
   /** The host that sends. */
@@ -95,8 +101,32 @@ export async function assertEveryPacketCounted({ a, b }: Lab): Promise<void> {
 
 /** `assertEveryPacketCounted`, and neither router has dropped anything. */
 export async function assertNothingDropped(lab: Lab): Promise<void> {
-  assert.deepEqual([await dropsOf(lab.a), await dropsOf(lab.b)], [{}, {}]);
+  await assertNoDrops(lab);
   await assertEveryPacketCounted(lab);
+}
+
+/** Neither router has dropped anything. */
+export async function assertNoDrops(lab: Pick<Lab, 'a' | 'b'>): Promise<void> {
+  await assertDrops(lab, {}, {});
+}
+
+/** What either router has dropped, by reason. */
+export async function assertDrops(
+  { a, b }: Pick<Lab, 'a' | 'b'>,
+  ofA: DropTable,
+  ofB: DropTable,
+): Promise<void> {
+  assert.deepEqual([await dropsOf(a), await dropsOf(b)], [ofA, ofB]);
+}
+
+/** Both routers run. */
+export function assertAlive({ a, b }: Pick<Lab, 'a' | 'b'>): void {
+  for (const { child, messages } of [a, b]) assert.equal(child.exitCode, null, messages());
+}
+
+/** Packets that a router has sent into the tunnel. */
+export async function sentBy(router: RouterProcess): Promise<number> {
+  return (await tunnelStatus(router, TUNNEL)).tx.packets;
 }
 
 /** TCP segments that the kernel of a namespace has sent again. */

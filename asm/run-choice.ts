@@ -1,11 +1,10 @@
-// coalesce: neighbours of one flow -> one superpacket for the device
+// coalesce: which neighbours of one flow make a run, for the device to get as one superpacket
 //
 //   1. coalesceBatch   every packet that decap lets through, in order of arrival
-//   2. readUpper       is it TCP or UDP whose flow can be told, and may it merge?
-//   3. findRun         the open run of its flow
-//   4. append, prepend to that run; else the run is closed and the packet begins the next
-//   5. finishRuns      the first packet's headers stand for all; of the others only the payload is written
-//   separate           takes a run apart again, for a kernel that refuses it
+//   2. take            is it TCP or UDP whose flow can be told, and may it merge?
+//   3. findPlace       the open run of its flow
+//   4. join            in front of that run or behind it; else the run is closed and the packet begins the next
+//   5. finishRuns      each becomes a superpacket: asm/superpacket.ts
 //
 // A flow has one open run at most, and any packet of the flow that does not fit closes it: nothing overtakes
 // anything within a flow. All of it is forgotten at the end of a batch: no packet waits for another.
@@ -15,23 +14,17 @@ import {
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_EMIT,
   DESCRIPTOR_LENGTH,
-  DESCRIPTOR_MERGED,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
   DESCRIPTOR_VERSION,
-  DEVICE_CHECKSUM_OFFSET,
   DEVICE_GSO_TYPE,
   FLOW_PLACES,
   FLOW_RUN_SIZE,
   GSO_NONE,
-  GSO_TCPV4,
-  GSO_TCPV6,
-  GSO_UDP,
   MERGE_TCP,
   MERGE_UDP,
-  NEEDS_CHECKSUM,
   RING_DESCRIPTORS,
   RING_DRAINED,
   RING_FLOWS,
@@ -39,19 +32,18 @@ import {
   RING_PROCESSED,
 } from './layout';
 import { REASON_NONE } from './reason';
-import { load16, load32, store16 } from './wire/bytes';
-import { finish, fold, sum } from './wire/checksum';
+import { finishRun, isPartial, startOf } from './superpacket';
+import { load16, load32 } from './wire/bytes';
+import { finish, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
 import {
   FRAGMENT_DF,
-  IPV4_CHECKSUM,
   IPV4_DESTINATION,
   IPV4_FRAGMENT,
   IPV4_IDENTIFICATION,
   IPV4_LENGTH,
   IPV4_PROTOCOL,
   IPV4_SOURCE,
-  IPV4_TOTAL_LENGTH,
   IPV4_TTL,
   isFragment4,
   PROTOCOL_TCP,
@@ -62,14 +54,12 @@ import {
   IPV6_HOP_LIMIT,
   IPV6_LENGTH,
   IPV6_NEXT_HEADER,
-  IPV6_PAYLOAD_LENGTH,
   IPV6_SOURCE,
   trafficClass,
 } from './wire/ipv6';
 import {
   TCP_ACK,
   TCP_ACKNOWLEDGEMENT,
-  TCP_CHECKSUM,
   TCP_DATA_OFFSET,
   TCP_FLAGS,
   TCP_LENGTH,
@@ -96,14 +86,6 @@ const RUN_SUMMED = 36; // 1: the checksum of the only packet was verified
 const LENGTH_LIMIT: u32 = 65535;
 /** Most datagrams of a superpacket: UDP_MAX_SEGMENTS of kernels before 6.9. */
 const DATAGRAM_LIMIT: u32 = 64;
-
-// The bytes at DESCRIPTOR_MERGED, as they were in the first packet of a run.
-const MERGED_LENGTH = 0; // u16: IPv4 total or IPv6 payload length
-const MERGED_NETWORK_CHECKSUM = 2; // u16
-const MERGED_UPPER_CHECKSUM = 4; // u16
-const MERGED_FLAGS = 6; // u8: TCP flags
-const MERGED_PARTIAL = 7; // u8: its checksum was left open
-const MERGED_HEADERS = 8; // u16: what the others were cut by
 
 /** Merges what may be merged of the packets between DRAINED and PROCESSED. `kinds`: MERGE_*. */
 export function coalesceBatch(ring: usize, kinds: u32): void {
@@ -288,10 +270,6 @@ function closeRun(run: usize): void {
   store<u32>(run, LENGTH_LIMIT, RUN_LENGTH);
 }
 
-function startOf(packet: usize): u32 {
-  return version(packet) === 4 ? IPV4_LENGTH : IPV6_LENGTH;
-}
-
 /** Joins a packet to the open run of its flow, in front or behind. Returns false when it does not fit. */
 function join(
   descriptors: usize,
@@ -397,10 +375,6 @@ function isWhole(descriptor: usize, packet: usize, length: u32, isTcp: bool): bo
   return finish(sum(upper, length - start, pseudo)) === 0;
 }
 
-function isPartial(descriptor: usize): bool {
-  return (<u32>load<u8>(descriptor, DESCRIPTOR_DEVICE_HEADER) & <u32>NEEDS_CHECKSUM) !== 0;
-}
-
 /** Makes of every run of more than one packet what the device is given. */
 function finishRuns(descriptors: usize, places: usize, from: u32, to: u32, mask: u32): void {
   for (let position = from; position !== to; position++) {
@@ -410,104 +384,8 @@ function finishRuns(descriptors: usize, places: usize, from: u32, to: u32, mask:
     // Written when the turn of the packet comes that was here first.
     const first = load<u32>(run, RUN_FIRST);
     store<u16>(descriptors + index * DESCRIPTOR_SIZE, <u16>(first + 1), DESCRIPTOR_EMIT);
-    finishRun(descriptors, descriptors + first * DESCRIPTOR_SIZE, run);
-  }
-}
-
-function finishRun(descriptors: usize, first: usize, run: usize): void {
-  const headers = load<u32>(run, RUN_HEADERS);
-  const packet = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
-  const start = startOf(packet);
-  const upper = packet + start;
-  const is4 = start === IPV4_LENGTH;
-  const isTcp = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER)) === PROTOCOL_TCP;
-  const field = upper + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM);
-  const lengthField = packet + (is4 ? IPV4_TOTAL_LENGTH : IPV6_PAYLOAD_LENGTH);
-  const merged = first + DESCRIPTOR_MERGED;
-  store<u16>(merged, load<u16>(lengthField), MERGED_LENGTH);
-  if (is4) store<u16>(merged, load<u16>(packet, IPV4_CHECKSUM), MERGED_NETWORK_CHECKSUM);
-  store<u16>(merged, load<u16>(field), MERGED_UPPER_CHECKSUM);
-  if (isTcp) store<u8>(merged, load<u8>(upper, TCP_FLAGS), MERGED_FLAGS);
-  store<u8>(merged, isPartial(first) ? 1 : 0, MERGED_PARTIAL);
-  store<u16>(merged, <u16>headers, MERGED_HEADERS);
-
-  let length = headers - start + load<u32>(first, DESCRIPTOR_LENGTH) - headers; // of what IP carries
-  let next = <u32>load<u16>(first, DESCRIPTOR_NEXT);
-  let pushed: u32 = 0;
-  while (next !== 0) {
-    const member = descriptors + (next - 1) * DESCRIPTOR_SIZE;
-    const address = load<u32>(member, DESCRIPTOR_ADDRESS);
-    if (isTcp) pushed |= <u32>load<u8>(<usize>address + start, TCP_FLAGS) & TCP_PSH;
-    const payload = load<u32>(member, DESCRIPTOR_LENGTH) - headers;
-    store<u32>(member, address + headers, DESCRIPTOR_ADDRESS);
-    store<u32>(member, payload, DESCRIPTOR_LENGTH);
-    length += payload;
-    next = <u32>load<u16>(member, DESCRIPTOR_NEXT);
-  }
-  if (isTcp) store<u8>(upper, <u8>(<u32>load<u8>(upper, TCP_FLAGS) | pushed), TCP_FLAGS);
-  else store16(upper + UDP_TOTAL_LENGTH, length);
-  store16(lengthField, is4 ? start + length : length);
-  if (is4) {
-    store<u16>(packet, 0, IPV4_CHECKSUM);
-    store<u16>(packet, <u16>finish(sum(packet, start, 0)), IPV4_CHECKSUM);
-  }
-  const pseudo = sumPseudo(packet, length, is4 ? 4 : 6, isTcp ? PROTOCOL_TCP : PROTOCOL_UDP);
-  store<u16>(field, <u16>fold(pseudo));
-
-  let type: u32 = GSO_UDP;
-  if (isTcp) type = is4 ? GSO_TCPV4 : GSO_TCPV6;
-  const size = load<u32>(run, RUN_SIZE);
-  store<u64>(
-    first,
-    <u64>NEEDS_CHECKSUM |
-      ((<u64>type) << 8) |
-      ((<u64>headers) << 16) |
-      ((<u64>size) << 32) |
-      ((<u64>start) << 48),
-    DESCRIPTOR_DEVICE_HEADER,
-  );
-  const offset: u32 = isTcp ? TCP_CHECKSUM : UDP_CHECKSUM;
-  store<u16>(first + DESCRIPTOR_DEVICE_HEADER, <u16>offset, DEVICE_CHECKSUM_OFFSET);
-}
-
-/**
- * Takes the run that begins with the packet of slot `index` apart: every packet is again as decap left it,
- * and DESCRIPTOR_NEXT still leads from one to the next.
- */
-export function separateRun(ring: usize, index: u32): void {
-  const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
-  const mask = load<u32>(ring, RING_MASK);
-  const first = descriptors + (index & mask) * DESCRIPTOR_SIZE;
-  let next = <u32>load<u16>(first, DESCRIPTOR_NEXT);
-  if (next === 0) return;
-  const merged = first + DESCRIPTOR_MERGED;
-  const packet = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
-  const start = startOf(packet);
-  const is4 = start === IPV4_LENGTH;
-  const isTcp = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER)) === PROTOCOL_TCP;
-  const upper = packet + start;
-  const headers = <u32>load<u16>(merged, MERGED_HEADERS);
-  store<u16>(
-    packet + (is4 ? IPV4_TOTAL_LENGTH : IPV6_PAYLOAD_LENGTH),
-    load<u16>(merged, MERGED_LENGTH),
-  );
-  if (is4) store<u16>(packet, load<u16>(merged, MERGED_NETWORK_CHECKSUM), IPV4_CHECKSUM);
-  if (isTcp) store<u8>(upper, load<u8>(merged, MERGED_FLAGS), TCP_FLAGS);
-  else store16(upper + UDP_TOTAL_LENGTH, load<u32>(first, DESCRIPTOR_LENGTH) - start);
-  store<u16>(
-    upper + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM),
-    load<u16>(merged, MERGED_UPPER_CHECKSUM),
-  );
-  if (load<u8>(merged, MERGED_PARTIAL)) {
-    store<u64>(first, <u64>NEEDS_CHECKSUM | ((<u64>start) << 48), DESCRIPTOR_DEVICE_HEADER);
-  } else {
-    store<u64>(first, 0, DESCRIPTOR_DEVICE_HEADER);
-    store<u16>(first + DESCRIPTOR_DEVICE_HEADER, 0, DEVICE_CHECKSUM_OFFSET);
-  }
-  while (next !== 0) {
-    const member = descriptors + ((next - 1) & mask) * DESCRIPTOR_SIZE;
-    store<u32>(member, load<u32>(member, DESCRIPTOR_ADDRESS) - headers, DESCRIPTOR_ADDRESS);
-    store<u32>(member, load<u32>(member, DESCRIPTOR_LENGTH) + headers, DESCRIPTOR_LENGTH);
-    next = <u32>load<u16>(member, DESCRIPTOR_NEXT);
+    const headers = load<u32>(run, RUN_HEADERS);
+    const size = load<u32>(run, RUN_SIZE);
+    finishRun(descriptors, descriptors + first * DESCRIPTOR_SIZE, headers, size);
   }
 }
