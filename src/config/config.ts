@@ -1,4 +1,4 @@
-import type { Inherit, Mode, Prefix } from '../packet/tunnel.js';
+import type { Arrival, Inherit, Mode, Prefix } from '../packet/tunnel.js';
 
 /** What may be done for many packets at once, by the names that ethtool has for it. */
 export interface OffloadConfig {
@@ -40,13 +40,41 @@ export interface RouterConfig {
   };
 }
 
+/** Received packets that came too early wait for those before them (RFC 2890, 2.2). */
+export interface Reorder {
+  /** Most that wait at a time: MAX_PERFLOW_BUFFER of the RFC. */
+  readonly packets: number;
+  /** Longest that one waits: OUTOFORDER_TIMER of the RFC. */
+  readonly timeMs: number;
+}
+
+/** Questions to the peer: how often, and how many go unanswered before it counts as down. */
+export interface Keepalive {
+  readonly intervalMs: number;
+  readonly count: number;
+}
+
+/** The same by ICMP echo inside the tunnel. */
+export interface Probe extends Keepalive {
+  /** Inner address that is asked. */
+  readonly target: string;
+}
+
+/** One of several peers of a tunnel. */
+export interface Peer {
+  /** Outer address, or a host name. */
+  readonly remote: string;
+  /** What is behind this peer: routed to it, and accepted as senders from it. */
+  readonly routes: readonly Prefix[];
+}
+
 /** One `[tunnel.NAME]` table, defaults filled in. */
 export interface TunnelConfig {
   readonly name: string;
   readonly mode: Mode;
-  /** IPv4 address or `any`. */
+  /** Outer address of the mode's family, or `any`. */
   readonly local: string;
-  /** IPv4 address or `any`. */
+  /** Outer address of the mode's family, which may be a multicast group; a host name; or `any`. */
   readonly remote: string;
   readonly keyIn?: number;
   readonly keyOut?: number;
@@ -54,17 +82,36 @@ export interface TunnelConfig {
   readonly checksumOut: boolean;
   readonly sequenceIn: boolean;
   readonly sequenceOut: boolean;
+  /** With `sequenceIn` only. Absent: a packet that comes too late is dropped, none waits. */
+  readonly reorder?: Reorder;
   readonly ttl: number | Inherit;
+  readonly ttlIn: Arrival;
   readonly tos: number | Inherit;
+  readonly tosIn: Arrival;
+  readonly ecn: 'normal' | 'compatibility';
   readonly pmtudisc: boolean;
+  /** With `pmtudisc` false only. */
+  readonly ignoreDf: boolean;
+  /** Absent: outer packets have no such option. */
+  readonly encapLimit?: number;
+  readonly flowLabel: number | Inherit;
   /** Absent: path MTU minus overhead. */
   readonly mtu?: number;
+  readonly mss: number | 'auto' | 'off';
   /** Name of the device it is bound to. */
   readonly dev?: string;
   readonly address: readonly Prefix[];
+  /** Those of the peers are not among them. */
   readonly routes: readonly Prefix[];
-  /** Default filled in: routes and the subnets of `address`. */
+  /** Default filled in: routes and the subnets of `address`; everyone where Ethernet frames are carried. */
   readonly allow: readonly Prefix[] | 'any';
+  readonly profile: 'rfc' | 'linux';
+  readonly keepalive?: Keepalive;
+  readonly probe?: Probe;
+  /** ICMP echo replies that claim to come from our own inner address go straight back into the tunnel. */
+  readonly reflect: boolean;
+  /** With `remote` `any` only. */
+  readonly peers: readonly Peer[];
 }
 
 export interface Config {

@@ -2,10 +2,11 @@
 // their lines.
 
 import type { Block } from '../packet/address.js';
-import { addressBytes, contains, formatPrefix, parseAddress, toBlock } from '../packet/address.js';
+import { contains, formatPrefix, network, parseAddress, toBlock } from '../packet/address.js';
 import type { TunnelDraft } from './check.js';
 import { CODE, type Report } from './diagnostic.js';
-import type { PlacedPrefix } from './prefixes.js';
+import { isIpv6, type PlacedPrefix } from './prefixes.js';
+import { isGreMode } from './tunnel.js';
 
 /** Reports what contradicts between tunnels. */
 export function checkConflicts(tunnels: readonly TunnelDraft[], report: Report): void {
@@ -22,7 +23,7 @@ function checkMatch(tunnels: readonly TunnelDraft[], report: Report): void {
     if (!tunnel.isComparable) continue;
     const { name, mode, local, remote, keyIn, dev } = tunnel.config;
     // A GRE tunnel with both ends open is found by the value of the key alone, and no key counts as 0.
-    const isKeyed = mode === 'gre' || mode === 'gre-udp';
+    const isKeyed = isGreMode(mode);
     const isOpen = isKeyed && local === 'any' && remote === 'any';
     const key = isOpen ? (keyIn ?? 0) : keyIn;
     const match = JSON.stringify([mode, local, remote, key, dev]);
@@ -104,31 +105,73 @@ function holds(outer: Block, inner: Block): boolean {
 function reportOverlap(outer: OwnedRoute, inner: OwnedRoute, report: Report): void {
   const one = `route ${formatPrefix(inner.prefix)} of ${inner.name}`;
   const other = `${outer.name} (line ${outer.place.line})`;
-  const message =
-    outer.block.bits === inner.block.bits
-      ? `${one} is also a route of ${other}: only one of them can be installed`
-      : `${one} lies inside route ${formatPrefix(outer.prefix)} of ${other}: the longer prefix wins`;
+  if (outer.block.bits === inner.block.bits) {
+    const message = `${one} is also a route of ${other}: only one of them can be installed`;
+    report.add(CODE.duplicateRoute, inner.place, message, 'drop one of them');
+    return;
+  }
+  const message = `${one} lies inside route ${formatPrefix(outer.prefix)} of ${other}: the longer prefix wins`;
   report.add(CODE.overlap, inner.place, message);
 }
 
 /** Outer endpoints that a tunnel carries itself: their packets would run in circles or be dropped. */
 function checkEndpointsInside(tunnels: readonly TunnelDraft[], report: Report): void {
   const locals = new Set(tunnels.map((tunnel) => tunnel.config.local));
-  for (const { config, address, routes } of tunnels) {
-    for (const { prefix, place } of address) {
+  for (const tunnel of tunnels) {
+    for (const { prefix, place } of tunnel.address) {
       if (!locals.has(prefix.address)) continue;
-      const message = `address ${prefix.address} of ${config.name} is also a tunnel's local: packets to it are dropped (inner-dst-policy)`;
+      const message = `address ${prefix.address} of ${tunnel.config.name} is also a tunnel's local: packets to it are dropped (inner-dst-policy)`;
       report.add(CODE.ownEndpoint, place, message);
     }
-    const remote = parseAddress(config.remote);
-    if (remote === null) continue;
-    // The kernel makes a route of an address too: to its subnet.
-    const led = [...routes, ...address];
-    for (const { prefix, place } of led) {
-      const block = toBlock(prefix);
-      if (block === null || !contains(block, addressBytes(remote))) continue;
-      const message = `${formatPrefix(prefix)} leads packets for the remote ${config.remote} of ${config.name} into the tunnel itself: without a more specific route outside they run in circles and are dropped (nesting-limit)`;
-      report.add(CODE.routeLoop, place, message, `ip route add ${config.remote}/32 via GATEWAY`);
+    checkRemotesInside(tunnel, report);
+  }
+}
+
+/** Remotes of a tunnel, and of its peers, that its own routes and addresses lead into it. */
+function checkRemotesInside({ config, address, routes }: TunnelDraft, report: Report): void {
+  const remotes = [config.remote, ...config.peers.map((peer) => peer.remote)].filter(
+    (remote) => parseAddress(remote) !== null,
+  );
+  if (remotes.length === 0) return;
+  // The kernel makes a route of an address too: to its subnet.
+  const led = new PrefixIndex([...routes, ...address]);
+  const looping = new Map<PlacedPrefix, string[]>();
+  for (const remote of remotes) {
+    for (const placed of led.around(remote)) {
+      const found = looping.get(placed);
+      if (found === undefined) looping.set(placed, [remote]);
+      else found.push(remote);
     }
+  }
+  for (const [{ prefix, place }, [remote = '', ...others]] of looping) {
+    const more = others.length === 0 ? '' : `, and for ${others.length} more,`;
+    const message = `${formatPrefix(prefix)} leads packets for the remote ${remote} of ${config.name}${more} into the tunnel itself: without a more specific route outside they run in circles and are dropped (nesting-limit)`;
+    const bits = isIpv6({ address: remote, bits: 0 }) ? 128 : 32;
+    report.add(CODE.routeLoop, place, message, `ip route add ${remote}/${bits} via GATEWAY`);
+  }
+}
+
+/** Prefixes by their networks: finds those around an address in as many steps as there are lengths. */
+class PrefixIndex {
+  readonly #byNetwork = new Map<string, PlacedPrefix[]>();
+  readonly #lengths = new Set<number>();
+
+  constructor(prefixes: readonly PlacedPrefix[]) {
+    for (const placed of prefixes) {
+      const masked = network(placed.prefix);
+      if (masked === null) continue;
+      this.#lengths.add(masked.bits);
+      const id = formatPrefix(masked);
+      const same = this.#byNetwork.get(id);
+      if (same === undefined) this.#byNetwork.set(id, [placed]);
+      else same.push(placed);
+    }
+  }
+
+  around(address: string): PlacedPrefix[] {
+    return [...this.#lengths].flatMap((bits) => {
+      const masked = network({ address, bits });
+      return masked === null ? [] : (this.#byNetwork.get(formatPrefix(masked)) ?? []);
+    });
   }
 }

@@ -26,6 +26,21 @@ export const CODE = {
   wildcardConflict: 'E118',
   contradiction: 'E119',
   tooMany: 'E120',
+  endpointFamily: 'E121',
+  ttlWithoutDf: 'E122',
+  ignoreDf: 'E123',
+  multicastLocal: 'E124',
+  ethernetRemote: 'E125',
+  ipv6UnderlayOnly: 'E126',
+  ipv4UnderlayOnly: 'E127',
+  keepalive: 'E128',
+  peersRemote: 'E129',
+  reorder: 'E130',
+  duplicatePeerRoute: 'E131',
+  linkLocalDev: 'E132',
+  hostName: 'E133',
+  duplicateRoute: 'E134',
+  ipv6UnderlayMtu: 'E135',
   noEffect: 'W201',
   anyRemote: 'W202',
   overlap: 'W203',
@@ -35,6 +50,8 @@ export const CODE = {
   routeLoop: 'W207',
   nothingAccepted: 'W208',
   redundant: 'W209',
+  multicastDev: 'W210',
+  probe: 'W211',
 } as const;
 
 export type Code = (typeof CODE)[keyof typeof CODE];
@@ -47,15 +64,19 @@ export interface Place {
   readonly endColumn: number;
 }
 
-export interface Diagnostic extends Place {
-  readonly code: Code;
-  readonly severity: 'error' | 'warning';
+/** A place and what a diagnostic shows of it. */
+export interface Spot extends Place {
   /** As the user wrote it. */
   readonly file: string;
-  readonly message: string;
-  readonly hint?: string;
   /** Text of `line`, for the code frame. */
   readonly source: string;
+}
+
+export interface Diagnostic extends Spot {
+  readonly code: Code;
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  readonly hint?: string;
 }
 
 /** What is wrong with a value, before it has a place. */
@@ -84,12 +105,20 @@ export class Report {
     this.#found.push({
       code,
       severity: code.startsWith('E') ? 'error' : 'warning',
-      file: this.#file,
-      ...place,
+      ...this.spot(place),
       message,
       ...(hint === undefined ? {} : { hint }),
-      source: this.#lines[place.line - 1] ?? '',
     });
+  }
+
+  /** Adds one about a value. */
+  addFault({ code, message, hint }: Fault, place: Place): void {
+    this.add(code, place, message, hint);
+  }
+
+  /** A place with what a diagnostic needs, for one that comes after the report. */
+  spot(place: Place): Spot {
+    return { file: this.#file, ...place, source: this.#lines[place.line - 1] ?? '' };
   }
 
   get hasErrors(): boolean {
@@ -98,8 +127,12 @@ export class Report {
 
   /** All of them in the order of the file. */
   sorted(): Diagnostic[] {
-    return this.#found.sort((a, b) => a.line - b.line || a.column - b.column);
+    return inFileOrder(this.#found);
   }
+}
+
+export function inFileOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return [...diagnostics].sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
 export type Style = 'red' | 'yellow' | 'green' | 'dim' | 'bold';

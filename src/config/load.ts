@@ -22,6 +22,7 @@ import {
   formatDiagnostic,
   Report,
 } from './diagnostic.js';
+import type { PlacedName } from './names.js';
 import { isTable, type Parsed, parse } from './parse.js';
 import { reportUnknownKey } from './read.js';
 import { readRouter } from './router.js';
@@ -32,6 +33,8 @@ export interface LoadedConfig {
   /** Absent when there is an error. */
   readonly config?: Config;
   readonly diagnostics: readonly Diagnostic[];
+  /** Remotes that are host names: whether they stand for something, `checkNames` finds out. */
+  readonly names: readonly PlacedName[];
 }
 
 /** Largest config: ten thousand tunnels with every key fit several times. */
@@ -63,15 +66,15 @@ export function parseConfig(bytes: Uint8Array, file: string): LoadedConfig {
   const report = new Report(file, text);
   if (bytes.length > MAX_BYTES) {
     report.add(CODE.file, FILE_START, `larger than ${MAX_BYTES >> 20} MiB`);
-    return { diagnostics: report.sorted() };
+    return { diagnostics: report.sorted(), names: [] };
   }
   if (!isUtf8(bytes)) {
     reportEncoding(bytes, report);
-    return { diagnostics: report.sorted() };
+    return { diagnostics: report.sorted(), names: [] };
   }
-  const config = readConfig(parse(text, report), file, report);
+  const { config, names } = readConfig(parse(text, report), file, report);
   const diagnostics = report.sorted();
-  return report.hasErrors ? { diagnostics } : { config, diagnostics };
+  return report.hasErrors ? { diagnostics, names } : { config, diagnostics, names };
 }
 
 function readBytes(file: string): Uint8Array {
@@ -148,7 +151,11 @@ function validColumns(line: Uint8Array): number {
   return text.length;
 }
 
-function readConfig({ root, places, partial }: Parsed, file: string, report: Report): Config {
+function readConfig(
+  { root, places, partial }: Parsed,
+  file: string,
+  report: Report,
+): { readonly config: Config; readonly names: readonly PlacedName[] } {
   const top = { path: [], title: 'the file', places, report };
   for (const [key, value] of Object.entries(root)) {
     if (key !== 'router' && key !== 'tunnel') reportUnknownKey(key, top, ['router', 'tunnel']);
@@ -171,7 +178,10 @@ function readConfig({ root, places, partial }: Parsed, file: string, report: Rep
   }
   checkCount(drafts, partial, report);
   checkConflicts(drafts, report);
-  return { file, router, tunnels: drafts.map((draft) => draft.config) };
+  return {
+    config: { file, router, tunnels: drafts.map((draft) => draft.config) },
+    names: drafts.flatMap((draft) => draft.names),
+  };
 }
 
 function checkCount(drafts: readonly TunnelDraft[], partial: boolean, report: Report): void {

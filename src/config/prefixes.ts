@@ -1,19 +1,20 @@
 // The inner networks of a tunnel: address, routes, allow.
 
 import { formatPrefix, network, parsePrefix } from '../packet/address.js';
-import type { Mode, Prefix } from '../packet/tunnel.js';
+import { carries, type Mode, type Prefix } from '../packet/tunnel.js';
 import { CODE, type Fault, type Place, show } from './diagnostic.js';
-import type { TablePlace } from './read.js';
-import type { TunnelTable } from './schema.js';
+import type { Path } from './parse.js';
+import { keyPlace, type Subject, valuePlace } from './subject.js';
 
-/** The table of one tunnel under check. */
-export interface Subject extends TablePlace {
-  readonly values: TunnelTable;
-  /** Keys that are present but wrong, already reported. */
-  readonly wrong: ReadonlySet<string>;
+/** Which list is read. */
+interface List {
+  /** How messages name it. */
+  readonly name: string;
+  /** Its steps from the tunnel's table. */
+  readonly steps: Path;
+  /** Elements are addresses of a device, so they keep their host bits. */
+  readonly isAddress: boolean;
 }
-
-type ListKey = 'address' | 'routes' | 'allow';
 
 /** A prefix and where the file has it. */
 export interface PlacedPrefix {
@@ -21,18 +22,28 @@ export interface PlacedPrefix {
   readonly place: Place;
 }
 
-/** Reads a list of prefixes; what is wrong with one is reported, the right ones are returned. */
+/** Reads `address`, `routes` or `allow`. */
 export function checkPrefixes(
-  { values, report, places, path }: Subject,
-  key: ListKey,
-  mode: Mode | undefined,
+  subject: Subject,
+  key: 'address' | 'routes' | 'allow',
 ): PlacedPrefix[] {
+  const list = { name: key, steps: [key], isAddress: key === 'address' };
+  return readPrefixes(subject, list, subject.values[key] ?? []);
+}
+
+/** Reads a list of prefixes; what is wrong with one is reported, the right ones are returned. */
+export function readPrefixes(
+  subject: Subject,
+  list: List,
+  written: readonly unknown[],
+): PlacedPrefix[] {
+  const { report, mode } = subject;
   const found = new Map<string, PlacedPrefix>();
-  for (const [index, text] of (values[key] ?? []).entries()) {
-    const place = places.value([...path, key, index]);
-    const judged = judgePrefix(key, index, text, mode);
+  for (const [index, text] of written.entries()) {
+    const place = valuePlace(subject, ...list.steps, index);
+    const judged = judgePrefix(list, index, text, mode);
     if ('code' in judged) {
-      report.add(judged.code, place, judged.message, judged.hint);
+      report.addFault(judged, place);
       continue;
     }
     const id = formatPrefix(judged);
@@ -40,7 +51,7 @@ export function checkPrefixes(
     if (earlier === undefined) found.set(id, { prefix: judged, place });
     else {
       const first = `first in line ${earlier.place.line}`;
-      report.add(CODE.overlap, place, `${key} names ${id} twice, ${first}`);
+      report.add(CODE.overlap, place, `${list.name} names ${id} twice, ${first}`);
     }
   }
   return [...found.values()];
@@ -48,29 +59,29 @@ export function checkPrefixes(
 
 /** One element of a list: a prefix, of what the mode carries; a network, except for an address. */
 function judgePrefix(
-  key: ListKey,
+  list: List,
   index: number,
   text: unknown,
   mode: Mode | undefined,
 ): Prefix | Fault {
-  const name = `${key}[${index}]`;
+  const name = `${list.name}[${index}]`;
   if (typeof text !== 'string') {
     return { code: CODE.type, message: `${name} must be text in quotes, not ${show(text)}` };
   }
   const prefix = parsePrefix(text);
   if (prefix === null) {
-    const form = key === 'address' ? '"10.9.0.1/24"' : '"10.20.0.0/16"';
+    const form = list.isAddress ? '"10.9.0.1/24"' : '"10.20.0.0/16"';
     return {
       code: CODE.prefix,
       message: `${name} must be an address and a prefix length such as ${form}, not ${show(text)}`,
       ...(text === 'default' ? { hint: 'IPv4: "0.0.0.0/0", IPv6: "::/0"' } : {}),
     };
   }
-  const family = familyFault(prefix, mode);
+  const family = carriedFault(prefix, mode);
   if (family !== undefined) {
     return { code: CODE.family, message: `${name} = ${show(text)}: ${family}` };
   }
-  if (key === 'address') {
+  if (list.isAddress) {
     const host = hostFault(prefix);
     return host === undefined
       ? prefix
@@ -89,14 +100,17 @@ export function isIpv6(prefix: Prefix): boolean {
   return prefix.address.includes(':');
 }
 
-function familyFault(prefix: Prefix, mode: Mode | undefined): string | undefined {
-  if (mode === 'ipip' && isIpv6(prefix)) return 'mode = "ipip" carries IPv4 only';
-  if (mode === 'sit' && !isIpv6(prefix)) return 'mode = "sit" carries IPv6 only';
+/** Why a tunnel of this mode cannot carry packets of such an address. */
+export function carriedFault(prefix: Prefix, mode: Mode | undefined): string | undefined {
+  const carried = mode === undefined ? 'ip' : carries(mode);
+  const only = (version: 4 | 6): string => `mode = "${mode}" carries IPv${version} only`;
+  if (carried === 4 && isIpv6(prefix)) return only(4);
+  if (carried === 6 && !isIpv6(prefix)) return only(6);
   return undefined;
 }
 
 /** Why a device cannot have this address. */
-function hostFault({ address }: Prefix): string | undefined {
+export function hostFault({ address }: Pick<Prefix, 'address'>): string | undefined {
   const first = Number.parseInt(address, 10);
   if (isIpv6({ address, bits: 0 })) {
     if (address === '::') return "the unspecified address is nobody's";
@@ -113,36 +127,36 @@ function hostFault({ address }: Prefix): string | undefined {
 /** Inner sources accepted; by default the routes and the subnets of the addresses. */
 export function checkAllow(
   subject: Subject,
-  mode: Mode | undefined,
   address: readonly PlacedPrefix[],
   routes: readonly PlacedPrefix[],
 ): readonly Prefix[] | 'any' {
-  const { values, wrong, report, places, path, title } = subject;
+  const { values, wrong, mode, report, title } = subject;
   const written = values.allow;
   if (written?.includes('any')) {
     if (written.length === 1) return 'any';
-    const place = places.value([...path, 'allow', written.indexOf('any')]);
     report.add(
       CODE.contradiction,
-      place,
+      valuePlace(subject, 'allow', written.indexOf('any')),
       '"any" in allow makes the other prefixes meaningless',
       'allow = ["any"]',
     );
     return 'any';
   }
   if (written !== undefined || wrong.has('allow')) {
-    return checkPrefixes(subject, 'allow', mode).map((one) => one.prefix);
+    return checkPrefixes(subject, 'allow').map((one) => one.prefix);
   }
+  // An Ethernet segment has hosts that nobody lists, and frames that are no IP.
+  if (mode !== undefined && carries(mode) === 'ethernet') return 'any';
   const allowed = new Map<string, Prefix>();
   for (const { prefix } of [...routes, ...address]) {
     const masked = network(prefix) ?? prefix;
     allowed.set(formatPrefix(masked), masked);
   }
-  const nothingWritten = values.address === undefined && values.routes === undefined;
-  if (allowed.size === 0 && nothingWritten && !wrong.has('address') && !wrong.has('routes')) {
+  const sources = ['address', 'routes', 'peers'] as const;
+  if (allowed.size === 0 && sources.every((key) => values[key] === undefined && !wrong.has(key))) {
     report.add(
       CODE.nothingAccepted,
-      places.key(path),
+      keyPlace(subject),
       `${title} has no address, routes or allow: every packet it receives is dropped (inner-src-spoof)`,
       'to accept every inner source: allow = ["any"]',
     );

@@ -78,12 +78,13 @@ function reportIssue(
     (text, step) => text + (typeof step === 'number' ? `[${step}]` : `.${step}`),
     key,
   );
+  const note = KEY_NOTES[name] ?? KEY_NOTES[key];
   if (issue.code === 'unrecognized_keys') {
     const inside = { ...where, path, title: `${name} of ${where.title}` };
-    for (const unknown of issue.keys) reportUnknownKey(unknown, inside, []);
+    const known = Object.keys((note?.table ?? note?.element)?.shape ?? {});
+    for (const unknown of issue.keys) reportUnknownKey(unknown, inside, known);
     return;
   }
-  const note = KEY_NOTES[key];
   const found = valueAt(value, inner);
   if (found === undefined) {
     const message = `${name} is missing: it must be ${issue.message}`;

@@ -1,15 +1,27 @@
 // What each key of the config takes. An `error` text completes the sentence "KEY must be ...".
-// Keys of later versions are known here too: check.ts says of each what this version makes of it.
+// Keys of later versions are known here too: later.ts names those that this version does not act on.
 
 import { z } from 'zod';
+import type { Mode } from '../packet/tunnel.js';
 import { CODE, type Code } from './diagnostic.js';
 
-export const SUPPORTED_MODES = ['gre', 'gre-udp', 'ipip', 'sit'] as const;
-const MODES = [...SUPPORTED_MODES, 'gretap', 'ip6gre', 'ip6gretap', 'ip6ip6', 'ip4ip6'] as const;
+const MODES = [
+  'gre',
+  'gre-udp',
+  'ipip',
+  'sit',
+  'gretap',
+  'ip6gre',
+  'ip6gretap',
+  'ip6ip6',
+  'ip4ip6',
+] as const satisfies readonly Mode[];
 const UNDERLAYS = ['auto', 'raw', 'xdp', 'raw-socket', 'memory'] as const;
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 const FORMATS = ['auto', 'json', 'pretty'] as const;
 const PROFILES = ['rfc', 'linux'] as const;
+const ECN = ['normal', 'compatibility'] as const;
+const ARRIVALS = ['keep', 'inherit'] as const;
 /** Builds that `codec` names; a path begins with `.` or `/`. */
 export const CODEC_WORDS = ['auto', 'simd', 'scalar', 'js'] as const;
 
@@ -24,6 +36,14 @@ const LANES_MAX = 64;
 /** Longer than any packet takes to come back: a lane that only looks uses its whole core. */
 const BUSYPOLL_MAX = 1000;
 const BUSYPOLL = `0..${BUSYPOLL_MAX} microseconds`;
+
+/** Enough for what one flow has under way where packets overtake each other. */
+const REORDER_PACKETS_MAX = 1024;
+/** Longer than this, a sender takes a packet that waits for lost and sends it again. */
+const REORDER_TIME_MAX = '1s';
+/** Between questions to the peer. Shorter than a long way takes, the next would go out before the answer is back. */
+const ASK_MIN = '10ms';
+const ASK_MAX = '24h';
 
 const inRange = (min: number, max: number, error = `${min}..${max}`): z.ZodInt =>
   z.int({ error }).min(min, { error }).max(max, { error });
@@ -49,16 +69,40 @@ const flagOrPair = z.union([z.boolean(), flagPair], {
   error: 'true, false or { in = true, out = false }',
 });
 
-const TIME = 'a time such as "10s"';
-const keepalive = z.strictObject(
+const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const milliseconds = (text: string): number =>
+  Number.parseInt(text, 10) * (UNIT_MS[text.replace(/^[0-9]+/, '')] ?? 0);
+/** `"10s"` as milliseconds. */
+const time = (example: string, min: string, max: string) =>
+  z
+    .string({ error: `a time such as "${example}"` })
+    .regex(/^[0-9]{1,9}(ms|s|m|h)$/, { error: `a time such as "${example}"` })
+    .transform(milliseconds)
+    .refine((ms) => ms >= milliseconds(min) && ms <= milliseconds(max), {
+      error: `a time from "${min}" to "${max}"`,
+    });
+
+const REORDER = '{ packets = 32, time = "20ms" }';
+const reorder = z.strictObject(
   {
-    interval: z
-      .string({ error: TIME })
-      .regex(/^[0-9]+(ms|s|m|h)$/, { error: TIME })
-      .optional(),
+    packets: inRange(1, REORDER_PACKETS_MAX).optional(),
+    time: time('20ms', '1ms', REORDER_TIME_MAX).optional(),
+  },
+  { error: REORDER },
+);
+const KEEPALIVE = '{ interval = "10s", count = 3 }';
+const keepalive = z.strictObject(
+  { interval: time('10s', ASK_MIN, ASK_MAX).optional(), count: inRange(1, 255).optional() },
+  { error: KEEPALIVE },
+);
+const PROBE = '{ target = "10.9.0.2", interval = "1s", count = 3 }';
+const probe = z.strictObject(
+  {
+    target: text('an inner address in quotes'),
+    interval: time('1s', ASK_MIN, ASK_MAX).optional(),
     count: inRange(1, 255).optional(),
   },
-  { error: '{ interval = "10s", count = 3 }' },
+  { error: PROBE },
 );
 const PEER = '{ remote = "ADDRESS", routes = ["PREFIX"] }';
 const peer = z.strictObject(
@@ -71,21 +115,44 @@ const TTL = '1..255 or "inherit"';
 const TOS = '0x00..0xfc without the two ECN bits, or "inherit"';
 const MSS = `"auto", "off" or ${MSS_MIN}..${MTU_MAX}`;
 const LANES = `1..${LANES_MAX} or "auto"`;
+const ENCAP_LIMIT = '0..255 or "none"';
+const FLOW_LABEL_MAX = 0xfffff;
+const FLOW_LABEL = '0..0xfffff or "inherit"';
+
+const ttl = z.union([inRange(1, 255, TTL), z.literal('inherit')], { error: TTL });
+const tos = z.union([inRange(0, 0xfc, TOS).multipleOf(4, { error: TOS }), z.literal('inherit')], {
+  error: TOS,
+});
+const arrival = z.enum(ARRIVALS, { error: '"keep" or "inherit"' });
+/** A header field on the way out and on the way in. */
+const outAndIn = <T extends z.ZodType>(out: T, example: string) =>
+  z
+    .strictObject({ out: out.optional(), in: arrival.optional() })
+    .refine((pair) => pair.out !== undefined || pair.in !== undefined, {
+      error: `{ out = ${example}, in = "keep" } with at least one of them`,
+    });
+const ttlPair = outAndIn(ttl, '64');
+const tosPair = outAndIn(tos, '0x88');
 
 /** `[tunnel.NAME]`. Every key may be absent: which ones must be there is for check.ts to say. */
 export const tunnelSchema = z
   .strictObject({
     mode: oneOf(MODES),
-    local: text('an IPv4 address in quotes, or "any"'),
-    remote: text('an IPv4 address in quotes, or "any"'),
+    local: text('an address in quotes, or "any"'),
+    remote: text('an address or a host name in quotes, or "any"'),
     key: z.union([inRange(0, 0xffffffff, KEY), z.ipv4({ error: KEY }), keyPair], { error: KEY }),
     csum: flagOrPair,
     seq: flagOrPair,
-    ttl: z.union([inRange(1, 255, TTL), z.literal('inherit')], { error: TTL }),
-    tos: z.union([inRange(0, 0xfc, TOS).multipleOf(4, { error: TOS }), z.literal('inherit')], {
-      error: TOS,
-    }),
+    reorder,
+    ttl: z.union([ttl, ttlPair], { error: TTL }),
+    tos: z.union([tos, tosPair], { error: TOS }),
+    ecn: oneOf(ECN),
     pmtudisc: flag(),
+    'ignore-df': flag(),
+    encaplimit: z.union([inRange(0, 255, ENCAP_LIMIT), z.literal('none')], { error: ENCAP_LIMIT }),
+    flowlabel: z.union([inRange(0, FLOW_LABEL_MAX, FLOW_LABEL), z.literal('inherit')], {
+      error: FLOW_LABEL,
+    }),
     mtu: inRange(MTU_MIN, MTU_MAX),
     mss: z.union([z.enum(['auto', 'off']), inRange(MSS_MIN, MTU_MAX, MSS)], { error: MSS }),
     dev: text('the name of a device, in quotes'),
@@ -94,6 +161,8 @@ export const tunnelSchema = z
     allow: list('["10.20.0.0/16"], or ["any"]'),
     profile: oneOf(PROFILES),
     keepalive,
+    probe,
+    reflect: flag(),
     peers: z.array(peer, { error: `a list of ${PEER}` }),
   })
   .partial();
@@ -142,12 +211,20 @@ export interface KeyNote {
   /** Valid words, for the nearest one. */
   readonly words?: readonly string[];
   /** How a value that is a table is judged, so that each key in it gets its own message. */
-  readonly table?: z.ZodType;
+  readonly table?: TableType;
+  /** How each table of a list is judged. */
+  readonly element?: TableType;
   /** What to say about a particular wrong value. */
   readonly hint?: (value: unknown) => string | undefined;
 }
 
-/** Notes on the keys of all tables; one without a note takes code `type`. */
+/** A schema of a table, whose keys are known. */
+type TableType = z.ZodType & { readonly shape: { readonly [key: string]: unknown } };
+
+/**
+ * Notes on the keys of all tables; one without a note takes code `type`. `KEY.INNER` is a key inside of a value; without a
+ * note of its own it has that of `KEY`.
+ */
 export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   mode: { code: CODE.word, words: MODES },
   profile: { code: CODE.word, words: PROFILES },
@@ -159,20 +236,31 @@ export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   busypoll: { code: CODE.range },
   mtu: { code: CODE.range },
   mss: { code: CODE.range, words: ['auto', 'off'] },
-  keepalive: { code: CODE.range },
+  ecn: { code: CODE.word, words: ECN },
+  encaplimit: { code: CODE.range, words: ['none'], hint: unquoteNumber },
+  flowlabel: { code: CODE.range, words: ['inherit'], hint: unquoteNumber },
+  keepalive: { code: CODE.range, table: keepalive },
+  reorder: { code: CODE.range, table: reorder },
+  probe: { code: CODE.range, table: probe },
+  'probe.target': { code: CODE.type },
+  peers: { code: CODE.type, element: peer },
   csum: { code: CODE.type, table: flagPair },
   seq: { code: CODE.type, table: flagPair },
   key: { code: CODE.range, table: keyPair, hint: unquoteNumber },
   ttl: {
     code: CODE.range,
+    table: ttlPair,
     words: ['inherit'],
     hint: (value) => unquoteNumber(value) ?? zeroTtl(value),
   },
+  'ttl.in': { code: CODE.word, words: ARRIVALS },
   tos: {
     code: CODE.range,
+    table: tosPair,
     words: ['inherit'],
     hint: (value) => unquoteNumber(value) ?? ecnBits(value),
   },
+  'tos.in': { code: CODE.word, words: ARRIVALS },
 };
 
 function unquoteNumber(value: unknown): string | undefined {

@@ -1,4 +1,11 @@
-import { overhead, type Tunnel } from '../packet/tunnel.js';
+import { parseIpv4 } from '../packet/address.js';
+import {
+  type GreTunnel,
+  type Mode,
+  outerVersion,
+  overhead,
+  type Tunnel,
+} from '../packet/tunnel.js';
 import type { TunnelConfig } from './config.js';
 
 /** MTU of an underlay path that nobody has measured: Ethernet's. */
@@ -10,47 +17,76 @@ export interface Surroundings {
   readonly pathMtu?: number | undefined;
   /** Index of the network device `dev` names, 0 = any. */
   readonly link?: number;
+  /** Address of the remote, where the config has a host name. Without it the tunnel keeps the name. */
+  readonly remote?: string;
 }
 
-/** The tunnel of a `[tunnel.NAME]` table, as the packet path knows it. */
-export function tunnelOf(config: TunnelConfig, known: Surroundings = {}): Tunnel {
-  const tunnel = withMode(config, known.link ?? 0);
-  const pathMtu = known.pathMtu ?? DEFAULT_PATH_MTU;
-  return { ...tunnel, mtu: config.mtu ?? pathMtu - overhead(tunnel) };
-}
-
-function withMode(config: TunnelConfig, link: number): Tunnel {
-  const base = {
-    name: config.name,
-    local: config.local,
-    remote: config.remote,
-    ttl: config.ttl,
-    tos: config.tos,
-    pmtudisc: config.pmtudisc,
-    mtu: 0,
-    link,
-    allow: config.allow,
-    addresses: config.address,
-  };
-  switch (config.mode) {
+/** Whether packets of this mode have a GRE header. */
+export function isGreMode(mode: Mode): mode is GreTunnel['mode'] {
+  switch (mode) {
     case 'ipip':
     case 'sit':
     case 'ip4ip6':
     case 'ip6ip6':
-      return { ...base, mode: config.mode };
+      return false;
     case 'gre':
     case 'gretap':
     case 'ip6gre':
     case 'ip6gretap':
     case 'gre-udp':
-      return {
-        ...base,
-        mode: config.mode,
-        ...(config.keyIn === undefined ? {} : { keyIn: config.keyIn }),
-        ...(config.keyOut === undefined ? {} : { keyOut: config.keyOut }),
-        checksumOut: config.checksumOut,
-        sequenceIn: config.sequenceIn,
-        sequenceOut: config.sequenceOut,
-      };
+      return true;
   }
+}
+
+/** IP version of the outer header; undefined where neither the mode nor one of `ends`, its addresses, tells. */
+export function underlayVersion(mode: Mode, ends: readonly string[]): 4 | 6 | undefined {
+  const version = outerVersion(mode);
+  if (version !== null) return version;
+  if (ends.some((end) => end.includes(':'))) return 6;
+  return ends.some((end) => parseIpv4(end) !== null) ? 4 : undefined;
+}
+
+/** The tunnel of a `[tunnel.NAME]` table, as the packet path knows it. */
+export function tunnelOf(config: TunnelConfig, known: Surroundings = {}): Tunnel {
+  const tunnel = withMode(config, known);
+  const pathMtu = known.pathMtu ?? DEFAULT_PATH_MTU;
+  return { ...tunnel, mtu: config.mtu ?? pathMtu - overhead(tunnel) };
+}
+
+function withMode(
+  config: TunnelConfig,
+  { link = 0, remote = config.remote }: Surroundings,
+): Tunnel {
+  const base = {
+    name: config.name,
+    local: config.local,
+    remote,
+    ttl: config.ttl,
+    ttlIn: config.ttlIn,
+    tos: config.tos,
+    tosIn: config.tosIn,
+    ecn: config.ecn,
+    pmtudisc: config.pmtudisc,
+    ignoreDf: config.ignoreDf,
+    ...(config.encapLimit === undefined ? {} : { encapLimit: config.encapLimit }),
+    flowLabel: config.flowLabel,
+    mtu: 0,
+    ...(config.mss === 'off' ? {} : { mss: config.mss }),
+    link,
+    allow: config.allow,
+    addresses: config.address,
+    profile: config.profile,
+  };
+  const { mode } = config;
+  if (!isGreMode(mode)) return { ...base, mode };
+  return {
+    ...base,
+    mode,
+    ...(config.keyIn === undefined ? {} : { keyIn: config.keyIn }),
+    ...(config.keyOut === undefined ? {} : { keyOut: config.keyOut }),
+    checksumIn: config.checksumIn,
+    checksumOut: config.checksumOut,
+    sequenceIn: config.sequenceIn,
+    sequenceOut: config.sequenceOut,
+  };
 }

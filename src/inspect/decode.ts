@@ -51,7 +51,7 @@ export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
       'grebe decode FILE.pcap, or grebe decode --hex 4500...',
     );
   }
-  const report = new Report(command, await optionsOf(command.config));
+  const report = new Report(command, await optionsOf(command));
   if (command.hex !== undefined) {
     const bytes = parseHex(command.hex === '-' ? readText('-') : command.hex);
     report.packet(1, bytes, bytes.length);
@@ -61,12 +61,23 @@ export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
   return decodeFile(command.file ?? '-', command, report);
 }
 
-async function optionsOf(config: string | undefined): Promise<DecodeOptions> {
-  if (config === undefined) return {};
+async function optionsOf({ config: file, warn }: DecodeCommand): Promise<DecodeOptions> {
+  if (file === undefined) return {};
   // Loaded here because reading a config takes longer to load than most captures to decode.
   const { loadConfigOrFail } = await import('../config/load.js');
+  const { resolveNames } = await import('../config/names.js');
   const { tunnelOf } = await import('../config/tunnel.js');
-  const tunnels = loadConfigOrFail(config).tunnels.map((tunnel) => tunnelOf(tunnel));
+  const config = loadConfigOrFail(file);
+  const resolved = await resolveNames(config);
+  const answers = new Map(resolved.map((one) => [`${one.tunnel} ${one.name}`, one.answer]));
+  const tunnels = config.tunnels.flatMap((tunnel) => {
+    const { name, remote } = tunnel;
+    const answer = answers.get(`${name} ${remote}`);
+    if (answer === undefined) return [tunnelOf(tunnel)];
+    if ('address' in answer) return [tunnelOf(tunnel, { remote: answer.address })];
+    warn(`tunnel ${name} is left out: cannot resolve ${remote}: ${answer.fault}`);
+    return [];
+  });
   return { tunnels: createTable(tunnels), state: createState() };
 }
 

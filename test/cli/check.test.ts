@@ -71,6 +71,21 @@ test('-j gives the same as JSON, with positions for an editor', async () => {
   });
 });
 
+test('a remote that no name server knows is an error of check, and none of run', async () => {
+  const text = GOOD.replace('192.0.2.2', 'nowhere.invalid');
+  writeFileSync(join(folder, 'name.toml'), `${text}mtu = 1400\n`);
+  const checked = await grebe(['check', 'name.toml'], { cwd: folder });
+  assert.equal(checked.code, 78);
+  assert.match(
+    checked.stderr,
+    /^name\.toml:3:10 {2}error {2}\[E133\] cannot resolve nowhere\.invalid: /m,
+  );
+  assert.match(checked.stderr, /getent ahosts nowhere\.invalid$/m);
+  const planned = await grebe(['run', '--dry-run', '--config', 'name.toml'], { cwd: folder });
+  assert.equal(planned.code, 0);
+  assert.match(planned.stdout, /^device gre1: gre, any -> nowhere\.invalid, MTU 1400$/m);
+});
+
 test('color is for those who ask for it', async () => {
   const colored = await grebe(['check', 'bad.toml', '--color', 'always'], { cwd: folder });
   assert(colored.stderr.includes('\x1b['));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -37,9 +37,12 @@ test('every key of a tunnel reaches its config', () => {
     key = { in = 1, out = "0.0.1.2" }
     csum = { in = true, out = false }
     seq = true
-    ttl = "inherit"
-    tos = 0x10
+    reorder = { packets = 64 }
+    ttl = { out = "inherit", in = "inherit" }
+    tos = { out = 0x10 }
+    ecn = "compatibility"
     pmtudisc = false
+    ignore-df = true
     mtu = 1400
     dev = "eth0"
     address = ["10.9.0.1/24", "FD00:9:0::1/64"]
@@ -47,6 +50,9 @@ test('every key of a tunnel reaches its config', () => {
     allow = ["any"]
     mss = "off"
     profile = "rfc"
+    keepalive = { interval = "500ms" }
+    probe = { target = "10.9.0.2", interval = "1m", count = 5 }
+    reflect = true
   `);
   assert.deepEqual(tunnel, {
     name: 'gre1',
@@ -59,10 +65,17 @@ test('every key of a tunnel reaches its config', () => {
     checksumOut: false,
     sequenceIn: true,
     sequenceOut: true,
+    reorder: { packets: 64, timeMs: 20 },
     ttl: 'inherit',
+    ttlIn: 'inherit',
     tos: 16,
+    tosIn: 'keep',
+    ecn: 'compatibility',
     pmtudisc: false,
+    ignoreDf: true,
+    flowLabel: 0,
     mtu: 1400,
+    mss: 'off',
     dev: 'eth0',
     address: [
       { address: '10.9.0.1', bits: 24 },
@@ -70,6 +83,11 @@ test('every key of a tunnel reaches its config', () => {
     ],
     routes: [{ address: '10.20.0.0', bits: 16 }],
     allow: 'any',
+    profile: 'rfc',
+    keepalive: { intervalMs: 500, count: 3 },
+    probe: { target: '10.9.0.2', intervalMs: 60_000, count: 5 },
+    reflect: true,
+    peers: [],
   });
 });
 
@@ -109,14 +127,23 @@ test('what is left out gets its default: sources are routes and subnets of the a
       sequenceIn: false,
       sequenceOut: false,
       ttl: 64,
+      ttlIn: 'keep',
       tos: 'inherit',
+      tosIn: 'keep',
+      ecn: 'normal',
       pmtudisc: true,
+      ignoreDf: false,
+      flowLabel: 0,
+      mss: 'auto',
       address: [{ address: 'fd00:9::1', bits: 64 }],
       routes: [{ address: 'fd00:20::', bits: 32 }],
       allow: [
         { address: 'fd00:20::', bits: 32 },
         { address: 'fd00:9::', bits: 64 },
       ],
+      profile: 'rfc',
+      reflect: false,
+      peers: [],
     },
   ]);
 });
@@ -189,6 +216,13 @@ test('Windows line ends and a byte order mark change no place', () => {
   assert.deepEqual(codes(diagnostics), ['2:9 E107']);
 });
 
+test('the configs that the README shows are right', () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  const examples = [...readme.matchAll(/```toml\n([\s\S]*?)```/g)].map(([, toml = '']) => toml);
+  assert(examples.length > 0);
+  for (const toml of examples) assert.deepEqual(parse(toml).diagnostics, []);
+});
+
 test('overlapping routes, looping routes and unusable tunnels are warned of, not refused', () => {
   const { config, diagnostics } = parse(`[tunnel.a]
 mode = "gre"
@@ -199,7 +233,7 @@ routes = ["10.0.0.0/8", "0.0.0.0/0"]
 mode = "gre"
 local = "192.0.2.1"
 remote = "192.0.2.3"
-routes = ["10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"]
+routes = ["10.2.0.0/15", "10.1.0.0/16", "10.1.0.0/16"]
 [tunnel.c]
 mode = "gre"
 remote = "192.0.2.4"
@@ -216,15 +250,30 @@ address = ["192.0.2.1/24"]
   assert(config);
   assert.deepEqual(codes(diagnostics), [
     '5:25 W207', // 0.0.0.0/0 contains the remote
-    '10:11 W203', // the same route as a's
-    '10:25 W203', // inside a's
-    '10:40 W203', // twice
+    '10:11 W203', // inside a's
+    '10:26 W203', // inside a's
+    '10:41 W203', // twice
     '11:9 W208', // takes nothing
     '16:10 W202', // open to everyone
     '17:7 W204', // too small for IPv6
     '22:12 W206', // own endpoint
     '22:12 W207', // its subnet contains the remote
   ]);
+});
+
+test('a route of two tunnels is an error: the kernel would refuse the second', () => {
+  const { config, diagnostics } = parse(`[tunnel.a]
+mode = "gre"
+remote = "192.0.2.2"
+routes = ["10.0.0.0/8"]
+[tunnel.b]
+mode = "gre"
+remote = "any"
+peers = [{ remote = "192.0.2.3", routes = ["10.0.0.0/8"] }]
+`);
+  assert.equal(config, undefined);
+  assert.deepEqual(codes(diagnostics), ['7:10 W202', '8:1 W201', '8:44 E134']);
+  assert.equal(diagnostics.at(-1)?.hint, 'drop one of them');
 });
 
 test('tunnels that differ in key, device, mode or an endpoint do not collide', () => {

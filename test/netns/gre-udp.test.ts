@@ -244,7 +244,8 @@ function sourcePort(frame: string): number {
 test('tshark finds gre-udp well-formed: checksums, TTL, TOS with ECN, DF of the packet inside', {
   skip: lacking('tshark', 'ping', 'ethtool'),
 }, async () => {
-  const lines = ['csum = true', 'seq = true', 'key = 42', 'ttl = 77', 'pmtudisc = false'];
+  const few = ['-q', '-c', '2', '-i', '0.02'];
+  const lines = ['csum = true', 'seq = true', 'key = 42', 'ttl = "inherit"', 'pmtudisc = false'];
   const options = { tunnels: tunnels(lines, 4), ipv6: false };
   await withLab('guwire', options, async ({ namespaces, rA, rB }) => {
     // Otherwise a checksum is left to a network card that is not there.
@@ -258,8 +259,8 @@ test('tshark finds gre-udp well-formed: checksums, TTL, TOS with ECN, DF of the 
     );
     const isDone = (): boolean => capture.exitCode !== null;
     for (const end = Date.now() + LIMIT_MS; !isDone() && Date.now() < end; ) {
-      await ping(rA, '-q', '-c', '2', '-i', '0.02', '-Q', '0x2a', '-M', 'do', '10.9.0.2');
-      await ping(rA, '-q', '-c', '2', '-i', '0.02', '-Q', '0', '-M', 'dont', '10.9.0.2');
+      await ping(rA, ...few, '-t', '77', '-Q', '0x2a', '-M', 'do', '10.9.0.2');
+      await ping(rA, ...few, '-t', '77', '-Q', '0', '-M', 'dont', '10.9.0.2');
     }
     assert.ok(isDone());
     const rows = await readBack(rB, file);
@@ -269,7 +270,7 @@ test('tshark finds gre-udp well-formed: checksums, TTL, TOS with ECN, DF of the 
       assert.equal(row['gre.checksum.status'], '1', 'GRE checksum good');
       assert.equal(row['ip.checksum.status'], '1', 'IP checksum good');
       assert.equal(row['_ws.malformed'], '');
-      assert.equal(row['ip.ttl'], '77');
+      assert.equal(row['ip.ttl'], row['ip.src'] === OUTER.A ? '77' : '64', 'TTL inside');
       assert.equal(Number(row['gre.key']), 42);
       assert.equal(row['udp.dstport'], '4754');
       assert.ok(Number(row['udp.srcport']) >= 49152);

@@ -2,12 +2,13 @@
 
 import { countDiagnostics, formatDiagnostic } from '../../config/diagnostic.js';
 import { DEFAULT_CONFIG_FILE, type LoadedConfig, loadConfig } from '../../config/load.js';
+import { checkNames } from '../../config/names.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import type { Call } from '../command.js';
 
 export async function runCheck(call: Call): Promise<ExitCode> {
   const file = fileOf(call);
-  const loaded = loadConfig(file);
+  const loaded = await checkNames(loadConfig(file));
   if (call.json) call.output.print(JSON.stringify(checkMessage(file, loaded)));
   else print(file, loaded, call);
   return loaded.config === undefined ? EXIT.config : EXIT.ok;
