@@ -14,8 +14,6 @@ const LATER: readonly (readonly [
   ['reflect', ({ reflect }) => reflect === true],
   ['reorder', ({ reorder }) => reorder !== undefined],
   ['peers', ({ peers }) => peers !== undefined && peers.length > 0],
-  ['profile', ({ profile }) => profile === 'linux'],
-  ['mss', ({ mss }) => mss !== undefined && mss !== 'off'],
 ];
 
 /** Names the keys of the table that have no effect. */

@@ -11,8 +11,8 @@ after(() => rmSync(folder, { recursive: true }));
 
 const GOOD = '[tunnel.gre1]\nmode = "gre"\nremote = "192.0.2.2"\naddress = ["10.9.0.1/24"]\n';
 writeFileSync(join(folder, 'good.toml'), GOOD);
-writeFileSync(join(folder, 'warn.toml'), `${GOOD}mss = "auto"\n`);
-writeFileSync(join(folder, 'bad.toml'), `${GOOD}ttl = 999\nremtoe = 1\nmss = "auto"\n`);
+writeFileSync(join(folder, 'warn.toml'), `${GOOD}reflect = true\n`);
+writeFileSync(join(folder, 'bad.toml'), `${GOOD}ttl = 999\nremtoe = 1\nreflect = true\n`);
 
 test('a good config is ok on stdout, with nothing on stderr', async () => {
   const { code, stdout, stderr } = await grebe(['check', 'good.toml'], { cwd: folder });
@@ -25,7 +25,7 @@ test('warnings are shown and do not fail', async () => {
   const { code, stdout, stderr } = await grebe(['check', '--config', 'warn.toml'], { cwd: folder });
   assert.equal(code, 0);
   assert.equal(stdout, 'warn.toml: ok, 1 tunnel, 0 errors, 1 warning\n');
-  assert.match(stderr, /^warn\.toml:5:1 {2}warn {3}\[W201\] mss = "auto" has no effect/);
+  assert.match(stderr, /^warn\.toml:5:1 {2}warn {3}\[W201\] reflect = true has no effect/);
 });
 
 test('every error is shown at once on stderr, and the exit code is 78', async () => {
