@@ -26,6 +26,7 @@ import {
   FLAG_ETHERNET,
   FLAG_KEY_IN,
   FLAG_LINUX,
+  FLAG_REORDER,
   FLAG_SEQUENCE_IN,
   MODE_GRE,
   MODE_GRE_UDP,
@@ -49,6 +50,7 @@ import {
 } from './layout';
 import { checkOuter4, checkSource6, checkUdp } from './outer';
 import {
+  REASON_EARLY,
   REASON_GRE_CHECKSUM,
   REASON_GRE_RESERVED_BITS,
   REASON_GRE_ROUTING_PRESENT,
@@ -259,7 +261,9 @@ function receiveGre(gre: usize, length: u32, record: usize, state: usize, outerF
   }
   if (flags & GRE_S) {
     if (own & FLAG_SEQUENCE_IN) {
-      if (!acceptsSequence(state, greSequence(gre, flags))) return REASON_GRE_SEQUENCE;
+      const sequence = greSequence(gre, flags);
+      if (own & FLAG_REORDER && isEarly(state, sequence)) return REASON_EARLY;
+      if (!acceptsSequence(state, sequence)) return REASON_GRE_SEQUENCE;
     }
   }
   const carried = carriedBy(gre, outerFamily);
@@ -311,6 +315,12 @@ function isMerged(gre: usize, length: u32): bool {
   if (available === 0 || family === 0 || version(inner) !== family) return false;
   const isSound = family === 4 ? isSound4(inner, available) : isSound6(inner, available);
   return isSound && partialTcpHeaders(inner, innerLength(inner, family), family) !== 0;
+}
+
+/** Whether numbers before this one are still to come (RFC 2890, 2.2). */
+function isEarly(state: usize, sequence: u32): bool {
+  if (!load<u32>(state, STATE_RX_SYNCED)) return false;
+  return <i32>(sequence - load<u32>(state, STATE_RX_NEXT)) > 0;
 }
 
 /**

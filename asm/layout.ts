@@ -124,6 +124,7 @@ export const FLAG_FLOW_INHERIT = 0x80000; // outer flow label: that of inner IPv
 export const FLAG_LINUX = 0x100000; // profile linux
 export const FLAG_CHECKSUM_IN = 0x200000; // GRE packets have a checksum, asked for by profile linux
 export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
+export const FLAG_REORDER = 0x1000000; // numbered packets that come early wait for those before them
 
 /** State of a tunnel that outlives a table image. */
 export const STATE_TX_SEQUENCE = 0; // u32, atomic add: next sequence number to send (RFC 2890, 2.2)

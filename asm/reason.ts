@@ -42,5 +42,11 @@ export const REASON_TUNNEL_DOWN = 31;
 export const REASON_CODEC_FAULT = 32; // the codec build trapped on it or left an impossible descriptor
 
 export const REASON_COUNT = 33;
+/**
+ * No drop: a numbered packet that came before another which is still missing. The lane keeps a copy, and brings it
+ * again when its turn comes; only then it counts as what became of it.
+ */
+export const REASON_EARLY = 46;
+
 /** Counters kept for reasons in a counter row: room to grow without moving the layout. */
 export const REASON_CAPACITY = 48;

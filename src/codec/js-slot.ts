@@ -21,7 +21,7 @@ import {
   SEGMENT_LIMIT,
   SLOT_HEADROOM,
 } from '../../asm/layout.js';
-import { REASON_NONE } from '../../asm/reason.js';
+import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
 import { u8 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
@@ -111,8 +111,11 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
   slot.setHalf(DESCRIPTOR_NEXT, 0);
   const result = decap(slot.packet(), table, states, slot.word(DESCRIPTOR_LINK));
   slot.setWord(DESCRIPTOR_TUNNEL, result.record);
-  if (result.verdict === 'drop') {
-    slot.setWord(DESCRIPTOR_REASON, REASON[result.reason]);
+  if (result.verdict !== 'ok') {
+    slot.setWord(
+      DESCRIPTOR_REASON,
+      result.verdict === 'early' ? REASON_EARLY : REASON[result.reason],
+    );
     return;
   }
   const start = slot.place(result.offset);

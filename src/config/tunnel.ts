@@ -87,6 +87,7 @@ function withMode(
     checksumIn: config.checksumIn,
     checksumOut: config.checksumOut,
     sequenceIn: config.sequenceIn,
+    reorder: config.reorder !== undefined,
     sequenceOut: config.sequenceOut,
   };
 }

@@ -31,7 +31,7 @@ import { type Payload, payloadOf } from './payload.js';
 import { checkFramePolicy, checkPolicy } from './policy.js';
 import type { Reason } from './reason.js';
 import { checkOuter, modeOf, type Received } from './received.js';
-import { acceptSequence, createState, type State, type TunnelState } from './state.js';
+import { acceptSequence, createState, isEarly, type State, type TunnelState } from './state.js';
 import { type Entry, type Table, type Tunnels, toTable } from './table.js';
 import { ETHERNET_HEADER, isGre, type Tunnel } from './tunnel.js';
 
@@ -48,6 +48,15 @@ export type Decapped =
       readonly offset: number;
       /** What a TUN device with a virtio_net_hdr wants in front of it. */
       readonly deviceHeader: Uint8Array;
+    }
+  | {
+      /** It came before another that is still missing: to be given again when its turn has come. */
+      readonly verdict: 'early';
+      readonly reason: null;
+      readonly tunnel: Tunnel;
+      readonly record: number;
+      /** Its sequence number. */
+      readonly sequence: number;
     }
   | {
       readonly verdict: 'drop';
@@ -93,6 +102,10 @@ export function decap(
 
   const opened = open(outer, gre, entry, table, state.of(entry.tunnel, record));
   if (typeof opened === 'string') return drop(opened, entry.tunnel, record);
+  if ('early' in opened) {
+    const { early: sequence } = opened;
+    return { verdict: 'early', reason: null, tunnel: entry.tunnel, record, sequence };
+  }
   const arrived = arrive(opened, outer, entry);
   if (arrived === null) return drop('ecn', entry.tunnel, record);
   return {
@@ -129,6 +142,11 @@ function find(table: Table, outer: Received, gre: GreHeader | null, link: number
   return among(modeOf(outer.version, outer.protocol, !isFrame));
 }
 
+/** A packet before its turn: its sequence number. */
+interface Early {
+  readonly early: number;
+}
+
 /** What is inside, or why the tunnel refuses it. */
 function open(
   outer: Received,
@@ -136,7 +154,7 @@ function open(
   entry: Entry,
   table: Table,
   state: TunnelState,
-): Opened | Reason {
+): Opened | Early | Reason {
   if (gre === null) {
     return openPacket(
       outer.payload,
@@ -147,7 +165,7 @@ function open(
     );
   }
   const payload = checkReceive(outer, gre, entry, state);
-  if (typeof payload === 'string') return payload;
+  if (typeof payload === 'string' || 'early' in payload) return payload;
   const start = gre.length + payload.offset;
   if (start > outer.payload.length) return 'gre-truncated';
   const bytes = outer.payload.subarray(start);
@@ -163,7 +181,7 @@ function checkReceive(
   gre: GreHeader,
   { tunnel, carries }: Entry,
   state: TunnelState,
-): Payload | Reason {
+): Payload | Early | Reason {
   const { profile } = tunnel;
   if (hasReservedBits(payload, profile)) return 'gre-reserved-bits';
   // RFC 2784, 2.2: a checksum is checked whether or not the tunnel sends one itself.
@@ -172,9 +190,9 @@ function checkReceive(
     if (gre.hasChecksum !== (tunnel.checksumIn ?? false)) return 'gre-checksum';
     if (tunnel.sequenceIn && gre.sequence === null) return 'gre-sequence';
   }
-  const isOrdered = isGre(tunnel) && tunnel.sequenceIn;
-  if (isOrdered && gre.sequence !== null && !acceptSequence(state, gre.sequence)) {
-    return 'gre-sequence';
+  if (isGre(tunnel) && tunnel.sequenceIn && gre.sequence !== null) {
+    if (tunnel.reorder === true && isEarly(state, gre.sequence)) return { early: gre.sequence };
+    if (!acceptSequence(state, gre.sequence)) return 'gre-sequence';
   }
   const carried = payloadOf(payload, gre, version);
   if (carried === null) return 'unknown-protocol';

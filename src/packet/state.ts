@@ -64,6 +64,11 @@ export function createState(): State {
   };
 }
 
+/** Whether numbers before this one are still to come. */
+export function isEarly(state: TunnelState, sequence: number): boolean {
+  return state.rxSynced && ((sequence - state.rxNext) | 0) > 0;
+}
+
 /** Takes a received sequence number: true when it is in order and has moved the window, false when it is old. */
 export function acceptSequence(state: TunnelState, sequence: number): boolean {
   const isOld = state.rxSynced && ((sequence - state.rxNext) | 0) < 0;

@@ -68,6 +68,8 @@ export interface GreTunnel extends TunnelBase {
   readonly checksumOut: boolean;
   /** Drops packets whose sequence number is old (RFC 2890, 2.2). */
   readonly sequenceIn: boolean;
+  /** With `sequenceIn`: packets that come early wait for those before them. Default false. */
+  readonly reorder?: boolean;
   readonly sequenceOut: boolean;
 }
 

@@ -15,7 +15,12 @@ import {
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
 } from '../../asm/layout.js';
-import { REASON_CAPACITY, REASON_CODEC_FAULT, REASON_COUNT } from '../../asm/reason.js';
+import {
+  REASON_CAPACITY,
+  REASON_CODEC_FAULT,
+  REASON_COUNT,
+  REASON_EARLY,
+} from '../../asm/reason.js';
 import { type Reason, reasonName } from '../packet/reason.js';
 import type { MemoryPlan } from '../ring/plan.js';
 
@@ -35,6 +40,8 @@ export interface RecordCounters {
   readonly lastReceivedMs: number | null;
   readonly decapDrops: DropCounts;
   readonly encapDrops: DropCounts;
+  /** Received packets that had to wait for others before them; each is counted again as what became of it. */
+  readonly early: number;
 }
 
 export interface Counters {
@@ -103,12 +110,14 @@ function readRow(words: Uint32Array, rows: readonly number[]): RecordCounters {
     lastReceivedMs: lastReceivedMs === 0 ? null : lastReceivedMs,
     decapDrops: readDrops((reason) => total(COUNTER_DECAP_DROPS + reason * 8)),
     encapDrops: readDrops((reason) => total(COUNTER_ENCAP_DROPS + reason * 8)),
+    early: total(COUNTER_DECAP_DROPS + REASON_EARLY * 8),
   };
 }
 
 function readDrops(count: (reason: number) => number): DropCounts {
   const drops: { [reason in Reason]?: number } = {};
   for (let number = 1; number < REASON_CAPACITY; number++) {
+    if (number === REASON_EARLY) continue;
     const dropped = count(number);
     if (dropped === 0) continue;
     // A number without a name can only come from a user's own codec; its packets stay counted.

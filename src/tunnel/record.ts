@@ -16,6 +16,7 @@ import {
   FLAG_ONLY6,
   FLAG_OVER6,
   FLAG_PMTUDISC,
+  FLAG_REORDER,
   FLAG_SEQUENCE_IN,
   FLAG_SEQUENCE_OUT,
   FLAG_TOS_IN,
@@ -175,6 +176,7 @@ function flagsOf(tunnel: Tunnel): number {
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],
     [isGre(tunnel) && tunnel.sequenceIn, FLAG_SEQUENCE_IN],
     [isGre(tunnel) && tunnel.sequenceOut, FLAG_SEQUENCE_OUT],
+    [isGre(tunnel) && tunnel.reorder === true, FLAG_REORDER],
   ];
   return isSet.reduce((flags, [is, flag]) => (is ? flags | flag : flags), FLAG_UP);
 }
@@ -264,6 +266,7 @@ export function decodeRecord(
     checksumIn: (flags & FLAG_CHECKSUM_IN) !== 0,
     checksumOut: (flags & FLAG_CHECKSUM_OUT) !== 0,
     sequenceIn: (flags & FLAG_SEQUENCE_IN) !== 0,
+    reorder: (flags & FLAG_REORDER) !== 0,
     sequenceOut: (flags & FLAG_SEQUENCE_OUT) !== 0,
   };
 }

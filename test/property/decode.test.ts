@@ -19,23 +19,24 @@ test('decode never throws, and what it shows fits into JSON', () => {
   );
 });
 
-test('decode with tunnels gives the verdict of decap for every IPv4 tunnel packet', () => {
+test('decode with tunnels gives the verdict of decap for every tunnel packet', () => {
   fc.assert(
     fc.property(anything, tunnelList(6), (bytes, tunnels) => {
       const decoded = decode(bytes, { tunnels });
-      if (decoded === null || decoded.outer.version === 6) return;
+      if (decoded === null) return;
       assert.equal(decoded.reason, decap(bytes, tunnels).reason);
     }),
     { numRuns: 3000 },
   );
 });
 
-test('a packet whose form is wrong is never forwarded', () => {
+test('a packet whose form is wrong is never forwarded, unless Linux does', () => {
   fc.assert(
     fc.property(anything, tunnelList(6), (bytes, tunnels) => {
+      const strict = tunnels.map((tunnel) => tunnel && { ...tunnel, profile: 'rfc' as const });
       const decoded = decode(bytes);
       if (decoded !== null && decoded.verdict === 'drop') {
-        assert.equal(decap(bytes, tunnels).verdict, 'drop');
+        assert.notEqual(decap(bytes, strict).verdict, 'ok');
       }
     }),
     { numRuns: 3000 },

@@ -76,7 +76,7 @@ test('what encap sends, the far end takes out of its tunnel unchanged', () => {
       if (keyOut === undefined && 'keyIn' in keyed) delete keyed.keyIn;
       const received = decap(sent.packet, [keyed]);
       // The packet itself may be one that nobody takes out: martians, a TTL of 1, our own address.
-      if (received.verdict === 'drop') assert.match(received.reason, /^(inner-|nesting)/);
+      if (received.verdict !== 'ok') assert.match(received.reason ?? '', /^(inner-|nesting)/);
       else assert.deepEqual(received.packet, packet);
     }),
     { numRuns: 2000 },

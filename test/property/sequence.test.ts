@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import fc from 'fast-check';
 import { RESYNC_COUNT } from '../../asm/layout.js';
-import { REASON_GRE_SEQUENCE } from '../../asm/reason.js';
+import { REASON_EARLY, REASON_GRE_SEQUENCE } from '../../asm/reason.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
 import { assertAgreement } from '../support/oracle.js';
 import { gre, ipv4 } from '../support/packets.js';
@@ -85,5 +85,24 @@ test('a sender that starts again is followed after 8 packets in order, not befor
       reasons(again),
       again.map((index) => (index < RESYNC_COUNT - 1 ? REASON_GRE_SEQUENCE : 0)),
     );
+  }
+});
+
+test('a packet that comes before its turn is put aside until those before it are there', () => {
+  const patient: Tunnel = { ...ORDERED, reorder: true };
+  fc.assert(
+    fc.property(fc.array(life, { minLength: 1, maxLength: 5 }), (lives) => {
+      const packets = lives.flat().map((sequence) => ({ bytes: numbered(sequence) }));
+      assertAgreement(planes, [patient], 'decap', packets);
+    }),
+    { numRuns: 500 },
+  );
+  for (const plane of planes) {
+    plane.publish([patient]);
+    const reasons = [5, 7, 6, 8, 7, 8, 9, 6].map(
+      (sequence) => plane.run('decap', [{ bytes: numbered(sequence) }])[0]?.reason,
+    );
+    const [early, old] = [REASON_EARLY, REASON_GRE_SEQUENCE];
+    assert.deepEqual(reasons, [0, early, 0, early, 0, 0, 0, old], plane.codec.name);
   }
 });

@@ -108,7 +108,7 @@ for (const hostile of tested) {
       const [processed] = plane.run('decap', [{ bytes }]);
       assert.ok(processed);
       assert.equal(reasonName(processed.reason), reason, plane.codec.name);
-      if (received.verdict === 'drop') continue;
+      if (received.verdict !== 'ok') continue;
       const { offset, length, window } = processed;
       assert.deepEqual(window.slice(offset, offset + length), received.packet);
     }

@@ -119,6 +119,7 @@ const greBase = {
   checksumOut: fc.boolean(),
   sequenceIn: fc.boolean(),
   sequenceOut: fc.boolean(),
+  reorder: fc.boolean(),
 };
 
 /** Without the options that are not there. */

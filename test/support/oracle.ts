@@ -1,6 +1,7 @@
 // What a codec must have done with packets, by the reference: every byte, every field, every counter.
 import assert from 'node:assert/strict';
 import { DEVICE_HEADER_SIZE, SLOT_COUNT, SLOT_HEADROOM } from '../../asm/layout.js';
+import { REASON_EARLY } from '../../asm/reason.js';
 import { decap } from '../../src/packet/decap.js';
 import { encapInto } from '../../src/packet/encap.js';
 import { REASON, reasonName } from '../../src/packet/reason.js';
@@ -28,7 +29,8 @@ export class Oracle {
   expect(direction: Direction, packet: Filled): Processed {
     const expected = direction === 'encap' ? this.#encap(packet) : this.#decap(packet);
     const row = `${expected.tunnel} ${direction}`;
-    if (expected.reason !== 0) this.#count(`${row} ${reasonName(expected.reason)}`, 1);
+    if (expected.reason === REASON_EARLY) this.#count(`${row} early`, 1);
+    else if (expected.reason !== 0) this.#count(`${row} ${reasonName(expected.reason)}`, 1);
     else {
       this.#count(`${row} packets`, 1);
       this.#count(`${row} bytes`, expected.innerLength);
@@ -48,8 +50,9 @@ export class Oracle {
   #decap({ bytes, link }: Filled): Processed {
     const window = dirtyWindow(bytes);
     const result = decap(bytes, this.#table, this.#state, link);
-    if (result.verdict === 'drop') {
-      return dropped(REASON[result.reason], result.record, window, bytes.length);
+    if (result.verdict !== 'ok') {
+      const reason = result.verdict === 'early' ? REASON_EARLY : REASON[result.reason];
+      return dropped(reason, result.record, window, bytes.length);
     }
     const offset = SLOT_HEADROOM + result.offset;
     window.set(result.packet, offset);
@@ -121,6 +124,7 @@ function flatten(counters: Counters): Map<string, number> {
     flat.set(`${index} decap bytes`, record.rx.bytes);
     flat.set(`${index} encap packets`, record.tx.packets);
     flat.set(`${index} encap bytes`, record.tx.bytes);
+    flat.set(`${index} decap early`, record.early);
     drops(`${index} decap`, record.decapDrops);
     drops(`${index} encap`, record.encapDrops);
   }
@@ -131,7 +135,7 @@ function flatten(counters: Counters): Map<string, number> {
 export function assertProcessed(actual: Processed, expected: Processed, name: string): void {
   if (isSame(actual, expected)) return;
   const show = ({ window, reason, deviceHeader, ...rest }: Processed) => ({
-    reason: reasonName(reason) ?? 'forwarded',
+    reason: reason === REASON_EARLY ? 'early' : (reasonName(reason) ?? 'forwarded'),
     ...rest,
     deviceHeader: Buffer.from(deviceHeader).toString('hex'),
     window: Buffer.from(window).toString('hex'),
