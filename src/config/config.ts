@@ -1,4 +1,4 @@
-import type { Arrival, Inherit, Mode, Prefix } from '../packet/tunnel.js';
+import type { Arrival, Inherit, Mode, Prefix, Reorder } from '../packet/tunnel.js';
 
 /** What may be done for many packets at once, by the names that ethtool has for it. */
 export interface OffloadConfig {
@@ -38,14 +38,6 @@ export interface RouterConfig {
     readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
     readonly format: 'auto' | 'json' | 'pretty';
   };
-}
-
-/** Received packets that came too early wait for those before them (RFC 2890, 2.2). */
-export interface Reorder {
-  /** Most that wait at a time: MAX_PERFLOW_BUFFER of the RFC. */
-  readonly packets: number;
-  /** Longest that one waits: OUTOFORDER_TIMER of the RFC. */
-  readonly timeMs: number;
 }
 
 /** Questions to the peer: how often, and how many go unanswered before it counts as down. */

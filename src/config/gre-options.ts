@@ -1,7 +1,7 @@
 // What the GRE header holds: key, csum, seq, and reorder, which needs seq.
 
-import type { Mode } from '../packet/tunnel.js';
-import type { Reorder, TunnelConfig } from './config.js';
+import type { Mode, Reorder } from '../packet/tunnel.js';
+import type { TunnelConfig } from './config.js';
 import { CODE } from './diagnostic.js';
 import { keyPlace, type Subject } from './subject.js';
 import { isGreMode } from './tunnel.js';

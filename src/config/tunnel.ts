@@ -87,7 +87,7 @@ function withMode(
     checksumIn: config.checksumIn,
     checksumOut: config.checksumOut,
     sequenceIn: config.sequenceIn,
-    reorder: config.reorder !== undefined,
+    ...(config.reorder === undefined ? {} : { reorder: config.reorder }),
     sequenceOut: config.sequenceOut,
   };
 }

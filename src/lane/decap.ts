@@ -1,16 +1,22 @@
 // decap path: underlay -> ring -> codec -> TUN
 //
-//   1. receive      the underlay fills free slots
+//   1. receive      the underlay fills free slots; or reorder.ts does, with packets whose turn has come
 //   2. process      the codec finds the tunnel, checks and strips, or gives a reason
 //   3. coalesce     the codec merges neighbours of a flow into runs
 //   4. writeBatch   hand finished packets to the devices, in order, each run as one
 //   5. settle       count every slot once and free it
 import { SLOT_COUNT } from '../../asm/layout.js';
-import { REASON_CODEC_FAULT, REASON_NONE, REASON_TUNNEL_DOWN } from '../../asm/reason.js';
+import {
+  REASON_CODEC_FAULT,
+  REASON_EARLY,
+  REASON_NONE,
+  REASON_TUNNEL_DOWN,
+} from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import { WRITE_REFUSED } from '../tun/contract.js';
 import { BATCH } from './encap.js';
 import type { Lane } from './lane.js';
+import type { ReorderBuffer } from './reorder.js';
 
 /** Moves up to one batch from the underlay to the devices. Returns how many packets it received. */
 export function decapBatch(lane: Lane): number {
@@ -20,12 +26,39 @@ export function decapBatch(lane: Lane): number {
   if (count === 0) return 0;
 
   lane.countUnderlayReceived(count);
-  lane.process(ring);
-  lane.coalesce();
-  writeBatch(lane, ring, from, ring.processed);
+  deliver(lane, ring, from);
   lane.underlay.release?.(ring, from, ring.processed);
   lane.settle(ring);
+  releaseEarly(lane);
   return count;
+}
+
+/** Delivers the early packets whose turn has come, or whose time is up. */
+export function releaseEarly(lane: Lane): void {
+  const { reorder, decapRing: ring } = lane;
+  if (reorder === undefined) return;
+  for (;;) {
+    const from = ring.filled;
+    if (reorder.fill(ring, BATCH, performance.now()) === 0) return;
+    deliver(lane, ring, from);
+    lane.settle(ring);
+  }
+}
+
+/** Takes the packets from `from` on through the codec to the devices. */
+function deliver(lane: Lane, ring: Ring, from: number): void {
+  lane.process(ring);
+  if (lane.reorder !== undefined) holdEarly(lane.reorder, ring, from, ring.processed);
+  lane.coalesce();
+  writeBatch(lane, ring, from, ring.processed);
+}
+
+/** Puts the packets aside that the codec found early. */
+function holdEarly(reorder: ReorderBuffer, ring: Ring, from: number, to: number): void {
+  for (let position = from; position !== to; position = (position + 1) >>> 0) {
+    if (ring.reason(position) !== REASON_EARLY) continue;
+    reorder.hold(ring, position, performance.now());
+  }
 }
 
 const MASK = SLOT_COUNT - 1;

@@ -3,7 +3,7 @@
 import { type CodecBuild, openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { KernelDrops } from '../underlay/contract.js';
-import { decapBatch } from './decap.js';
+import { decapBatch, releaseEarly } from './decap.js';
 import { BATCH, encapBatch } from './encap.js';
 import type { Lane, LaneEvents, LaneHandle } from './lane.js';
 
@@ -16,11 +16,16 @@ export class EventedLane implements LaneHandle {
   readonly #memory: WebAssembly.Memory;
   readonly #waiting: Promise<void>;
   #running = true;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(lane: Lane, memory: WebAssembly.Memory, events: LaneEvents) {
     this.#lane = lane;
     this.#memory = memory;
-    lane.underlay.onReadable = this.#turns(() => decapBatch(lane));
+    lane.underlay.onReadable = this.#turns(() => {
+      const count = decapBatch(lane);
+      this.#releaseInTime();
+      return count;
+    });
     lane.devices.forEach((device, record) => {
       if (device && device.fd < 0) device.onReadable = this.#turns(() => encapBatch(lane, record));
     });
@@ -45,9 +50,22 @@ export class EventedLane implements LaneHandle {
 
   async stop(): Promise<void> {
     this.#running = false;
+    clearTimeout(this.#timer);
     for (const device of this.#lane.devices) if (device) device.onReadable = undefined;
     await this.#waiting;
     this.#lane.close();
+  }
+
+  /** Delivers early packets when they have waited long enough. */
+  #releaseInTime(): void {
+    const timeoutMs = this.#lane.reorder?.timeoutMs(performance.now()) ?? -1;
+    clearTimeout(this.#timer);
+    if (timeoutMs < 0) return;
+    this.#timer = setTimeout(() => {
+      if (!this.#running) return;
+      releaseEarly(this.#lane);
+      this.#releaseInTime();
+    }, timeoutMs);
   }
 
   /** A callback that runs `batch` soon, again while it comes back full, and once however often it is called. */

@@ -9,11 +9,13 @@ import {
 import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
 import type { CodecBuild } from '../codec/builds.js';
 import type { Codec } from '../codec/contract.js';
+import type { Reorder } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
 import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
+import { ReorderBuffer } from './reorder.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -58,6 +60,8 @@ export interface LaneOptions {
   readonly fallback: Codec;
   /** Kinds of packets that are merged for the devices (MERGE_*), 0 = none. */
   readonly merge: number;
+  /** By record, the tunnels whose early packets wait for those before them. */
+  readonly reorder?: ReadonlyMap<number, Reorder>;
   /** Told once when a kernel refused superpackets and merging went off. */
   readonly onMergeRefused?: (device: string) => void;
   /** Told of a trap, once each time the codec is replaced. */
@@ -72,6 +76,8 @@ export class Lane {
   readonly underlay: Underlay;
   readonly encapRing: Ring;
   readonly decapRing: Ring;
+  /** Where early packets wait; undefined: no tunnel lets any. */
+  readonly reorder: ReorderBuffer | undefined;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
   readonly #totals: BigUint64Array;
@@ -88,6 +94,7 @@ export class Lane {
     this.underlay = options.underlay;
     this.encapRing = new Ring(memory, plan.encap);
     this.decapRing = new Ring(memory, plan.decap);
+    this.reorder = options.reorder && new ReorderBuffer(memory, this.decapRing, options.reorder);
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
     this.#codec = options.codec;

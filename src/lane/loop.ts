@@ -15,7 +15,7 @@ import {
   NativeBlock,
   read,
 } from '../sys/libc.js';
-import { decapBatch } from './decap.js';
+import { decapBatch, releaseEarly } from './decap.js';
 import { encapBatch } from './encap.js';
 import type { Lane } from './lane.js';
 
@@ -125,7 +125,7 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
 
   try {
     for (;;) {
-      const count = waitForWork(queue, hooks.busyPoll);
+      const count = waitForWork(queue, hooks.busyPoll, timeoutOf(lane));
       let underlayReady = false;
       for (let index = 0; index < count; index++) {
         const token = queue.token(index);
@@ -143,14 +143,20 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
         }
       }
       if (underlayReady) decapBatch(lane);
+      else releaseEarly(lane);
     }
   } finally {
     queue.close();
   }
 }
 
-/** Looks for work for `busyPoll` microseconds, then waits for it. */
-function waitForWork(queue: EventQueue, busyPoll: number): number {
+/** How long a lane may wait for work, -1: for ever. */
+function timeoutOf({ reorder }: Lane): number {
+  return reorder === undefined ? -1 : reorder.timeoutMs(performance.now());
+}
+
+/** Looks for work for `busyPoll` microseconds, then waits for it, `timeoutMs` at the longest (-1: no limit). */
+function waitForWork(queue: EventQueue, busyPoll: number, timeoutMs: number): number {
   if (busyPoll > 0) {
     const until = performance.now() + busyPoll / 1000;
     do {
@@ -158,7 +164,7 @@ function waitForWork(queue: EventQueue, busyPoll: number): number {
       if (count > 0) return count;
     } while (performance.now() < until);
   }
-  return queue.wait(-1);
+  return queue.wait(timeoutMs);
 }
 
 /** Moves a batch for the device of event `index`; forgets one that was deleted, which would be ready for ever. */

@@ -1,4 +1,5 @@
 import type { CodecBuild } from '../codec/builds.js';
+import type { Reorder } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import type { XdpDevice } from '../underlay/xdp.js';
@@ -13,6 +14,8 @@ export interface LaneStart {
   readonly codec: CodecBuild;
   /** Kinds of packets that are merged for the devices (MERGE_*). */
   readonly merge: number;
+  /** Tunnels whose early packets wait for those before them: record and limits. */
+  readonly reorder: readonly (readonly [number, Reorder])[];
   /** IP protocols to receive by the plain underlay. */
   readonly protocols: readonly number[];
   /** Tunnels over UDP: their local addresses and records. */

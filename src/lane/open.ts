@@ -6,7 +6,8 @@ import type { Underlay } from '../underlay/contract.js';
 import { Lane, type LaneEvents } from './lane.js';
 import type { LaneStart } from './message.js';
 
-export interface OpenLaneOptions extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge'> {
+export interface OpenLaneOptions
+  extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge' | 'reorder'> {
   /** Closed with the lane. */
   readonly underlay: Underlay;
   /** Makes the devices by record, over the ring that packets are read into. */
@@ -16,7 +17,7 @@ export interface OpenLaneOptions extends Pick<LaneStart, 'memory' | 'plan' | 'co
 
 /** Opens a lane; who runs it calls encapBatch and decapBatch. */
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
-  const { memory, plan, underlay, codec, merge } = options;
+  const { memory, plan, underlay, codec, merge, reorder } = options;
   const lane = new Lane({
     memory,
     plan,
@@ -24,6 +25,7 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
     codec: openCodec(codec, memory),
     fallback: openCodec({ name: 'js' }, memory),
     merge,
+    ...(reorder.length === 0 ? {} : { reorder: new Map(reorder) }),
     onMergeRefused: events.onMergeRefused,
     onFault: (name, error) => events.onFault(name, String(error)),
   });

@@ -32,9 +32,9 @@ try {
 port.close();
 
 function runLane(start: LaneStart): void {
-  const { memory, plan, codec, merge, devices } = start;
+  const { memory, plan, codec, merge, reorder, devices } = start;
   const lane = openLane({
-    ...{ memory, plan, codec, merge },
+    ...{ memory, plan, codec, merge, reorder },
     underlay: openUnderlay(start),
     devices: kernelDevices(memory, devices),
     events: {

@@ -191,7 +191,8 @@ function checkReceive(
     if (tunnel.sequenceIn && gre.sequence === null) return 'gre-sequence';
   }
   if (isGre(tunnel) && tunnel.sequenceIn && gre.sequence !== null) {
-    if (tunnel.reorder === true && isEarly(state, gre.sequence)) return { early: gre.sequence };
+    if (tunnel.reorder !== undefined && isEarly(state, gre.sequence))
+      return { early: gre.sequence };
     if (!acceptSequence(state, gre.sequence)) return 'gre-sequence';
   }
   const carried = payloadOf(payload, gre, version);

@@ -71,5 +71,6 @@ export {
   type Mode,
   overhead,
   type Prefix,
+  type Reorder,
   type Tunnel,
 } from './tunnel.js';

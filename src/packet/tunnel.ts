@@ -12,6 +12,14 @@ export type Inherit = 'inherit';
 /** What happens to a field of the inner packet when it leaves the tunnel: it stays, or takes the outer one's. */
 export type Arrival = 'keep' | 'inherit';
 
+/** How long received packets that came too early wait for those before them (RFC 2890, 2.2). */
+export interface Reorder {
+  /** Most that wait at a time: MAX_PERFLOW_BUFFER of the RFC. */
+  readonly packets: number;
+  /** Longest that one waits: OUTOFORDER_TIMER of the RFC. */
+  readonly timeMs: number;
+}
+
 interface TunnelBase {
   /** Name of the tunnel and of its device. */
   readonly name: string;
@@ -68,8 +76,8 @@ export interface GreTunnel extends TunnelBase {
   readonly checksumOut: boolean;
   /** Drops packets whose sequence number is old (RFC 2890, 2.2). */
   readonly sequenceIn: boolean;
-  /** With `sequenceIn`: packets that come early wait for those before them. Default false. */
-  readonly reorder?: boolean;
+  /** With `sequenceIn`: packets that come early wait for those before them. */
+  readonly reorder?: Reorder;
   readonly sequenceOut: boolean;
 }
 

@@ -196,6 +196,11 @@ export class Ring {
     return (this.#halves[(this.#descriptor(position) + DESCRIPTOR_EMIT) >>> 1] as number) - 1;
   }
 
+  /** Index of the device that the packet at `position` came in by, 0 = not known. */
+  link(position: number): number {
+    return this.#field(position, DESCRIPTOR_LINK);
+  }
+
   /** Slot index of the packet whose payload follows that of `position`, or -1. */
   next(position: number): number {
     return (this.#halves[(this.#descriptor(position) + DESCRIPTOR_NEXT) >>> 1] as number) - 1;

@@ -14,6 +14,7 @@ import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice, UdpTunnels } from '../lane/message.js';
+import { reorderLimits } from '../lane/reorder.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
@@ -246,6 +247,7 @@ class RunningRouter implements Router {
       memory: this.#memory,
       codec: build,
       merge: (offload.gro ? MERGE_TCP : 0) | (this.#mergesUdp() ? MERGE_UDP : 0),
+      reorder: reorderLimits(this.#tunnels),
       protocols: plainProtocols(this.#tunnels),
       udp: udpTunnels(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),

@@ -55,6 +55,7 @@ import {
   type Mode,
   outerLength,
   type Prefix,
+  type Reorder,
   type Tunnel,
   versionOf,
 } from '../packet/tunnel.js';
@@ -82,6 +83,8 @@ const GRE_CHECKSUM = 0x8000;
 const GRE_KEY = 0x2000;
 const GRE_SEQUENCE = 0x1000;
 const FLOW_LABEL = 0xfffff;
+/** A record only says that packets wait: for how long is the lane's business. */
+const UNTOLD: Reorder = { packets: 0, timeMs: 0 };
 /** Where in the options header the limit stands. */
 const LIMIT_OFFSET = 4;
 
@@ -176,7 +179,7 @@ function flagsOf(tunnel: Tunnel): number {
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],
     [isGre(tunnel) && tunnel.sequenceIn, FLAG_SEQUENCE_IN],
     [isGre(tunnel) && tunnel.sequenceOut, FLAG_SEQUENCE_OUT],
-    [isGre(tunnel) && tunnel.reorder === true, FLAG_REORDER],
+    [isGre(tunnel) && tunnel.reorder !== undefined, FLAG_REORDER],
   ];
   return isSet.reduce((flags, [is, flag]) => (is ? flags | flag : flags), FLAG_UP);
 }
@@ -266,7 +269,7 @@ export function decodeRecord(
     checksumIn: (flags & FLAG_CHECKSUM_IN) !== 0,
     checksumOut: (flags & FLAG_CHECKSUM_OUT) !== 0,
     sequenceIn: (flags & FLAG_SEQUENCE_IN) !== 0,
-    reorder: (flags & FLAG_REORDER) !== 0,
+    ...(flags & FLAG_REORDER ? { reorder: UNTOLD } : {}),
     sequenceOut: (flags & FLAG_SEQUENCE_OUT) !== 0,
   };
 }

@@ -89,7 +89,7 @@ test('a sender that starts again is followed after 8 packets in order, not befor
 });
 
 test('a packet that comes before its turn is put aside until those before it are there', () => {
-  const patient: Tunnel = { ...ORDERED, reorder: true };
+  const patient: Tunnel = { ...ORDERED, reorder: { packets: 8, timeMs: 20 } };
   fc.assert(
     fc.property(fc.array(life, { minLength: 1, maxLength: 5 }), (lives) => {
       const packets = lives.flat().map((sequence) => ({ bytes: numbered(sequence) }));

@@ -119,7 +119,7 @@ const greBase = {
   checksumOut: fc.boolean(),
   sequenceIn: fc.boolean(),
   sequenceOut: fc.boolean(),
-  reorder: fc.boolean(),
+  reorder: maybe(fc.constant({ packets: 8, timeMs: 20 })),
 };
 
 /** Without the options that are not there. */

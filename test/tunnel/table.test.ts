@@ -64,7 +64,8 @@ function comparable({ entries, ownOuter, ownInner }: Table) {
   return {
     entries: entries.map((entry) => {
       if (entry === undefined) return undefined;
-      const { mss, encapLimit, flowLabel, ...tunnel } = entry.tunnel;
+      const { mss, encapLimit, flowLabel, ...rest } = entry.tunnel;
+      const tunnel = { ...rest, reorder: 'reorder' in rest && rest.reorder !== undefined };
       const over6 = entry.version === 6 ? { encapLimit, flowLabel } : {};
       const kept = { ...tunnel, ...over6, name: '', addresses: [], allow: [], mtu: entry.mtu };
       return { ...entry, tunnel: kept };
