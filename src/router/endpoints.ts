@@ -1,8 +1,8 @@
 // What the sockets of a lane are opened for: read from the tunnels, whatever their devices are.
 import type { LaneStart, UdpTunnels } from '../lane/message.js';
-import { parseAddress } from '../packet/address.js';
+import { addressBytes, parseAddress } from '../packet/address.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { endpoint, isGroup } from '../packet/table.js';
+import { isGroup } from '../packet/table.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
@@ -22,8 +22,8 @@ export function endpointsOf(
 
 /** Whether packets to a tunnel's remote go to a group of receivers. */
 export function isToGroup(tunnel: Tunnel): boolean {
-  const remote = endpoint(tunnel, 'remote');
-  return remote !== null && isGroup(remote);
+  const remote = parseAddress(tunnel.remote);
+  return remote !== null && isGroup(addressBytes(remote));
 }
 
 /** Whether an address counts on one device alone: fe80::/10. */

@@ -21,7 +21,6 @@ import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hop
 import {
   openRedirect,
   type Peer,
-  type PeerProtocol,
   type Redirect,
   type RedirectOptions,
 } from '../underlay/redirect-program.js';
@@ -179,7 +178,7 @@ function peerOf(tunnel: Tunnel): Peer | undefined {
   // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
   if (mode === 'gre-udp' || local === 'any' || remote === 'any') return undefined;
   if (isToGroup(tunnel)) return undefined; // any member may send
-  return { source: remote, destination: local, protocol: PROTOCOL_OF[mode] as PeerProtocol };
+  return { source: remote, destination: local, protocol: PROTOCOL_OF[mode] };
 }
 
 export class XdpPath {
