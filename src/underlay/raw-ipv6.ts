@@ -67,7 +67,7 @@ export class Ipv6Arrival implements RawArrival {
     let flowInfo = 0;
     let hopLimit = 0;
     let link = 0;
-    words.fill(0, header + DESTINATION, header + DESTINATION + ADDRESS_WORDS);
+    for (let n = 0; n < ADDRESS_WORDS; n++) words[header + DESTINATION + n] = 0;
     cursor.begin(controls, start, start + batch.controlLength(index));
     while (cursor.next()) {
       const { level, type, size, data } = cursor;

@@ -13,6 +13,7 @@ import {
   lacking,
   OUTER,
   ping,
+  type Side,
   tunnelStatus,
   UNDERLAY,
   withLab,
@@ -173,6 +174,22 @@ for (const kind of [PLAIN, KINDS[3] as Kind, over6('GRE over IPv6', 'ip6gre', 4,
     });
   });
 }
+
+test('a tunnel without a local address leaves by the IP stack, which fills it in', {
+  skip,
+}, async () => {
+  // Its end of plainGre without the line that says where it is.
+  const tunnels = (side: Side): string => plainGre(side).replace(/^local = .*$/m, '');
+  await withLab('anywhere', { tunnels, hosts: true, ipv6: false, router: XDP }, async (lab) => {
+    const { namespaces, rA } = lab;
+    assertAlive(lab);
+    await assertAnswered(namespaces, rA, PEER);
+    await sleep(300); // by then next hops are known
+    await assertAnswered(namespaces, rA, PEER, 3000);
+    await assertTransfers(lab, { size: 1 << 20 });
+    await assertNothingDropped(lab);
+  });
+});
 
 test('outer fragments pass to the kernel, which puts them together for the raw socket', {
   skip,
