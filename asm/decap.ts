@@ -166,7 +166,7 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
     // INVARIANT: the filling end makes a first piece of two of IP and UDP header, nothing else.
     const gre =
       rest === 0 ? payload + UDP_LENGTH : <usize>load<u32>(descriptor, DESCRIPTOR_PAYLOAD);
-    const fault = checkUdp(outer, outerFamily, payload, available, gre);
+    const fault = checkUdp(outer, outerFamily, payload, available, gre, rest !== 0);
     if (fault !== REASON_NONE) return fault;
     available = udpLength(payload) - UDP_LENGTH;
     payload = gre;

@@ -22,15 +22,17 @@ import {
   SLOT_HEADROOM,
 } from '../../asm/layout.js';
 import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
-import { u8 } from '../packet/bytes.js';
+import { setU16, u8, u16 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
 import { encapInto } from '../packet/encap.js';
+import { IPV6_HEADER } from '../packet/ipv6.js';
 import { REASON } from '../packet/reason.js';
 import { segment, superpacket } from '../packet/segment.js';
 import { createTunnelState, type State } from '../packet/state.js';
 import type { Table } from '../packet/table.js';
 import { carries } from '../packet/tunnel.js';
+import { udpChecksum, udpLength } from '../packet/udp.js';
 import type { Slot } from './slot.js';
 
 const LENGTH_LIMIT = 65535;
@@ -109,7 +111,9 @@ export function encapSlot(slot: Slot, table: Table, states: State): void {
 export function decapSlot(slot: Slot, table: Table, states: State): void {
   slot.setHalf(DESCRIPTOR_EMIT, slot.index + 1);
   slot.setHalf(DESCRIPTOR_NEXT, 0);
-  const result = decap(slot.packet(), table, states, slot.word(DESCRIPTOR_LINK));
+  const packet = slot.packet();
+  if (slot.word(DESCRIPTOR_PAYLOAD_LENGTH) > 0) completeUdp6(packet);
+  const result = decap(packet, table, states, slot.word(DESCRIPTOR_LINK));
   slot.setWord(DESCRIPTOR_TUNNEL, result.record);
   if (result.verdict !== 'ok') {
     slot.setWord(
@@ -130,6 +134,17 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
     carries(result.tunnel.mode) === 'ethernet' ? 0 : u8(result.packet, 0) >>> 4,
   );
   slot.setWord(DESCRIPTOR_REASON, REASON_NONE);
+}
+
+/**
+ * Fills in the checksum of a datagram over IPv6 whose headers a socket had taken off: it has verified it, and wrote
+ * none, which the reference takes from nobody.
+ */
+function completeUdp6(packet: Uint8Array): void {
+  const udp = packet.subarray(IPV6_HEADER);
+  if (u8(packet, 0) >>> 4 !== 6 || u16(udp, 6) !== 0 || udpLength(udp) > udp.length) return;
+  const [source, destination] = [packet.subarray(8, 24), packet.subarray(24, IPV6_HEADER)];
+  setU16(udp, 6, udpChecksum(udp.subarray(0, udpLength(udp)), source, destination));
 }
 
 /** The packet of a processed slot, null where it was dropped. */

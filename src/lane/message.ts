@@ -1,7 +1,9 @@
 import type { CodecBuild } from '../codec/builds.js';
 import type { Reorder } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
-import type { KernelDrops } from '../underlay/contract.js';
+import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
+import type { Group } from '../underlay/groups.js';
+import type { UdpLocal } from '../underlay/udp.js';
 import type { XdpDevice } from '../underlay/xdp.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
@@ -16,9 +18,12 @@ export interface LaneStart {
   readonly merge: number;
   /** Tunnels whose early packets wait for those before them: record and limits. */
   readonly reorder: readonly (readonly [number, Reorder])[];
-  /** IP protocols to receive by the plain underlay. */
-  readonly protocols: readonly number[];
-  /** Tunnels over UDP: their local addresses and records. */
+  /** What the plain underlay receives. */
+  readonly protocols: readonly OuterProtocol[];
+  /** Versions of IP that tunnels send. */
+  readonly versions: readonly (4 | 6)[];
+  /** Multicast groups that the plain underlay receives from. */
+  readonly groups: readonly Group[];
   readonly udp: UdpTunnels;
   /** Devices that tunnels are bound to: index and name. */
   readonly links: readonly (readonly [number, string])[];
@@ -44,8 +49,11 @@ export interface XdpStart {
 
 /** Tunnels over UDP. */
 export interface UdpTunnels {
-  readonly locals: readonly string[];
+  readonly locals: readonly UdpLocal[];
+  readonly groups: readonly Group[];
   readonly records: readonly number[];
+  /** Those of the records whose outer header no UDP socket would write: their packets leave by the plain underlay. */
+  readonly headed: readonly number[];
 }
 
 export interface LaneDevice {

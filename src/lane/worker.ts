@@ -60,13 +60,17 @@ function runLane(start: LaneStart): void {
 
 /** Raw sockets for the protocols in use, UDP sockets where there are tunnels over UDP. */
 function openUnderlay(start: LaneStart): Underlay {
-  const { memory, protocols, udp } = start;
+  const { memory, protocols, versions, udp } = start;
   const linkOfRecord = new Map(start.linkOfRecord);
   const links = new Map(start.links);
   const linkOf = (record: number): number => linkOfRecord.get(record) ?? 0;
   const { lane, laneCount, xdp } = start;
+  // What comes for a group comes once for the machine, and twice to two UDP sockets.
+  const ofOneLane = (groups: LaneStart['groups']): LaneStart['groups'] =>
+    lane === 0 ? groups : [];
   const openPlain = (): Underlay => {
-    const raw = new RawUnderlay(memory, { protocols, links, linkOf, lane, laneCount });
+    const outer = { protocols, versions, groups: ofOneLane(start.groups) };
+    const raw = new RawUnderlay(memory, { ...outer, links, linkOf, lane, laneCount });
     if (xdp === undefined) return raw;
     const { devices } = xdp;
     return new XdpUnderlay({
@@ -78,11 +82,14 @@ function openUnderlay(start: LaneStart): Underlay {
 
   const onSegmentationRefused = () => tell({ kind: 'segmentation-refused' });
   const isShared = laneCount > 1;
-  const options = { locals: udp.locals, links, linkOf, isShared, onSegmentationRefused };
+  const { locals } = udp;
+  const groups = ofOneLane(udp.groups);
+  const options = { locals, groups, links, linkOf, isShared, onSegmentationRefused };
   const overUdp = new UdpUnderlay(memory, options);
   // Where the kernel can segment behind a plain packet, all of the tunnel's leave as such: a flow keeps to one way.
   const segmented = new Map(xdp?.outerLengths);
-  const records = new Set(udp.records.filter((record) => !segmented.has(record)));
+  const isPlain = (record: number): boolean => segmented.has(record) || udp.headed.includes(record);
+  const records = new Set(udp.records.filter((record) => !isPlain(record)));
   if (protocols.length === 0 && records.size === udp.records.length) return overUdp;
   return new CombinedUnderlay(openPlain(), overUdp, (record) => records.has(record));
 }

@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { OffloadConfig, TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
-import type { Prefix, Tunnel } from '../packet/tunnel.js';
+import { carries, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type IpLine, ipBatch, pathMtus, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
 import { addQueue, createTun } from '../tun/linux.js';
+import { hardwareAddress, readMachineId } from './hardware-address.js';
 
 /** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
 const QUEUE_LENGTH = 1000;
@@ -33,7 +34,7 @@ export interface Device {
 const LEFTOVER_PATIENCE_MS = 1000;
 const LEFTOVER_POLL_MS = 20;
 
-/** Makes the TUN device of every tunnel, with a queue for each lane; on a failure none of them stays. */
+/** Makes the TUN or TAP device of every tunnel, with a queue for each lane; on a failure none of them stays. */
 export async function createDevices(
   configs: readonly TunnelConfig[],
   laneCount: number,
@@ -45,7 +46,9 @@ export async function createDevices(
     for (const [index, config] of configs.entries()) {
       // Numbered packets must leave in the order of their numbers: one lane sends them.
       const reader = config.sequenceOut ? index % laneCount : undefined;
-      const fds = createQueues(config.name, { laneCount, offload, isShared: reader !== undefined });
+      const isTap = carries(config.mode) === 'ethernet';
+      const isShared = reader !== undefined;
+      const fds = createQueues(config.name, { laneCount, offload, isShared, isTap });
       devices.push({ config, fds, reader });
     }
     return devices;
@@ -60,17 +63,19 @@ interface QueueOptions {
   readonly offload: OffloadConfig;
   /** One queue for all lanes, which any of them writes to. */
   readonly isShared: boolean;
+  readonly isTap: boolean;
 }
 
 /** A queue for each lane, or one for all. */
-function createQueues(name: string, { laneCount, offload, isShared }: QueueOptions): number[] {
+function createQueues(name: string, options: QueueOptions): number[] {
+  const { laneCount, offload, isShared, isTap } = options;
   if (laneCount === 1 || isShared) {
-    return new Array<number>(laneCount).fill(createTun(name, { offload }));
+    return new Array<number>(laneCount).fill(createTun(name, { offload, isTap }));
   }
-  const first = createTun(name, { offload, isMultiQueue: true });
+  const first = createTun(name, { offload, isTap, isMultiQueue: true });
   const fds = [first];
   try {
-    while (fds.length < laneCount) fds.push(addQueue(name));
+    while (fds.length < laneCount) fds.push(addQueue(name, isTap));
     return fds;
   } catch (error) {
     for (const fd of fds) close(fd);
@@ -146,17 +151,21 @@ function requireIpv6Room({ name, address, routes }: TunnelConfig, mtu: number): 
   );
 }
 
-/** Sets MTU, addresses, link state and routes of the devices, in this order. */
+/** Sets hardware address, MTU, addresses, link state and routes of the devices, in this order. */
 export function configureDevices(
   configs: readonly TunnelConfig[],
   tunnels: readonly Tunnel[],
 ): Promise<void> {
-  for (const { mode, name } of configs) if (mode === 'ipip') disableIpv6(name);
+  // One that carries only IPv6 has nothing of the kind: the kernel sends IPv4 out of a device when somebody asks.
+  for (const { mode, name } of configs) if (carries(mode) === 4) disableIpv6(name);
+  const machine = readMachineId();
   const group = isGrouped(configs) ? ` group ${GROUP}` : '';
   const lines = configs.flatMap((config, index): IpLine[] => {
-    const { name } = config;
-    const mtu = tunnels[index]?.mtu;
+    const { name, mode } = config;
+    const mtu = tunnels[index]?.mtu; // of a TAP device, as of any Ethernet, without the frame's header
+    const own = carries(mode) === 'ethernet' ? hardwareAddress(config, machine) : undefined;
     return [
+      ...(own === undefined ? [] : [`link set dev ${name} address ${own}`]),
       `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}${group}`,
       ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
       `link set dev ${name} up`,
@@ -167,8 +176,7 @@ export function configureDevices(
 }
 
 /**
- * An IPIP tunnel carries no IPv6: the kernel's multicast reports and router solicitations would only be
- * dropped. Where the setting cannot be written they are, and are counted.
+ * A tunnel that carries IPv4 alone: the kernel's multicast reports and router solicitations would only be dropped. Where the setting cannot be written they are, and are counted.
  */
 function disableIpv6(name: string): void {
   try {

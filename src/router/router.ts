@@ -13,10 +13,9 @@ import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
 import type { LaneEvents } from '../lane/lane.js';
-import type { LaneDevice, UdpTunnels } from '../lane/message.js';
+import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
-import { PROTOCOL_OF } from '../packet/outer-header.js';
-import type { Tunnel } from '../packet/tunnel.js';
+import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
@@ -32,6 +31,7 @@ import {
   removeDevices,
   resolveTunnels,
 } from './devices.js';
+import { endpointsOf } from './endpoints.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { readStatus } from './status.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
@@ -46,10 +46,10 @@ const AUTO_LANES_MAX = 4;
 export async function startRouter(config: Config, log: Logger): Promise<Router> {
   const build = loadBuild(config.router.codec);
   await verifyBuild(build);
-  requireOwnAddresses(
+  await requireOwnAddresses(
     config.tunnels
       .filter(({ local }) => local !== 'any')
-      .map(({ local, name }) => ({ address: local, owner: `tunnel ${name}` })),
+      .map(({ local, name, dev }) => ({ address: local, owner: `tunnel ${name}`, dev })),
   );
   const tunnels = await resolveTunnels(config.tunnels);
   const underlay = chooseUnderlay(config, log);
@@ -233,7 +233,7 @@ class RunningRouter implements Router {
     if (isThreaded(underlay)) {
       return Lanes.startThreads(this.#plan, shared, (lane) => this.#ownStart(lane), events);
     }
-    const opened = await this.#openEvented(shared.protocols);
+    const opened = await this.#openEvented();
     return Lanes.startEvented(this.#plan, shared, this.#ownStart(0), opened, events);
   }
 
@@ -248,8 +248,7 @@ class RunningRouter implements Router {
       codec: build,
       merge: (offload.gro ? MERGE_TCP : 0) | (this.#mergesUdp() ? MERGE_UDP : 0),
       reorder: reorderLimits(this.#tunnels),
-      protocols: plainProtocols(this.#tunnels),
-      udp: udpTunnels(this.#tunnels),
+      ...endpointsOf(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
@@ -281,17 +280,21 @@ class RunningRouter implements Router {
     };
   }
 
-  async #openEvented(protocols: readonly number[]): Promise<Underlay> {
+  async #openEvented(): Promise<Underlay> {
     if (this.#choices.underlay === 'memory') return new MemoryUnderlay(this.#memory);
-    if (this.#tunnels.some(({ mode }) => mode === 'gre-udp')) {
+    const { protocols, groups, udp } = endpointsOf(this.#tunnels);
+    const isOver6 = this.#tunnels.some((tunnel) => versionOf(tunnel) === 6);
+    const isRefused = isOver6 || udp.records.length > 0 || groups.length > 0;
+    if (isRefused) {
       throw new Failure(
         EXIT.config,
-        'underlay = "raw-socket" carries no mode = "gre-udp"',
+        'underlay = "raw-socket" carries no tunnel over IPv6 or UDP, nor one to a multicast group',
         'choose underlay = "auto"',
       );
     }
     const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
-    return new RawSocketUnderlay(this.#memory, protocols);
+    const numbers = protocols.map(({ protocol }) => protocol);
+    return new RawSocketUnderlay(this.#memory, numbers);
   }
 
   #events(): LaneEvents {
@@ -342,16 +345,4 @@ class RunningRouter implements Router {
       },
     };
   }
-}
-
-/** Protocols of the tunnels that raw sockets serve. */
-function plainProtocols(tunnels: readonly Tunnel[]): number[] {
-  const plain = tunnels.filter(({ mode }) => mode !== 'gre-udp');
-  return [...new Set(plain.map(({ mode }) => PROTOCOL_OF[mode]))];
-}
-
-function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {
-  const records = tunnels.flatMap(({ mode }, index) => (mode === 'gre-udp' ? [index + 1] : []));
-  const locals = new Set(tunnels.flatMap(({ mode, local }) => (mode === 'gre-udp' ? [local] : [])));
-  return { locals: [...locals], records };
 }

@@ -9,7 +9,7 @@
 // Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
 import type { Logger } from 'pino';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { isGre, overhead, type Tunnel } from '../packet/tunnel.js';
+import { carries, isGre, outerLength, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
 import { type Adjacency, type Hop, resolveAdjacencies } from '../sys/adjacency.js';
@@ -24,9 +24,14 @@ import {
   type Redirect,
   type RedirectOptions,
 } from '../underlay/redirect-program.js';
-import { openSegmentation, type Segmentation } from '../underlay/segmentation-program.js';
+import {
+  openSegmentation,
+  type Segmentation,
+  segmentationMark,
+} from '../underlay/segmentation-program.js';
 import type { XdpDevice } from '../underlay/xdp.js';
 import { Xsk } from '../underlay/xsk.js';
+import { isToGroup } from './endpoints.js';
 
 /**
  * Frames to receive into, of all queues of a device together and of one at least: what a few TCP flows may have under
@@ -38,8 +43,6 @@ const RECEIVE_FRAMES_MIN = 2048;
 const SEND_FRAMES = 2048;
 /** Ethernet header with a VLAN tag, which a device's MTU does not count. */
 const ETHERNET_ROOM = 18;
-/** Outer headers that the kernel can segment behind: IPv4, with GRE, with a key, and both with UDP. */
-const SEGMENTED: readonly number[] = [20, 24, 28, 32, 36];
 /** Changes come in bursts: next hops are resolved once, this long after the first. */
 const SETTLE_MS = 20;
 /** How often the kernel is told that next hops are in use; it asks again for those it has not heard of in 30 s. */
@@ -73,7 +76,7 @@ export interface XdpPathOptions {
 
 /** Opens what the XDP underlay needs. Undefined when no device can have it; the log then says why. */
 export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | undefined> {
-  const { paths, log } = options;
+  const { log } = options;
   if (await hasIpsecPolicies()) {
     log.warn(
       { event: 'xdp-unavailable' },
@@ -82,7 +85,7 @@ export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | un
     return undefined;
   }
   const links = new Map<number, Hop>();
-  for (const adjacency of await resolveAdjacencies(unicastPaths(paths))) {
+  for (const adjacency of await resolveAdjacencies(unicastPaths(options))) {
     if ('link' in adjacency) links.set(adjacency.link, adjacency);
     else log.info({ event: 'xdp-unavailable' }, unavailable(adjacency));
   }
@@ -101,8 +104,12 @@ export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | un
   return devices.length === 0 ? undefined : new XdpPath(options, devices);
 }
 
-function unicastPaths(paths: readonly Path[]): Path[] {
-  return paths.filter(({ remote }) => remote !== 'any');
+/** Paths to a next hop: those to groups have none, and those to anyone are none. */
+function unicastPaths({ tunnels, paths }: XdpPathOptions): Path[] {
+  return paths.filter((path, index) => {
+    const tunnel = tunnels[index];
+    return path.remote !== 'any' && tunnel !== undefined && !isToGroup(tunnel);
+  });
 }
 
 function unavailable({ kind, path }: Adjacency): string {
@@ -166,9 +173,11 @@ function receiveFramesOf(queueCount: number): number {
 }
 
 /** Whose packets the program takes for a tunnel; undefined for one that takes from anyone. */
-function peerOf({ mode, local, remote }: Tunnel): Peer | undefined {
+function peerOf(tunnel: Tunnel): Peer | undefined {
+  const { mode, local, remote } = tunnel;
   // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
   if (mode === 'gre-udp' || local === 'any' || remote === 'any') return undefined;
+  if (isToGroup(tunnel)) return undefined; // any member may send
   return { source: remote, destination: local, protocol: PROTOCOL_OF[mode] };
 }
 
@@ -252,12 +261,24 @@ export class XdpPath {
   /** Records whose superpackets the kernel can segment, with the length of their outer header. */
   segmentedRecords(): [number, number][] {
     return this.#options.tunnels.flatMap((tunnel, index): [number, number][] => {
-      const length = overhead(tunnel);
-      // Their superpackets go without the UDP checksum that should be there (RFC 8086, 2.1.1): only where asked for.
-      if (tunnel.mode === 'gre-udp' && !this.#options.segmentUdp) return [];
-      const isNumbered = isGre(tunnel) && (tunnel.sequenceOut || tunnel.checksumOut);
-      return isNumbered || !SEGMENTED.includes(length) ? [] : [[index + 1, length]];
+      const length = outerLength(tunnel);
+      return this.#isSegmented(tunnel) && segmentationMark(length) !== 0
+        ? [[index + 1, length]]
+        : [];
     });
+  }
+
+  /** Whether the outer header is one that the kernel can put in front of every segment. */
+  #isSegmented(tunnel: Tunnel): boolean {
+    const isOver6 = versionOf(tunnel) === 6;
+    if (tunnel.mode === 'gre-udp') {
+      // Their superpackets go without the UDP checksum that should be there (RFC 8086, 2.1.1): only where asked for.
+      // Over IPv6 every receiver would drop them (RFC 8200, 8.1).
+      return this.#options.segmentUdp && !isOver6;
+    }
+    if (isOver6 && tunnel.encapLimit !== undefined) return false; // an options header, which it would not see
+    if (carries(tunnel.mode) === 'ethernet') return false; // the device hands over no superpackets
+    return !isGre(tunnel) || !(tunnel.sequenceOut || tunnel.checksumOut);
   }
 
   /** Follows what changed in the network. Resolves once next hops are as it is, and further changes may be told. */
@@ -268,22 +289,27 @@ export class XdpPath {
 
   /** Resolves all next hops again. */
   async #refresh(): Promise<void> {
-    const { paths } = this.#options;
-    const unicast = unicastPaths(paths);
+    const { paths, tunnels } = this.#options;
+    const unicast = unicastPaths(this.#options);
     this.#adjacencies = await resolveAdjacencies(unicast);
     if (this.#closed) return;
     this.#watch.watch(this.#adjacencies);
     const byPath = new Map(unicast.map((path, index) => [path, this.#adjacencies[index]]));
     for (const [index, path] of paths.entries()) {
       const adjacency = byPath.get(path);
-      if (adjacency?.kind !== 'resolved') {
+      const tunnel = tunnels[index];
+      // Without a local address the source is for the kernel to fill in, which it does for what passes its IP stack.
+      if (adjacency?.kind !== 'resolved' || tunnel === undefined || tunnel.local === 'any') {
         this.#nextHops?.set(index + 1, undefined);
         continue;
       }
       const device = this.#devices.findIndex(({ link }) => link === adjacency.link);
       const { source, destination, deviceMtu } = adjacency;
-      const mtu = Math.min(adjacency.mtu, deviceMtu);
-      this.#nextHops?.set(index + 1, device < 0 ? undefined : { device, source, destination, mtu });
+      const nextHop = {
+        ...{ version: versionOf(tunnel), device, source, destination },
+        mtu: Math.min(adjacency.mtu, deviceMtu),
+      };
+      this.#nextHops?.set(index + 1, device < 0 ? undefined : nextHop);
     }
   }
 

@@ -1,5 +1,6 @@
 // rtnetlink(7): what ip(8) cannot do without a process for each time, that is to wait for changes of the
 // network and to keep neighbours in use.
+import { addressBytes } from './address-bytes.js';
 import type { Adjacency } from './adjacency.js';
 import { EXIT, Failure } from './failure.js';
 import { bind, close, ERRNO, errno, errnoName, NativeBlock, recvfrom, sendto } from './libc.js';
@@ -211,23 +212,4 @@ function hex(bytes: Uint8Array): string {
 /** Messages and attributes begin at multiples of four. */
 function aligned(size: number): number {
   return (size + 3) & ~3;
-}
-
-/** The 4 or 16 bytes of an address as ip(8) prints it. */
-function addressBytes(text: string): Uint8Array {
-  if (!text.includes(':')) return Uint8Array.from(text.split('.'), Number);
-  const [head = '', tail] = text.split('::');
-  const groups = (part: string): number[] =>
-    part === '' ? [] : part.split(':').flatMap(groupBytes);
-  const front = groups(head);
-  const back = groups(tail ?? '');
-  const zeros = new Array<number>(Math.max(0, 16 - front.length - back.length)).fill(0);
-  return Uint8Array.from([...front, ...zeros, ...back]);
-}
-
-/** A group of hexadecimal digits, or an IPv4 address at the end. */
-function groupBytes(group: string): number[] {
-  if (group.includes('.')) return group.split('.').map(Number);
-  const value = Number.parseInt(group, 16);
-  return [value >>> 8, value & 0xff];
 }

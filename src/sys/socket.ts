@@ -79,18 +79,32 @@ export function bindToDevice(fd: number, name: string): void {
   );
 }
 
-const SOCKADDR_SIZE = 16;
+/** struct sockaddr_in and sockaddr_in6: family, port, then where the address lies. */
+export const SOCKADDR_IN_SIZE = 16;
+export const SOCKADDR_IN_ADDRESS = 4;
+export const SOCKADDR_IN6_SIZE = 28;
+export const SOCKADDR_IN6_ADDRESS = 8;
+const SOCKADDR_IN6_SCOPE = 24;
+
+/** An address of 4 or 16 bytes and a port as the kernel takes them; `link`: index of the device it counts on. */
+export function socketAddress(address: Uint8Array, port: number, link = 0): NativeBlock {
+  const isIpv4 = address.length === 4;
+  const block = new NativeBlock(isIpv4 ? SOCKADDR_IN_SIZE : SOCKADDR_IN6_SIZE);
+  block.view.setUint16(0, isIpv4 ? AF_INET : AF_INET6, true);
+  block.view.setUint16(2, port);
+  block.bytes.set(address, isIpv4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS);
+  // The kernel looks at it where it matters: for link-local addresses.
+  if (!isIpv4) block.view.setUint32(SOCKADDR_IN6_SCOPE, link, true);
+  return block;
+}
 
 /**
- * Binds an IPv4 socket to `address` (host order, 0 = all of ours) and `port` (0 = any that is free). Returns false
- * when the kernel refuses: `errno()` says why.
+ * Binds a socket to `address`, 4 or 16 bytes (zeros = all of ours), and `port` (0 = any that is free); `link`: the
+ * device of a link-local address. Returns false when the kernel refuses: `errno()` says why.
  */
-export function bindSocket(fd: number, address: number, port: number): boolean {
-  const name = new NativeBlock(SOCKADDR_SIZE);
-  name.view.setUint16(0, AF_INET, true);
-  name.view.setUint16(2, port);
-  name.view.setUint32(4, address);
-  return bind(fd, name.address, SOCKADDR_SIZE) === 0;
+export function bindSocket(fd: number, address: Uint8Array, port: number, link = 0): boolean {
+  const name = socketAddress(address, port, link);
+  return bind(fd, name.address, name.bytes.length) === 0;
 }
 
 /** Leaves a socket that is only sent through as little room for what it receives as the kernel allows. */

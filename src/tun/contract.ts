@@ -4,8 +4,8 @@ import type { Ring } from '../ring/ring.js';
 export const WRITE_REFUSED = -1;
 
 /**
- * The device side of a tunnel: whole IP packets in, whole IP packets out, straight from and to the slots of
- * a ring. Each has a device header (struct virtio_net_hdr) in its descriptor: what the kernel left to do on
+ * The device side of a tunnel: whole IP packets, or whole Ethernet frames, in and out, straight from and to the slots
+ * of a ring. Each has a device header (struct virtio_net_hdr) in its descriptor: what the kernel left to do on
  * a packet that was read, what it is to do on one that is written.
  */
 export interface TunDevice {

@@ -32,6 +32,7 @@ const TUN_F_TSO6 = 0x04;
 const TUN_F_USO4 = 0x20;
 const TUN_F_USO6 = 0x40;
 const IFF_TUN = 0x0001;
+const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
 const IFF_MULTI_QUEUE = 0x0100;
@@ -57,13 +58,16 @@ export interface TunOptions {
   readonly offload?: DeviceOffload;
   /** Lets `addQueue` add queues to it. */
   readonly isMultiQueue?: boolean;
+  /** A TAP device, which has Ethernet frames. They come finished: the codec completes and splits packets alone. */
+  readonly isTap?: boolean;
 }
 
 /**
- * Makes the TUN device `name` and returns its file descriptor. The device lives as long as the descriptor:
+ * Makes the TUN or TAP device `name` and returns its file descriptor. The device lives as long as the descriptor:
  * also after kill -9 nothing of it stays. Throws a Failure when the kernel refuses.
  */
-export function createTun(name: string, { offload, isMultiQueue }: TunOptions = {}): number {
+export function createTun(name: string, options: TunOptions = {}): number {
+  const { offload, isMultiQueue, isTap } = options;
   if (interfaceIndex(name) !== 0) {
     throw new Failure(
       EXIT.kernelRefused,
@@ -74,8 +78,8 @@ export function createTun(name: string, { offload, isMultiQueue }: TunOptions = 
   const fd = open(PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) throw openFailure(name, errno());
 
-  if (attach(fd, name, isMultiQueue ? IFF_MULTI_QUEUE : 0)) {
-    setOffload(fd, offload);
+  if (attach(fd, name, flagsOf(isTap, isMultiQueue))) {
+    if (!isTap) setOffload(fd, offload);
     return fd;
   }
 
@@ -96,10 +100,10 @@ export function createTun(name: string, { offload, isMultiQueue }: TunOptions = 
 }
 
 /** Opens one more queue of the device `name`, which was made with `isMultiQueue`. Throws a Failure when it cannot. */
-export function addQueue(name: string): number {
+export function addQueue(name: string, isTap = false): number {
   const fd = open(PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) throw openFailure(name, errno());
-  if (attach(fd, name, IFF_MULTI_QUEUE)) return fd;
+  if (attach(fd, name, flagsOf(isTap, true))) return fd;
   const error = errno();
   close(fd);
   throw new Failure(
@@ -109,10 +113,14 @@ export function addQueue(name: string): number {
   );
 }
 
+function flagsOf(isTap = false, isMultiQueue = false): number {
+  return (isTap ? IFF_TAP : IFF_TUN) | (isMultiQueue ? IFF_MULTI_QUEUE : 0);
+}
+
 function attach(fd: number, name: string, flags: number): boolean {
   const request = new NativeBlock(IFREQ_SIZE);
   request.bytes.set(new TextEncoder().encode(name));
-  request.view.setUint16(IFREQ_FLAGS, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | flags, true);
+  request.view.setUint16(IFREQ_FLAGS, IFF_NO_PI | IFF_VNET_HDR | flags, true);
   return ioctl(fd, TUNSETIFF, request.address) === 0;
 }
 
@@ -146,7 +154,7 @@ function openFailure(name: string, error: number): Failure {
   return new Failure(EXIT.kernelRefused, message);
 }
 
-/** A TUN device of Linux, reading and writing the dataplane's memory directly. */
+/** A TUN or TAP device of Linux, reading and writing the dataplane's memory directly. */
 export class LinuxTun implements TunDevice {
   readonly name: string;
   readonly fd: number;

@@ -12,11 +12,13 @@ import {
 } from '../../asm/layout.js';
 import type { Reserve } from '../ring/plan.js';
 
-const ETHERTYPE_IPV4 = 0x0800;
+const ETHERTYPES = { 4: 0x0800, 6: 0x86dd } as const;
 const MAC_LENGTH = 6;
 
 /** How the packets of a tunnel leave. */
 export interface NextHop {
+  /** IP version of the outer header. */
+  readonly version: 4 | 6;
   /** Number of the device, in the order that lanes have them. */
   readonly device: number;
   /** Ethernet addresses, six bytes each. */
@@ -91,7 +93,8 @@ export class NextHopTable {
     this.#bytes.set(nextHop.destination, address + ADJACENCY_HEADER);
     this.#bytes.set(nextHop.source, address + ADJACENCY_HEADER + MAC_LENGTH);
     const type = address + ADJACENCY_HEADER + 2 * MAC_LENGTH;
-    this.#bytes.set([ETHERTYPE_IPV4 >>> 8, ETHERTYPE_IPV4 & 0xff], type);
+    const ethertype = ETHERTYPES[nextHop.version];
+    this.#bytes.set([ethertype >>> 8, ethertype & 0xff], type);
     this.#words[(address + ADJACENCY_DEVICE) >>> 2] = nextHop.device;
     this.#words[(address + ADJACENCY_MTU) >>> 2] = nextHop.mtu;
     this.#adjacencies.set(name, { address, users: 1 });
@@ -107,6 +110,6 @@ export class NextHopTable {
 }
 
 /** Next hops with the same name are the same. */
-function nameOf({ device, source, destination, mtu }: NextHop): string {
-  return [device, mtu, ...source, ...destination].join(' ');
+function nameOf({ version, device, source, destination, mtu }: NextHop): string {
+  return [version, device, mtu, ...source, ...destination].join(' ');
 }

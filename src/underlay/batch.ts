@@ -1,9 +1,8 @@
 import { IovecBlock } from '../sys/iovec.js';
 import { NativeBlock } from '../sys/libc.js';
-import { AF_INET } from '../sys/socket.js';
 
-// struct mmsghdr, iovec, sockaddr_in and the control buffer of every message of a batch, in host memory.
-// x86-64 and arm64 have the same layout; both are little-endian.
+// struct mmsghdr, and what each message has besides: in host memory. x86-64 and arm64 have the same layout; both are
+// little-endian.
 const MMSGHDR_SIZE = 64;
 const MMSGHDR_NAME = 0;
 const MMSGHDR_NAME_LENGTH = 8;
@@ -14,10 +13,13 @@ const MMSGHDR_CONTROL_LENGTH = 40;
 const MMSGHDR_LENGTH = 56; // bytes received or sent
 /** Pieces of a message at most: headers, and a payload that lies elsewhere. */
 const PIECES = 2;
-const SOCKADDR_SIZE = 16;
-/** One IP_PKTINFO message: cmsghdr 16, ifindex 4, two addresses 8, padded. */
-const CONTROL_SIZE = 32;
-const CONTROL_INTERFACE = 16;
+
+export interface MessageParts {
+  /** Bytes of the socket address that each message has. */
+  readonly nameSize?: number;
+  /** Bytes for the control messages of each. */
+  readonly controlSize?: number;
+}
 
 /**
  * The message headers for recvmmsg and sendmmsg: one a packet, of one or two pieces.
@@ -26,31 +28,37 @@ const CONTROL_INTERFACE = 16;
  * sending ones from `Ring.processedAddress` and `processedPayload`, which check the codec's descriptor.
  */
 export class MessageBatch {
-  /** Native address of the first mmsghdr. */
+  /** Socket addresses, `nameStride` bytes apart; the kernel's or ours to write. */
+  readonly names: DataView;
+  readonly nameStride: number;
+  /** Control messages, `controlStride` bytes apart. */
+  readonly controls: DataView;
+  readonly controlStride: number;
   readonly #headers: NativeBlock;
-  readonly #iovecs: IovecBlock;
-  readonly #addresses: NativeBlock;
-  readonly #controls: NativeBlock;
   readonly #headerWords: Uint32Array;
-  readonly #addressWords: Uint32Array;
+  readonly #iovecs: IovecBlock;
+  readonly #nameSize: number;
 
   /** `base`: native address of the dataplane's memory. */
-  constructor(count: number, base: number) {
+  constructor(count: number, base: number, { nameSize = 0, controlSize = 0 }: MessageParts = {}) {
+    this.#nameSize = nameSize;
+    this.nameStride = aligned(nameSize);
+    this.controlStride = aligned(controlSize);
+    const names = new NativeBlock(Math.max(1, count * this.nameStride));
+    const controls = new NativeBlock(Math.max(1, count * this.controlStride));
+    this.names = names.view;
+    this.controls = controls.view;
     this.#headers = new NativeBlock(count * MMSGHDR_SIZE);
-    this.#iovecs = new IovecBlock(count * PIECES, base);
-    this.#addresses = new NativeBlock(count * SOCKADDR_SIZE);
-    this.#controls = new NativeBlock(count * CONTROL_SIZE);
     this.#headerWords = new Uint32Array(this.#headers.bytes.buffer);
-    this.#addressWords = new Uint32Array(this.#addresses.bytes.buffer);
+    this.#iovecs = new IovecBlock(count * PIECES, base);
     for (let index = 0; index < count; index++) {
-      const header = index * MMSGHDR_SIZE;
-      this.#headers.view.setBigUint64(
-        header + MMSGHDR_IOV,
-        BigInt(this.#iovecs.addressOf(index * PIECES)),
-        true,
-      );
-      this.#headers.view.setBigUint64(header + MMSGHDR_IOV_COUNT, 1n, true);
-      this.#addresses.view.setUint16(index * SOCKADDR_SIZE, AF_INET, true);
+      const set = (field: number, value: number): void =>
+        this.#headers.view.setBigUint64(index * MMSGHDR_SIZE + field, BigInt(value), true);
+      set(MMSGHDR_IOV, this.#iovecs.addressOf(index * PIECES));
+      set(MMSGHDR_IOV_COUNT, 1);
+      if (nameSize > 0) set(MMSGHDR_NAME, names.address + index * this.nameStride);
+      if (controlSize > 0) set(MMSGHDR_CONTROL, controls.address + index * this.controlStride);
+      this.reset(index);
     }
   }
 
@@ -62,51 +70,40 @@ export class MessageBatch {
   /** Points message `index` at `length` bytes at `address` of the dataplane's memory. */
   setData(index: number, address: number, length: number): void {
     this.#iovecs.set(index * PIECES, address, length);
-    this.#setPieces(index, 1);
+    this.#setField(index, MMSGHDR_IOV_COUNT, 1);
   }
 
   /** Lets `length` bytes at `address` follow in message `index`, after `setData`. */
   setPayload(index: number, address: number, length: number): void {
     this.#iovecs.set(index * PIECES + 1, address, length);
-    this.#setPieces(index, 2);
+    this.#setField(index, MMSGHDR_IOV_COUNT, 2);
   }
 
-  /** Gives every message a destination, to be set by `setDestination`. */
-  useDestinations(count: number): void {
-    for (let index = 0; index < count; index++) {
-      const header = index * MMSGHDR_SIZE;
-      const address = BigInt(this.#addresses.address + index * SOCKADDR_SIZE);
-      this.#headers.view.setBigUint64(header + MMSGHDR_NAME, address, true);
-      this.#headers.view.setUint32(header + MMSGHDR_NAME_LENGTH, SOCKADDR_SIZE, true);
-    }
-  }
-
-  /** `wireWord`: the four address bytes as they lie in the packet, loaded as one host-order word. */
-  setDestination(index: number, wireWord: number): void {
-    this.#addressWords[index * (SOCKADDR_SIZE >>> 2) + 1] = wireWord;
-  }
-
-  /** Gives messages `first` to `first + count - 1` room for IP_PKTINFO; the kernel shortens it at each use. */
-  resetControls(first: number, count: number): void {
-    for (let index = first; index < first + count; index++) {
-      const header = index * MMSGHDR_SIZE;
-      const address = BigInt(this.#controls.address + index * CONTROL_SIZE);
-      this.#headers.view.setBigUint64(header + MMSGHDR_CONTROL, address, true);
-      this.#headerWords[(header + MMSGHDR_CONTROL_LENGTH) >>> 2] = CONTROL_SIZE;
-    }
-  }
-
-  #setPieces(index: number, count: number): void {
-    this.#headerWords[(index * MMSGHDR_SIZE + MMSGHDR_IOV_COUNT) >>> 2] = count;
+  /** Gives message `index` its whole room back, which the kernel shortened to what it wrote. */
+  reset(index: number): void {
+    this.#setField(index, MMSGHDR_NAME_LENGTH, this.#nameSize);
+    this.#setField(index, MMSGHDR_CONTROL_LENGTH, this.controlStride);
   }
 
   /** Bytes received into message `index`. */
   received(index: number): number {
-    return this.#headerWords[(index * MMSGHDR_SIZE + MMSGHDR_LENGTH) >>> 2] as number;
+    return this.#field(index, MMSGHDR_LENGTH);
   }
 
-  /** Index of the device that message `index` came in by, after `resetControls`. */
-  receivedLink(index: number): number {
-    return this.#controls.view.getUint32(index * CONTROL_SIZE + CONTROL_INTERFACE, true);
+  /** Bytes of control messages that the kernel wrote for message `index`, never more than there is room for. */
+  controlLength(index: number): number {
+    return Math.min(this.#field(index, MMSGHDR_CONTROL_LENGTH), this.controlStride);
   }
+
+  #field(index: number, field: number): number {
+    return this.#headerWords[(index * MMSGHDR_SIZE + field) >>> 2] as number;
+  }
+
+  #setField(index: number, field: number, value: number): void {
+    this.#headerWords[(index * MMSGHDR_SIZE + field) >>> 2] = value;
+  }
+}
+
+function aligned(size: number): number {
+  return (size + 7) & ~7;
 }

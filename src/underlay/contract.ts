@@ -1,7 +1,13 @@
 import type { Ring } from '../ring/ring.js';
 
+/** An IP protocol (47, 4, 41) over one version of IP. */
+export interface OuterProtocol {
+  readonly version: 4 | 6;
+  readonly protocol: number;
+}
+
 /**
- * The outer side of all tunnels of a lane: IPv4 packets with their headers, in batches, straight from
+ * The outer side of all tunnels of a lane: IPv4 and IPv6 packets with their headers, in batches, straight from
  * and to the slots of a ring.
  */
 export interface Underlay {

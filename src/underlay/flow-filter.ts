@@ -1,15 +1,17 @@
 // Which lane a received packet is for: a filter on each lane's raw sockets, the same but for the number of the
 // lane. Every packet comes to the sockets of all lanes; the filter of one keeps it.
 //
-//   1. outer    IPv4 header, and what a tunnel puts behind it: GRE with its options, or nothing
-//   2. order    a numbered GRE packet belongs to the lane of its sender, whatever it carries
-//   3. inner    addresses of IPv4 or IPv6; ports of TCP and UDP, unless the packet is a fragment
-//   4. lane     their sum, mixed, modulo the number of lanes
+//   1. outer    where the outer header ends: a socket of IPv4 gets it too, one of IPv6 what comes behind it
+//   2. gre      its options; a numbered packet belongs to the lane of its sender, whatever it carries
+//   3. frame    an Ethernet header in front of IP; any other frame belongs to the lane of its two stations
+//   4. inner    addresses of IPv4 or IPv6; ports of TCP and UDP, unless the packet is a fragment
+//   5. lane     their sum, mixed, modulo the number of lanes
 //
 // Classic BPF, which needs no capability. A packet too short for a step is for the lane of its sender: no packet
 // is for none.
 import { EXIT, Failure } from '../sys/failure.js';
 import { errno, errnoName, NativeBlock, setsockopt } from '../sys/libc.js';
+import type { OuterProtocol } from './contract.js';
 
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
@@ -19,8 +21,8 @@ const INSTRUCTION_SIZE = 8;
 const ALL = 0xffff_ffff;
 
 // linux/bpf_common.h
+const LD_IMM = 0x00;
 const LD_W_ABS = 0x20;
-const LD_B_ABS = 0x30;
 const LD_W_IND = 0x40;
 const LD_H_IND = 0x48;
 const LD_B_IND = 0x50;
@@ -29,6 +31,7 @@ const LD_MEM = 0x60;
 const LDX_B_MSH = 0xb1; // X = 4 * (byte & 15)
 const LDX_MEM = 0x61;
 const ST = 0x02;
+const STX = 0x03;
 const ADD_K = 0x04;
 const ADD_X = 0x0c;
 const LSH_K = 0x64;
@@ -44,13 +47,20 @@ const JGE_X = 0x3d;
 const RET_K = 0x06;
 const TAX = 0x07;
 const TXA = 0x87;
+/** linux/filter.h: what is loaded from here on counts from the IP header, wherever the packet begins. */
+const NETWORK = 0xfff0_0000;
 
 const PROTOCOL_GRE = 47;
+/** Ethernet frames in GRE (RFC 1701, 7), and what they carry. */
+const TYPE_ETHERNET = 0x6558;
+const TYPE_IPV4 = 0x0800;
+const TYPE_IPV6 = 0x86dd;
+const ETHERNET_LENGTH = 14;
 const MIX = 0x9e3779b1;
-/** Scratch words: flags, then the sum; what is saved of A and X. */
+/** Scratch words: flags, then the sum; where the header at hand begins; the protocol type of GRE. */
 const SUM = 0;
-const SAVED_A = 1;
-const SAVED_X = 2;
+const AT = 1;
+const TYPE = 2;
 
 type Target = string;
 type Step =
@@ -59,8 +69,13 @@ type Step =
   | Target;
 
 /** Lets the raw socket `fd` receive only the flows of `lane`. Throws a Failure when the kernel refuses. */
-export function filterFlows(fd: number, lane: number, laneCount: number): void {
-  const code = flowFilter(lane, laneCount);
+export function filterFlows(
+  fd: number,
+  outer: OuterProtocol,
+  lane: number,
+  laneCount: number,
+): void {
+  const code = flowFilter(outer, lane, laneCount);
   const instructions = new NativeBlock(code.length);
   instructions.bytes.set(code);
   const program = new NativeBlock(PROGRAM_SIZE);
@@ -75,19 +90,13 @@ export function filterFlows(fd: number, lane: number, laneCount: number): void {
 }
 
 /** The filter, as struct sock_filter after struct sock_filter. */
-export function flowFilter(lane: number, laneCount: number): Uint8Array {
-  const words = (from: number, count: number): Step[] =>
-    Array.from({ length: count }, (_, index) => from + index * 4).flatMap((offset): Step[] => [
-      [LD_W_IND, offset],
-      ...mixIn(),
-    ]);
+export function flowFilter(outer: OuterProtocol, lane: number, laneCount: number): Uint8Array {
   return assemble([
-    // outer
-    [LDX_B_MSH, 0],
-    [LD_B_ABS, 9],
-    [JEQ_K, PROTOCOL_GRE, 'gre', 'inner'],
+    ...skipOuter(outer),
     'gre',
     ...whole(4, 'sender'),
+    ...load(LD_H_IND, 2),
+    [ST, TYPE],
     [LD_H_IND, 0],
     [JSET_K, 0x1000, 'sender', 'unnumbered'], // S
     'unnumbered',
@@ -102,22 +111,35 @@ export function flowFilter(lane: number, laneCount: number): Uint8Array {
     [RSH_K, 11],
     [ADD_X, 0],
     [ADD_K, 4], // the first four bytes
-    [TAX, 0],
+    [ST, AT],
+    [LD_MEM, TYPE],
+    [JEQ_K, TYPE_ETHERNET, 'frame', 'inner'],
+    'frame',
+    ...whole(ETHERNET_LENGTH, 'sender'),
+    ...load(LD_H_IND, 12),
+    [JEQ_K, TYPE_IPV4, 'packet', 'not ipv4'],
+    'not ipv4',
+    [JEQ_K, TYPE_IPV6, 'packet', 'stations'],
+    'stations',
+    ...words(0, 3),
+    [JA, 0, 'lane', 'lane'],
+    'packet',
+    [TXA, 0],
+    [ADD_K, ETHERNET_LENGTH],
+    [ST, AT],
     'inner',
     ...whole(1, 'sender'),
-    [LD_B_IND, 0],
+    ...load(LD_B_IND, 0),
     [RSH_K, 4],
     [JEQ_K, 4, 'ipv4', 'other'],
     'other',
     [JEQ_K, 6, 'ipv6', 'sender'],
     'ipv4',
     ...whole(20, 'sender'),
-    [LD_W_IND, 12],
-    [ST, SUM],
-    ...words(16, 1),
-    [LD_H_IND, 6],
-    [JSET_K, 0x3fff, 'lane', 'whole'],
-    'whole',
+    ...words(12, 2),
+    ...load(LD_H_IND, 6),
+    [JSET_K, 0x3fff, 'lane', 'unbroken'],
+    'unbroken',
     [LD_B_IND, 9],
     [JEQ_K, 6, 'ports4', 'datagram4'],
     'datagram4',
@@ -127,26 +149,23 @@ export function flowFilter(lane: number, laneCount: number): Uint8Array {
     [AND_K, 15],
     [LSH_K, 2], // words to bytes
     [ADD_X, 0],
-    [TAX, 0],
+    [ST, AT],
     ...whole(4, 'lane'),
-    ...words(0, 1),
+    ...word(0),
     [JA, 0, 'lane', 'lane'],
     'ipv6',
     ...whole(40, 'sender'),
-    [LD_W_IND, 8],
-    [ST, SUM],
-    ...words(12, 7),
-    [LD_B_IND, 6],
+    ...words(8, 8),
+    ...load(LD_B_IND, 6),
     [JEQ_K, 6, 'ports6', 'datagram6'],
     'datagram6',
     [JEQ_K, 17, 'ports6', 'lane'],
     'ports6',
     ...whole(44, 'lane'),
-    ...words(40, 1),
+    ...word(40),
     [JA, 0, 'lane', 'lane'],
     'sender',
-    [LD_W_ABS, 12],
-    [ST, SUM],
+    ...(outer.version === 4 ? sender4() : sender6()),
     'lane',
     [LD_MEM, SUM],
     [MUL_K, MIX],
@@ -160,34 +179,71 @@ export function flowFilter(lane: number, laneCount: number): Uint8Array {
   ]);
 }
 
-/** Adds the accumulator to the sum. X keeps its value. */
+/** Sets AT to the end of the outer header; goes on at `gre`, which follows, or `inner`. */
+function skipOuter({ version, protocol }: OuterProtocol): Step[] {
+  const start: Step[] =
+    version === 4
+      ? [[LDX_B_MSH, 0]]
+      : [
+          [LD_IMM, 0],
+          [TAX, 0],
+        ];
+  const isGre: Step[] = protocol === PROTOCOL_GRE ? [] : [[JA, 0, 'inner', 'inner']];
+  return [...start, [STX, AT], ...isGre];
+}
+
+/** The address of an IPv4 sender as the sum. */
+function sender4(): Step[] {
+  return [
+    [LD_W_ABS, 12],
+    [ST, SUM],
+  ];
+}
+
+/** The same of IPv6, from the header that the packet no longer has in front. */
+function sender6(): Step[] {
+  const source = NETWORK + 8;
+  return [
+    [LD_W_ABS, source],
+    [ST, SUM],
+    ...[4, 8, 12].flatMap((offset): Step[] => [[LD_W_ABS, source + offset], ...mixIn()]),
+  ];
+}
+
+/** Loads from the header at hand. X is where that begins. */
+function load(code: number, offset: number): Step[] {
+  return [
+    [LDX_MEM, AT],
+    [code, offset],
+  ];
+}
+
+/** Adds the word at `offset` of the header at hand to the sum. */
+function word(offset: number): Step[] {
+  return [...load(LD_W_IND, offset), ...mixIn()];
+}
+
+/** Makes a new sum of `count` words from `offset` on. */
+function words(offset: number, count: number): Step[] {
+  const more = Array.from({ length: count - 1 }, (_, index) => word(offset + (index + 1) * 4));
+  return [...load(LD_W_IND, offset), [ST, SUM], ...more.flat()];
+}
+
+/** Adds the accumulator to the sum. */
 function mixIn(): Step[] {
   return [
-    [ST, SAVED_A],
-    [TXA, 0],
-    [ST, SAVED_X],
-    [LDX_MEM, SAVED_A],
+    [TAX, 0],
     [LD_MEM, SUM],
     [MUL_K, MIX],
     [XOR_X, 0],
     [ST, SUM],
-    [LDX_MEM, SAVED_X],
   ];
 }
 
-/** Goes on where the packet has `count` bytes from X on, else at `short`. X keeps its value. */
+/** Goes on where the header at hand has `count` bytes, else at `short`. */
 function whole(count: number, short: Target): Step[] {
   const next = `whole ${guards++}`;
-  return [
-    [TXA, 0],
-    [ST, SAVED_X],
-    [ADD_K, count],
-    [TAX, 0],
-    [LD_LENGTH, 0],
-    [JGE_X, 0, next, short],
-    next,
-    [LDX_MEM, SAVED_X],
-  ];
+  return [[LD_MEM, AT], [ADD_K, count], [TAX, 0], [LD_LENGTH, 0], [JGE_X, 0, next, short], next];
 }
 
 let guards = 0;
@@ -204,8 +260,12 @@ function assemble(steps: readonly Step[]): Uint8Array {
   for (const step of steps) {
     if (typeof step === 'string') continue;
     const [code, k, yes, no] = step;
-    const distance = (target: Target | undefined): number =>
-      target === undefined ? 0 : (places.get(target) ?? Number.NaN) - at - 1;
+    const distance = (target: Target | undefined): number => {
+      if (target === undefined) return 0;
+      const steps = (places.get(target) ?? Number.NaN) - at - 1;
+      if (steps >= 0 && steps <= 255) return steps;
+      throw new RangeError(`label ${target} is not within reach`);
+    };
     const offset = at * INSTRUCTION_SIZE;
     view.setUint16(offset, code, true);
     if (code === JA) {

@@ -31,6 +31,7 @@ const SO_MARK = 36;
 const SOL_PACKET = 263;
 const PACKET_VNET_HDR = 15;
 const ETHERNET_LENGTH = 14;
+const ETHERTYPE = 12;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
 /** What is in flight is charged with all the memory that the kernel has for it. */
@@ -135,12 +136,13 @@ export class PacketSender {
     const address = ring.processedAddress(position);
     const head = this.#batch.head(index);
     this.#copyEthernet(head, adjacency);
-    let protocol = ETHERTYPE_IPV4;
+    let protocol = head.getUint16(DEVICE_HEADER_SIZE + ETHERTYPE);
     const isSuper = ring.packets(position) > 1;
     if (isSuper) {
+      // What gso_type speaks of: the packet inside.
       this.#describe(head, ring.deviceHeader(position), ETHERNET_LENGTH + outerLength);
       const version = (this.#bytes[address + outerLength] as number) >>> 4;
-      if (version === 6) protocol = ETHERTYPE_IPV6;
+      protocol = version === 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
     } else {
       for (let at = 0; at < DEVICE_HEADER_SIZE; at += 2) head.setUint16(at, 0);
     }

@@ -7,7 +7,7 @@
 //
 //   1. mark      a packet without our mark passes at once
 //   2. save      the outer header, onto the stack
-//   3. shrink    the packet by it, then grow it again as an encapsulation of IPv4 (and GRE, or UDP)
+//   3. shrink    the packet by it, then grow it again as an encapsulation of IPv4 or IPv6 (and GRE, or UDP)
 //   4. restore   the outer header's bytes
 //   5. clear     the mark, and let the packet go on: whoever must segment it now can
 //
@@ -38,18 +38,27 @@ const SKB_ADJUST_ROOM = 50;
 const BPF_ADJ_ROOM_MAC = 1;
 const BPF_F_ADJ_ROOM_FIXED_GSO = 1; // gso_size stays what userspace said
 const BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 = 2;
+const BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 = 4;
 const BPF_F_ADJ_ROOM_ENCAP_L4_GRE = 8;
 const BPF_F_ADJ_ROOM_ENCAP_L4_UDP = 16;
 
 const ETHERNET_LENGTH = 14;
-const IPV4_LENGTH = 20;
 /**
- * Outer headers: IPv4 alone (IPIP, SIT), with GRE, with GRE and a key, and the two with UDP. The kernel cannot count a
- * sequence or sum a GRE checksum, nor a UDP checksum: the field must be 0.
+ * Outer headers by their length: IP alone, with GRE, with GRE and a key, over IPv4 also the last two with UDP. The
+ * kernel cannot count a sequence or sum a GRE checksum, nor a UDP checksum: the field is 0, which IPv6 does not allow.
  */
-const OUTER_LENGTHS = [IPV4_LENGTH, 24, 28, 32, 36] as const;
-/** Shortest of them with UDP. */
-const UDP_FROM = 32;
+const ENCAPSULATIONS: ReadonlyMap<number, number> = new Map([
+  [20, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4],
+  [24, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE],
+  [28, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE],
+  [32, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP],
+  [36, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP],
+  [40, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6],
+  [44, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE],
+  [48, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 | BPF_F_ADJ_ROOM_ENCAP_L4_GRE],
+]);
+/** Where the header is kept meanwhile. */
+const STACK = -48;
 
 /** "gre": upper three bytes of the mark, in front of the outer header's length. */
 const MARK_PREFIX = 0x677265;
@@ -63,8 +72,8 @@ export interface SegmentationOptions {
 /** A device on whose way out marked superpackets are made ready for segmentation. */
 export interface Segmentation {
   /**
-   * The mark (SO_MARK) of packets with an IPv4 outer header of this length, in all; 0 when there is none, and
-   * such packets have to be segmented before they are sent.
+   * The mark (SO_MARK) of packets with an outer header of this length, in all; 0 when there is none, and such packets
+   * have to be segmented before they are sent.
    */
   markFor(outerLength: number): number;
 
@@ -82,8 +91,7 @@ export function openSegmentation(options: SegmentationOptions): Segmentation {
 
 /** The mark of packets with this outer header, or 0. */
 export function segmentationMark(outerLength: number): number {
-  const isKnown = OUTER_LENGTHS.some((length) => length === outerLength);
-  return isKnown ? (MARK_PREFIX << 8) | outerLength : 0;
+  return ENCAPSULATIONS.has(outerLength) ? (MARK_PREFIX << 8) | outerLength : 0;
 }
 
 class LinkedSegmentation implements Segmentation {
@@ -139,9 +147,13 @@ export function segmentationProgram(failures: number): Uint8Array {
     .jumpIf('r2', 'ne', MARK_PREFIX, 'next')
     .mov('r6', 'r1')
     .and('r7', 0xff);
-  for (const length of OUTER_LENGTHS) program.jumpIf('r7', 'eq', length, `outer${length}`);
+  for (const length of ENCAPSULATIONS.keys()) {
+    program.jumpIf('r7', 'eq', length, `outer${length}`);
+  }
   program.jump('failed');
-  for (const length of OUTER_LENGTHS) appendEncapsulation(program.label(`outer${length}`), length);
+  for (const [length, flags] of ENCAPSULATIONS) {
+    appendEncapsulation(program.label(`outer${length}`), length, flags);
+  }
   return program
     .label('done')
     .mov('r2', 0)
@@ -165,17 +177,13 @@ export function segmentationProgram(failures: number): Uint8Array {
 }
 
 /** Steps 2 to 4 for an outer header of `length` bytes; goes on at `done` or `failed`. */
-function appendEncapsulation(program: BpfAssembler, length: number): void {
-  const gre = length > IPV4_LENGTH ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : 0;
-  const upper = length >= UDP_FROM ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP : gre;
-  const grow = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | upper;
-  const stack = -40;
+function appendEncapsulation(program: BpfAssembler, length: number, flags: number): void {
   const header = (): BpfAssembler =>
     program
       .mov('r1', 'r6')
       .mov('r2', ETHERNET_LENGTH)
       .mov('r3', 'r10')
-      .add('r3', stack)
+      .add('r3', STACK)
       .mov('r4', length);
   const adjust = (difference: number, flags: number): BpfAssembler =>
     program
@@ -187,6 +195,6 @@ function appendEncapsulation(program: BpfAssembler, length: number): void {
       .jumpIf('r0', 'ne', 0, 'failed');
   header().call(SKB_LOAD_BYTES).jumpIf('r0', 'ne', 0, 'failed');
   adjust(-length, BPF_F_ADJ_ROOM_FIXED_GSO);
-  adjust(length, grow);
+  adjust(length, BPF_F_ADJ_ROOM_FIXED_GSO | flags);
   header().mov('r5', 0).call(SKB_STORE_BYTES).jumpIf('r0', 'ne', 0, 'failed').jump('done');
 }

@@ -4,7 +4,7 @@
 //   2. group     what goes by one socket, in order; neighbours of one size become one message (UDP_SEGMENT)
 //   3. sendmmsg  a message that is not taken gives its packets their reason
 //
-// The codec has written IPv4 and UDP header; the kernel writes its own in their place, from the same TOS, TTL, DF
+// The codec has written IP and UDP header; the kernel writes its own in their place, from the same TOS, TTL, DF
 // and addresses. A flow always takes the same socket, so it keeps its order and its source port.
 import { SLOT_COUNT } from '../../asm/layout.js';
 import { REASON_NONE, REASON_TX_ENOBUFS } from '../../asm/reason.js';
@@ -13,18 +13,9 @@ import type { Ring } from '../ring/ring.js';
 import { addressOf, ERRNO } from '../sys/libc.js';
 import { sendInOrder, sendReason } from './send.js';
 import { SendRoom } from './send-room.js';
-import { DatagramBatch } from './udp-message.js';
+import { DatagramBatch } from './udp-datagrams.js';
+import { UDP_LENGTH, type UdpOuter } from './udp-outer.js';
 import { type FlowSocket, FlowSockets } from './udp-sockets.js';
-
-const HEAD_LENGTH = 28;
-const IPV4_TOS = 1;
-const IPV4_FRAGMENT = 6;
-const IPV4_TTL = 8;
-const IPV4_SOURCE = 12;
-const IPV4_DESTINATION = 16;
-const UDP_SOURCE_PORT = 20;
-/** DF of the fragment word, TTL and protocol behind it. */
-const DONT_FRAGMENT = 0x4000_0000;
 
 /** Datagrams of one message at most (UDP_MAX_SEGMENTS of kernels before 6.9), and their bytes. */
 const SEGMENT_LIMIT = 64;
@@ -40,6 +31,7 @@ export interface UdpSenderOptions {
 }
 
 export class UdpSender {
+  readonly #outer: UdpOuter;
   readonly #options: UdpSenderOptions;
   readonly #view: DataView;
   readonly #sockets: FlowSockets;
@@ -56,13 +48,14 @@ export class UdpSender {
   readonly #firstOf = new Uint32Array(SLOT_COUNT + 1);
   #segments = true;
 
-  constructor(memory: WebAssembly.Memory, options: UdpSenderOptions) {
+  constructor(memory: WebAssembly.Memory, outer: UdpOuter, options: UdpSenderOptions) {
     const base = addressOf(new Uint8Array(memory.buffer));
+    this.#outer = outer;
     this.#options = options;
     this.#view = new DataView(memory.buffer);
-    this.#sockets = new FlowSockets(options.links);
-    this.#batch = new DatagramBatch(SLOT_COUNT, base, GRE_UDP_PORT);
-    this.#apart = new DatagramBatch(SEGMENT_LIMIT, base, GRE_UDP_PORT);
+    this.#sockets = new FlowSockets(outer, options.links);
+    this.#batch = new DatagramBatch(SLOT_COUNT, base, outer, GRE_UDP_PORT);
+    this.#apart = new DatagramBatch(SEGMENT_LIMIT, base, outer, GRE_UDP_PORT);
   }
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
@@ -80,22 +73,20 @@ export class UdpSender {
   }
 
   #collect(ring: Ring, from: number, to: number): number {
+    const portOffset = this.#outer.headLength - UDP_LENGTH;
     let count = 0;
     let socket: FlowSocket | number = 0;
-    // What the packet before had, nearly always the same: its tunnel, source and port.
+    // What the packet before had, nearly always the same: its tunnel, which says where it comes from, and its port.
     let tunnel = 0;
-    let source = 0;
     let port = 0;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       if (ring.reason(position) !== REASON_NONE) continue;
       const outer = ring.processedAddress(position);
       const record = ring.tunnel(position);
-      const from4 = this.#view.getUint32(outer + IPV4_SOURCE);
-      const flow = this.#view.getUint16(outer + UDP_SOURCE_PORT);
-      if (record !== tunnel || from4 !== source || flow !== port) {
-        socket = this.#sockets.of(from4, this.#options.linkOf(record), flow);
+      const flow = this.#view.getUint16(outer + portOffset);
+      if (record !== tunnel || flow !== port) {
+        socket = this.#sockets.of(this.#view, outer, this.#options.linkOf(record), flow);
         tunnel = record;
-        source = from4;
         port = flow;
       }
       if (typeof socket === 'number') {
@@ -113,11 +104,10 @@ export class UdpSender {
   #sendBy(ring: Ring, socket: FlowSocket, first: number, count: number): void {
     const view = this.#view;
     const batch = this.#batch;
+    const { headLength } = this.#outer;
     let packets = 0;
-    // Of the message at hand: what its packets share, the size of all but the last, and how full it is.
-    let destination = 0;
-    let tos = 0;
-    let shape = 0;
+    // Of the message at hand: its first outer header, the size of all datagrams but the last, and how full it is.
+    let head = 0;
     let size = 0;
     let room = 0;
     let segments = 0;
@@ -127,11 +117,10 @@ export class UdpSender {
       this.#socketOf[index] = undefined;
       const position = this.#positions[index] as number;
       const outer = this.#outers[index] as number;
-      const headers = ring.length(position) - HEAD_LENGTH;
+      const headers = ring.length(position) - headLength;
       const payload = ring.payloadLength(position);
       const length = headers + payload;
-      const own = view.getUint32(outer + IPV4_FRAGMENT); // fragment word, TTL and protocol
-      const dontFragment = (own & DONT_FRAGMENT) !== 0;
+      const dontFragment = this.#outer.dontFragment(view, outer);
       if (dontFragment !== socket.dontFragment) {
         this.#flush(ring, socket, packets);
         socket.setDontFragment(dontFragment);
@@ -139,27 +128,18 @@ export class UdpSender {
         packets = 0;
         room = 0;
       }
-      const to = view.getUint32(outer + IPV4_DESTINATION, true);
-      const joins =
-        room >= length &&
-        length <= size &&
-        to === destination &&
-        own === shape &&
-        view.getUint8(outer + IPV4_TOS) === tos;
-      if (joins) {
+      if (room >= length && length <= size && this.#outer.isLike(view, outer, head)) {
         if (++segments === 2) batch.segment(size);
         room = length < size || segments === SEGMENT_LIMIT ? 0 : room - length;
       } else {
-        destination = to;
-        tos = view.getUint8(outer + IPV4_TOS);
-        shape = own;
+        head = outer;
         size = length;
         room = this.#segments ? MESSAGE_LIMIT - length : 0;
         segments = 1;
         this.#firstOf[batch.count] = packets;
-        batch.begin(destination, tos, view.getUint8(outer + IPV4_TTL));
+        batch.begin(view, outer);
       }
-      batch.add(outer + HEAD_LENGTH, headers);
+      batch.add(outer + headLength, headers);
       if (payload > 0) batch.add(ring.processedPayload(position), payload);
       this.#sent[packets++] = position;
     }
@@ -198,17 +178,14 @@ export class UdpSender {
   /** Sends the packets of a message one by one: each has a verdict of its own. */
   #sendApart(ring: Ring, socket: FlowSocket, start: number, end: number): void {
     const batch = this.#apart;
+    const { headLength } = this.#outer;
     for (let n = start; n < end; n++) {
       const position = this.#sent[n] as number;
       const outer = ring.processedAddress(position);
       const payload = ring.payloadLength(position);
       batch.clear();
-      batch.begin(
-        this.#view.getUint32(outer + IPV4_DESTINATION, true),
-        this.#view.getUint8(outer + IPV4_TOS),
-        this.#view.getUint8(outer + IPV4_TTL),
-      );
-      batch.add(outer + HEAD_LENGTH, ring.length(position) - HEAD_LENGTH);
+      batch.begin(this.#view, outer);
+      batch.add(outer + headLength, ring.length(position) - headLength);
       if (payload > 0) batch.add(ring.processedPayload(position), payload);
       sendInOrder({
         fd: socket.fd,

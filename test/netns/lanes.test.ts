@@ -12,6 +12,7 @@ import {
   dropsOf,
   eventually,
   HOST4,
+  type LabOptions,
   lacking,
   ping,
   type Side,
@@ -37,11 +38,14 @@ const PEER = tunnelPeer('A');
 const TRANSFER_SIZE = 8 << 20;
 const STOP_LIMIT_MS = 1000;
 const plain = tunnelOf({ mode: 'gre', lines: ['key = 5'], version: 4 });
+const plain6 = tunnelOf({ mode: 'ip6gre', lines: ['key = 5'], version: 4, outer: 6 });
 
 interface Case {
   readonly name: string;
   readonly router: string;
   readonly lanes: number;
+  /** Version of the outer header, 4 unless it says so. */
+  readonly outer?: 6;
 }
 
 const AUTO = Math.min(availableParallelism(), 4);
@@ -55,13 +59,24 @@ const CASES: readonly Case[] = [
     router: 'lanes = 2\nunderlay = "xdp"\noffload = { gso = false, tso4 = false }',
     lanes: 2,
   },
+  { name: '2 lanes over raw sockets of IPv6', router: 'lanes = 2', lanes: 2, outer: 6 },
+  {
+    name: '2 lanes over AF_XDP and IPv6',
+    router: 'lanes = 2\nunderlay = "xdp"',
+    lanes: 2,
+    outer: 6,
+  },
 ];
 
-for (const { name, router, lanes } of CASES) {
+for (const { name, router, lanes, outer = 4 } of CASES) {
+  const options: LabOptions = {
+    ...{ tunnels: outer === 4 ? plain : plain6, outer },
+    ...{ hosts: true, ipv6: false, router },
+  };
   test(`${name} carry pings, one TCP flow and eight, and count every packet once`, {
     skip,
   }, async () => {
-    await withLab('lanes', { tunnels: plain, hosts: true, ipv6: false, router }, async (lab) => {
+    await withLab('lanes', options, async (lab) => {
       assert.equal((await readStatus(lab.a)).lanes, lanes);
       await assertAnswered(lab.namespaces, lab.rA, PEER);
       await assertAnswered(lab.namespaces, lab.rA, PEER, 3000);
@@ -72,7 +87,7 @@ for (const { name, router, lanes } of CASES) {
   });
 
   test(`${name} keep the order of each of eight UDP flows`, { skip }, async (context) => {
-    await withLab('order', { tunnels: plain, hosts: true, ipv6: false, router }, async (lab) => {
+    await withLab('order', options, async (lab) => {
       await assertAnswered(lab.namespaces, lab.rA, PEER);
       await sleep(300);
       const stream = { flows: 8, count: 2000 };

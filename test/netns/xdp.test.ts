@@ -13,6 +13,7 @@ import {
   lacking,
   OUTER,
   ping,
+  type Side,
   tunnelStatus,
   UNDERLAY,
   withLab,
@@ -25,6 +26,7 @@ import {
   assertDrops,
   assertNothingDropped,
   assertTransfers,
+  introduce,
   PEER,
   plainGre,
   sentBy,
@@ -47,14 +49,33 @@ interface Kind extends TunnelKind {
 const gre4 = (name: string, isSegmented: boolean, ...lines: string[]): Kind => ({
   ...{ name, mode: 'gre', lines, version: 4, protocol: 47, isSegmented },
 });
+const over6 = (
+  name: string,
+  mode: string,
+  version: 4 | 6,
+  protocol: number,
+  ...lines: string[]
+): Kind => ({ name, mode, lines, version, protocol, isSegmented: true, outer: 6 });
+const ethernet = (name: string, mode: string, outer: 4 | 6): Kind => ({
+  ...{ name, mode, lines: [], version: 4, protocol: 47 },
+  ...{ isSegmented: false, outer, isEthernet: true },
+});
+const EVERYTHING = ['key = 7', 'csum = true', 'seq = true'];
 const PLAIN = gre4('plain GRE', true);
 const KINDS: readonly Kind[] = [
   PLAIN,
   gre4('GRE with key', true, 'key = 42'),
   gre4('GRE with checksum', false, 'csum = true'),
-  gre4('GRE with key, checksum and sequence', false, 'key = 7', 'csum = true', 'seq = true'),
+  gre4('GRE with key, checksum and sequence', false, ...EVERYTHING),
   { name: 'IPIP', mode: 'ipip', lines: [], version: 4, protocol: 4, isSegmented: true },
   { name: 'SIT', mode: 'sit', lines: [], version: 6, protocol: 41, isSegmented: true },
+  ethernet('GRETAP', 'gretap', 4),
+  over6('GRE over IPv6', 'ip6gre', 4, 47),
+  over6('GRE over IPv6 with key around IPv6', 'ip6gre', 6, 47, 'key = 42'),
+  { ...over6('GRE over IPv6 with everything', 'ip6gre', 4, 47, ...EVERYTHING), isSegmented: false },
+  over6('IPv4 over IPv6', 'ip4ip6', 4, 4),
+  over6('IPv6 over IPv6', 'ip6ip6', 6, 41),
+  ethernet('GRETAP over IPv6', 'ip6gretap', 6),
 ];
 
 /** What sees packets that do not go by AF_XDP, at both ends. */
@@ -62,9 +83,9 @@ class Witnesses {
   readonly raw: readonly RawWitness[];
   readonly frames: readonly FrameWitness[];
 
-  constructor({ rA, rB }: Lab, protocol: number) {
-    this.raw = [rA, rB].map((router) => new RawWitness(router, protocol));
-    this.frames = [rA, rB].map((router) => new FrameWitness(router, UNDERLAY, protocol));
+  constructor({ rA, rB }: Lab, protocol: number, outer: 4 | 6 = 4) {
+    this.raw = [rA, rB].map((router) => new RawWitness(router, protocol, outer));
+    this.frames = [rA, rB].map((router) => new FrameWitness(router, UNDERLAY, protocol, outer));
   }
 
   counts(): number[] {
@@ -88,16 +109,18 @@ async function settle({ rA }: Lab, witnesses: Witnesses, peer: string): Promise<
 
 for (const kind of KINDS) {
   for (const gso of kind.isSegmented ? [true, false] : [true]) {
-    const { name, version, protocol, isSegmented } = kind;
+    const { name, version, protocol, isSegmented, outer = 4 } = kind;
     test(`${name}, gso ${gso ? 'on' : 'off'}: AF_XDP carries every packet, counted once`, {
       skip,
     }, async () => {
       const router = `${XDP}\noffload = { gso = ${gso} }`;
-      const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: version === 6, router };
+      const ipv6 = version === 6;
+      const options = { tunnels: tunnelOf(kind), hosts: true, ipv6, outer, router };
       await withLab('xdp', { ...options, offloads: true }, async (lab) => {
         const { namespaces, rA, rB, a, b } = lab;
         assertAlive(lab);
-        const witnesses = new Witnesses(lab, protocol);
+        if (kind.isEthernet) introduce(lab, version);
+        const witnesses = new Witnesses(lab, protocol, outer);
         const peer = tunnelPeer('A', version);
         await settle(lab, witnesses, peer);
         const [rawA, rawB, framesA, framesB] = witnesses.counts();
@@ -131,12 +154,13 @@ for (const kind of KINDS) {
   }
 }
 
-for (const kind of [PLAIN, KINDS[3] as Kind]) {
+for (const kind of [PLAIN, KINDS[3] as Kind, over6('GRE over IPv6', 'ip6gre', 4, 47)]) {
   test(`${kind.name}: a router over AF_XDP and one over raw sockets understand each other`, {
     skip,
   }, async () => {
     const router = (side: 'A' | 'B'): string => (side === 'A' ? XDP : 'underlay = "raw"');
-    const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: false, router };
+    const { outer = 4 } = kind;
+    const options = { tunnels: tunnelOf(kind), hosts: true, ipv6: false, outer, router };
     await withLab('mixed', options, async (lab) => {
       const { namespaces, rA, rB, a, b } = lab;
       await assertAnswered(namespaces, rB, tunnelPeer('B'), 3000);
@@ -150,6 +174,22 @@ for (const kind of [PLAIN, KINDS[3] as Kind]) {
     });
   });
 }
+
+test('a tunnel without a local address leaves by the IP stack, which fills it in', {
+  skip,
+}, async () => {
+  // Its end of plainGre without the line that says where it is.
+  const tunnels = (side: Side): string => plainGre(side).replace(/^local = .*$/m, '');
+  await withLab('anywhere', { tunnels, hosts: true, ipv6: false, router: XDP }, async (lab) => {
+    const { namespaces, rA } = lab;
+    assertAlive(lab);
+    await assertAnswered(namespaces, rA, PEER);
+    await sleep(300); // by then next hops are known
+    await assertAnswered(namespaces, rA, PEER, 3000);
+    await assertTransfers(lab, { size: 1 << 20 });
+    await assertNothingDropped(lab);
+  });
+});
 
 test('outer fragments pass to the kernel, which puts them together for the raw socket', {
   skip,

@@ -1,5 +1,5 @@
 // Classic BPF run one instruction at a time, as the kernel's documentation describes it: the oracle for filters.
-// What the kernel does not say about a packet (ancillary loads) is not there.
+// Of what the kernel says besides the packet (ancillary loads) there is the IP header in front of it.
 
 const INSTRUCTION_SIZE = 8;
 const U32 = 2 ** 32;
@@ -9,12 +9,20 @@ interface Machine {
   x: number;
   readonly memory: number[];
   readonly packet: Uint8Array;
+  /** From the IP header on. */
+  readonly network: Uint8Array;
 }
 
-/** How many bytes of `packet` the filter keeps; 0 = it drops it. A load outside of the packet drops it. */
-export function runFilter(code: Uint8Array, packet: Uint8Array): number {
+/** linux/filter.h: SKF_NET_OFF. Loads from here on count from the IP header. */
+const NETWORK = 0xfff0_0000;
+
+/**
+ * How many bytes of `packet` the filter keeps; 0 = it drops it. A load outside of the packet drops it. `network`: the
+ * packet from its IP header on, where a socket has it without.
+ */
+export function runFilter(code: Uint8Array, packet: Uint8Array, network = packet): number {
   const view = new DataView(code.buffer, code.byteOffset, code.length);
-  const machine: Machine = { a: 0, x: 0, memory: new Array<number>(16).fill(0), packet };
+  const machine: Machine = { a: 0, x: 0, memory: new Array<number>(16).fill(0), packet, network };
   for (let at = 0; at * INSTRUCTION_SIZE < code.length; at++) {
     const offset = at * INSTRUCTION_SIZE;
     const operation = view.getUint16(offset, true);
@@ -54,12 +62,15 @@ export function runFilter(code: Uint8Array, packet: Uint8Array): number {
 }
 
 /** LD and LDX. Undefined outside of the packet. */
-function load({ x, memory, packet }: Machine, operation: number, k: number): number | undefined {
+function load(machine: Machine, operation: number, k: number): number | undefined {
+  const { x, memory, packet } = machine;
   const size = [4, 2, 1][(operation >>> 3) & 3] ?? 0;
-  const at = (from: number, length: number): number | undefined => {
-    if (from + length > packet.length) return undefined;
+  const at = (offset: number, length: number): number | undefined => {
+    const bytes = offset >= NETWORK ? machine.network : packet;
+    const from = offset >= NETWORK ? offset - NETWORK : offset;
+    if (from + length > bytes.length) return undefined;
     let value = 0;
-    for (let n = 0; n < length; n++) value = value * 256 + (packet[from + n] ?? 0);
+    for (let n = 0; n < length; n++) value = value * 256 + (bytes[from + n] ?? 0);
     return value;
   };
   switch (operation & 0xe0) {

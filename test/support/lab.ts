@@ -1,7 +1,7 @@
 // Two routers and, where a test wants them, a host behind each, in namespaces of this test's own:
 //
 //   hA 10.1.0.2 -- 10.1.0.1 rA 192.0.2.1 -- u0 -- 192.0.2.2 rB 10.2.0.1 -- 10.2.0.2 hB
-//      fd00:1::2                                                              fd00:2::2
+//      fd00:1::2               2001:db8::1    2001:db8::2                      fd00:2::2
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,6 +24,7 @@ export const GREBE = fileURLToPath(new URL('../../src/cli/main.js', import.meta.
 export type Side = 'A' | 'B';
 
 export const OUTER: Readonly<Record<Side, string>> = { A: '192.0.2.1', B: '192.0.2.2' };
+export const OUTER6: Readonly<Record<Side, string>> = { A: '2001:db8::1', B: '2001:db8::2' };
 export const HOST4: Readonly<Record<Side, string>> = { A: '10.1.0.2', B: '10.2.0.2' };
 export const HOST6: Readonly<Record<Side, string>> = { A: 'fd00:1::2', B: 'fd00:2::2' };
 /** The cable between the routers. */
@@ -57,15 +58,25 @@ export function other(side: Side): Side {
   return side === 'A' ? 'B' : 'A';
 }
 
-/** A `[tunnel.NAME]` table between the two routers; `lines` are further lines of it. */
+/** A `[tunnel.NAME]` table between the two routers, over IPv4; `lines` are further lines of it. */
 export function tunnelTable(name: string, side: Side, ...lines: string[]): string {
-  return [
-    `[tunnel.${name}]`,
-    `local = "${OUTER[side]}"`,
-    `remote = "${OUTER[other(side)]}"`,
-    ...lines,
-    '',
-  ].join('\n');
+  return tableBetween(OUTER, name, side, lines);
+}
+
+/** The same over IPv6: of a lab with `outer` 6. */
+export function tunnelTable6(name: string, side: Side, ...lines: string[]): string {
+  return tableBetween(OUTER6, name, side, lines);
+}
+
+function tableBetween(
+  ends: Readonly<Record<Side, string>>,
+  name: string,
+  side: Side,
+  lines: readonly string[],
+): string {
+  const [local, remote] = [ends[side], ends[other(side)]];
+  const table = [`[tunnel.${name}]`, `local = "${local}"`, `remote = "${remote}"`, ...lines, ''];
+  return table.join('\n');
 }
 
 export interface LabOptions {
@@ -73,8 +84,10 @@ export interface LabOptions {
   readonly tunnels: (side: Side) => string;
   /** Further lines of the `[router]` table, of each side where they differ. */
   readonly router?: string | ((side: Side) => string);
-  /** false: no IPv6 anywhere, so that packets can be counted exactly. */
+  /** false: no IPv6 anywhere but for `outer`, so that packets can be counted exactly. */
   readonly ipv6?: boolean;
+  /** 6: the routers have IPv6 addresses on the cable between them, too. */
+  readonly outer?: 4 | 6;
   /** Adds a host behind each router. */
   readonly hosts?: boolean;
   /** Lets the underlay merge packets; off by default, so that a packet on the wire is a packet. */
@@ -140,6 +153,10 @@ export async function withWire(
       { namespace: rA, device: UNDERLAY, addresses: [`${OUTER.A}/24`] },
       { namespace: rB, device: UNDERLAY, addresses: [`${OUTER.B}/24`] },
     );
+    if (options.outer === 6) {
+      addOuter6(namespaces, rA, OUTER6.A);
+      addOuter6(namespaces, rB, OUTER6.B);
+    }
     if (!options.offloads) for (const router of [rA, rB]) offloadsOff(namespaces, router, UNDERLAY);
     const hA = options.hosts ? addHost(namespaces, 'A', rA, ipv6) : '';
     const hB = options.hosts ? addHost(namespaces, 'B', rB, ipv6) : '';
@@ -147,6 +164,17 @@ export async function withWire(
   } finally {
     await namespaces.close();
   }
+}
+
+function addOuter6(namespaces: Namespaces, router: string, address: string): void {
+  const set = (path: string, value: number): string =>
+    `echo ${value} > /proc/sys/net/ipv6/conf/${path}`;
+  const settings = [
+    ...[set(`${UNDERLAY}/accept_dad`, 0), set(`${UNDERLAY}/router_solicitations`, 0)],
+    ...[set('lo/disable_ipv6', 0), set(`${UNDERLAY}/disable_ipv6`, 0)],
+  ];
+  namespaces.run(router, 'sh', ['-ec', settings.join('\n')]);
+  ip('-n', router, 'address', 'add', `${address}/64`, 'dev', UNDERLAY, 'nodad');
 }
 
 function addHost(namespaces: Namespaces, side: Side, router: string, ipv6: boolean): string {

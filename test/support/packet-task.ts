@@ -1,6 +1,6 @@
 // Sockets that send packets made by hand and see what passes. Runs as a program inside a namespace:
 //
-//   inject [dev DEVICE] HEX ...      sends IPv4 packets as they are; the kernel finishes their header
+//   inject [dev DEVICE] HEX ...      sends IP packets as they are; the kernel finishes headers of IPv4
 //   see DEVICE                       every frame that passes a device, a line of hex each
 //   join GROUP PORT ADDRESS COUNT    a multicast receiver on the device with ADDRESS; a line a datagram
 //   stream GROUP PORT ADDRESS COUNT  sends numbered datagrams to a group from the device with ADDRESS
@@ -14,13 +14,19 @@ import { fileURLToPath } from 'node:url';
 import type { Namespaces } from '../../src/demo/namespaces.js';
 import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { close, errno, errnoName, NativeBlock, sendto } from '../../src/sys/libc.js';
-import { AF_INET, bindToDevice, openSocket, SOCK_RAW } from '../../src/sys/socket.js';
+import {
+  AF_INET,
+  AF_INET6,
+  bindToDevice,
+  openSocket,
+  SOCK_RAW,
+  socketAddress,
+} from '../../src/sys/socket.js';
 import { eventually } from './lab.js';
 
 const PROGRAM = fileURLToPath(import.meta.url);
 
 const IPPROTO_RAW = 255;
-const SOCKADDR_SIZE = 16;
 const SNAP_LENGTH = 2048;
 /** Pause between datagrams of a stream: no queue on the way fills. */
 const STREAM_PAUSE_MS = 1;
@@ -91,20 +97,20 @@ async function startTask(
 }
 
 function inject(words: readonly string[]): void {
-  const fd = openSocket(AF_INET, SOCK_RAW, IPPROTO_RAW, 'raw socket');
   const [first, device = '', ...rest] = words;
-  if (first === 'dev') bindToDevice(fd, device);
-  const to = new NativeBlock(SOCKADDR_SIZE);
-  to.view.setUint16(0, AF_INET, true);
   for (const hex of first === 'dev' ? rest : words) {
     const packet = new NativeBlock(hex.length / 2);
     packet.bytes.set(Buffer.from(hex, 'hex'));
-    to.bytes.set(packet.bytes.subarray(16, 20), 4);
-    if (sendto(fd, packet.address, packet.bytes.length, 0, to.address, SOCKADDR_SIZE) < 0) {
+    const isIpv6 = (packet.bytes[0] ?? 0) >>> 4 === 6;
+    const fd = openSocket(isIpv6 ? AF_INET6 : AF_INET, SOCK_RAW, IPPROTO_RAW, 'raw socket');
+    if (first === 'dev') bindToDevice(fd, device);
+    const to = socketAddress(packet.bytes.slice(...(isIpv6 ? [24, 40] : [16, 20])), 0);
+    const { address, bytes } = to;
+    if (sendto(fd, packet.address, packet.bytes.length, 0, address, bytes.length) < 0) {
       throw new Error(`sendto: ${errnoName(errno())}`);
     }
+    close(fd);
   }
-  close(fd);
 }
 
 function see(device: string): void {

@@ -30,7 +30,8 @@ export const ACK = 0x10;
 export const CWR = 0x80;
 
 export interface Superpacket {
-  readonly outer: 'ipip' | 'sit' | 'gre' | 'gre-key' | 'gre-udp' | 'gre-udp-key';
+  readonly outer: keyof typeof OUTERS;
+  /** Of the packet inside. */
   readonly version: 4 | 6;
   readonly upper: 'tcp' | 'udp';
   readonly payloadLength: number;
@@ -42,6 +43,23 @@ export interface Superpacket {
 
 export const OUTER_SOURCE = '192.0.2.1';
 export const OUTER_DESTINATION = '192.0.2.2';
+export const OUTER_SOURCE6 = '2001:db8::1';
+export const OUTER_DESTINATION6 = '2001:db8::2';
+const ADDRESSES6 = '20010db8000000000000000000000001' + '20010db8000000000000000000000002';
+
+/** Of outer headers: their version and length in all, and what protocol the IP header leads to. */
+const OUTERS = {
+  ipip: { ip: 4, length: 20, protocol: 4 },
+  sit: { ip: 4, length: 20, protocol: 41 },
+  gre: { ip: 4, length: 24, protocol: 47 },
+  'gre-key': { ip: 4, length: 28, protocol: 47 },
+  'gre-udp': { ip: 4, length: 32, protocol: 17 },
+  'gre-udp-key': { ip: 4, length: 36, protocol: 17 },
+  ip4ip6: { ip: 6, length: 40, protocol: 4 },
+  ip6ip6: { ip: 6, length: 40, protocol: 41 },
+  ip6gre: { ip: 6, length: 44, protocol: 47 },
+  'ip6gre-key': { ip: 6, length: 48, protocol: 47 },
+} as const;
 export const KEY = 0xdead_beef;
 const SEQUENCE = 0xffff_f000; // wraps
 const IDENTIFICATION = 0x0ffe;
@@ -49,21 +67,30 @@ const OUTER_IDENTIFICATION = 0x7ffe;
 /** 12 bytes of TCP options: two NOPs, timestamps. */
 const TCP_OPTIONS = '0101080a1111111122222222';
 
-export const outerLength = ({ outer }: Superpacket): number =>
-  ({ ipip: 20, sit: 20, gre: 24, 'gre-key': 28, 'gre-udp': 32, 'gre-udp-key': 36 })[outer];
-
-/** Protocol of the outer IPv4 header. */
-export const outerProtocol = ({ outer }: Superpacket): number =>
-  ({ ipip: 4, sit: 41, gre: 47, 'gre-key': 47, 'gre-udp': 17, 'gre-udp-key': 17 })[outer];
+export const outerLength = ({ outer }: Superpacket): number => OUTERS[outer].length;
+export const outerVersion = ({ outer }: Superpacket): 4 | 6 => OUTERS[outer].ip;
+/** What the outer IP header leads to. */
+export const outerProtocol = ({ outer }: Superpacket): number => OUTERS[outer].protocol;
+/** What the Ethernet header says of the outer one. */
+export const outerType = (packet: Superpacket): number =>
+  outerVersion(packet) === 4 ? 0x0800 : 0x86dd;
 const ipLength = ({ version }: Superpacket): number => (version === 4 ? 20 : 40);
 const upperLength = ({ upper }: Superpacket): number => (upper === 'tcp' ? 32 : 8);
 
 /** Payload byte number n. */
 const payloadByte = (n: number): number => (n * 31 + (n >>> 8)) & 0xff;
 
-/** The outer header in front of `length` bytes, from IPv4 on. */
+/** The outer header in front of `length` bytes. */
 function outerHeader(packet: Superpacket, length: number, identification: number): Buffer {
   const header = Buffer.alloc(outerLength(packet));
+  if (outerVersion(packet) === 6) {
+    header.writeUInt32BE(0x6b01_2345, 0); // traffic class 0xb0, flow label 0x12345
+    header.writeUInt16BE((header.length - 40 + length) & 0xffff, 4);
+    header.writeUInt16BE((outerProtocol(packet) << 8) | 64, 6);
+    header.write(ADDRESSES6, 8, 'hex');
+    writeGre(packet, header, 40);
+    return header;
+  }
   header[0] = 0x45;
   header.writeUInt16BE((header.length + length) & 0xffff, 2); // of a segment it is never too long
   header.writeUInt16BE(identification & 0xffff, 4);
@@ -80,13 +107,17 @@ function outerHeader(packet: Superpacket, length: number, identification: number
     header.writeUInt16BE((header.length - 20 + length) & 0xffff, 24); // no checksum
     gre += 8;
   }
-  if (packet.outer.startsWith('gre')) {
-    const isKeyed = packet.outer.endsWith('key');
-    header.writeUInt16BE(isKeyed ? 0x2000 : 0, gre);
-    header.writeUInt16BE(packet.version === 4 ? 0x0800 : 0x86dd, gre + 2);
-    if (isKeyed) header.writeUInt32BE(KEY, gre + 4);
-  }
+  writeGre(packet, header, gre);
   return header;
+}
+
+/** Writes the GRE header of an outer one at `gre`, where it has one. */
+function writeGre({ outer, version }: Superpacket, header: Buffer, gre: number): void {
+  if (!outer.includes('gre')) return;
+  const isKeyed = outer.endsWith('key');
+  header.writeUInt16BE(isKeyed ? 0x2000 : 0, gre);
+  header.writeUInt16BE(version === 4 ? 0x0800 : 0x86dd, gre + 2);
+  if (isKeyed) header.writeUInt32BE(KEY, gre + 4);
 }
 
 interface Segment {
@@ -211,7 +242,7 @@ export class SuperpacketSender {
     const ethernet = VNET_HEADER_SIZE;
     this.#block.bytes.set(destination, ethernet);
     this.#block.bytes.set(source, ethernet + 6);
-    view.setUint16(ethernet + 12, 0x0800, false);
+    view.setUint16(ethernet + 12, outerType(packet), false);
     this.#block.bytes.set(bytes, ethernet + 14);
     return ethernet + 14 + bytes.length;
   }

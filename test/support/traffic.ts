@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { BulkResult } from '../../src/demo/bulk.js';
 import { sendFrom, startReceiver } from '../../src/demo/host-process.js';
-import type { Namespaces } from '../../src/demo/namespaces.js';
+import { ip, type Namespaces } from '../../src/demo/namespaces.js';
 import type { DropTable } from '../../src/demo/result.js';
 import type { RouterProcess } from '../../src/demo/router-process.js';
 import {
@@ -14,6 +14,7 @@ import {
   type Side,
   tunnelStatus,
   tunnelTable,
+  tunnelTable6,
 } from './lab.js';
 
 const TRANSFER_SECONDS = 20;
@@ -25,18 +26,44 @@ export interface TunnelKind {
   readonly lines: readonly string[];
   /** Version of the inner packets. */
   readonly version: 4 | 6;
+  /** Version of the outer header, 4 unless it says so. */
+  readonly outer?: 4 | 6;
+  /** Whether it carries Ethernet frames: its ends have hardware addresses. */
+  readonly isEthernet?: boolean;
 }
 
 /** Our end of the tunnel `tun1`, and the way to the network behind the other. */
 export function tunnelOf(kind: Omit<TunnelKind, 'name'>): (side: Side) => string {
-  const { mode, lines, version } = kind;
+  const { mode, lines, version, outer, isEthernet } = kind;
+  const table = outer === 6 ? tunnelTable6 : tunnelTable;
   return (side) => {
     const [ours, theirs] = side === 'A' ? [1, 2] : [2, 1];
     const address = version === 4 ? `10.9.0.${ours}/24` : `fd00:9::${ours}/64`;
     const route = version === 4 ? `10.${theirs}.0.0/24` : `fd00:${theirs}::/64`;
-    const words = [`address = ["${address}"]`, `routes = ["${route}"]`];
-    return tunnelTable(TUNNEL, side, `mode = "${mode}"`, ...lines, ...words);
+    // What is behind the other end of an Ethernet tunnel has a next hop there: see introduce.
+    const routes = isEthernet ? [] : [`routes = ["${route}"]`];
+    return table(TUNNEL, side, `mode = "${mode}"`, ...lines, `address = ["${address}"]`, ...routes);
   };
+}
+
+/**
+ * Tells both ends of an Ethernet tunnel of each other's hardware address, and of the network behind it, so that
+ * nothing has to be asked in the tunnel.
+ */
+export function introduce({ rA, rB }: Pick<Lab, 'rA' | 'rB'>, version: 4 | 6): void {
+  const addressOf = (router: string): string =>
+    JSON.parse(ip('-n', router, '-j', 'link', 'show', 'dev', TUNNEL))[0].address;
+  for (const [side, ours, theirs] of [
+    ['A', rA, rB],
+    ['B', rB, rA],
+  ] as const) {
+    const peer = tunnelPeer(side, version);
+    const net = side === 'A' ? 2 : 1;
+    const route = version === 4 ? `10.${net}.0.0/24` : `fd00:${net}::/64`;
+    const known = ['lladdr', addressOf(theirs), 'nud', 'permanent', 'dev', TUNNEL];
+    ip('-n', ours, 'neigh', 'replace', peer, ...known);
+    ip('-n', ours, 'route', 'replace', route, 'via', peer, 'dev', TUNNEL);
+  }
 }
 
 /** Address of the other end of the tunnel, seen from `side`. */

@@ -2,7 +2,7 @@
 import type { Namespaces } from '../../src/demo/namespaces.js';
 import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { close, errno, errnoName, NativeBlock, recvfrom } from '../../src/sys/libc.js';
-import { AF_INET, openSocket, SOCK_RAW, setBuffers } from '../../src/sys/socket.js';
+import { AF_INET, AF_INET6, openSocket, SOCK_RAW, setBuffers } from '../../src/sys/socket.js';
 import { enterNamespace, namespacePath } from './enter-namespace.js';
 
 const MSG_DONTWAIT = 0x40;
@@ -25,9 +25,10 @@ export class RawWitness {
   readonly #block = new NativeBlock(65536);
   #count = 0;
 
-  constructor(namespace: string, protocol = 47) {
+  constructor(namespace: string, protocol = 47, version: 4 | 6 = 4) {
     this.#fd = enterNamespace(namespacePath(namespace), () => {
-      const fd = openSocket(AF_INET, SOCK_RAW, protocol, 'raw socket of the test');
+      const family = version === 4 ? AF_INET : AF_INET6;
+      const fd = openSocket(family, SOCK_RAW, protocol, 'raw socket of the test');
       setBuffers(fd, BUFFER_SIZE);
       return fd;
     });
@@ -61,6 +62,7 @@ export class FrameWitness {
     namespace: string,
     device: string,
     readonly protocol = 47,
+    readonly version: 4 | 6 = 4,
   ) {
     this.#socket = enterNamespace(
       namespacePath(namespace),
@@ -68,12 +70,13 @@ export class FrameWitness {
     );
   }
 
-  /** How many IPv4 packets of the protocol it has seen since it was opened; a superpacket is one. */
+  /** How many packets of the protocol it has seen since it was opened; a superpacket is one. */
   count(): number {
     for (let frame = this.#socket.next(0); frame !== undefined; frame = this.#socket.next(0)) {
       const { bytes } = frame;
-      const isIpv4 = bytes[12] === 0x08 && bytes[13] === 0x00;
-      if (isIpv4 && bytes[ETHERNET_LENGTH + 9] === this.protocol) this.#count++;
+      const type = ((bytes[12] ?? 0) << 8) | (bytes[13] ?? 0);
+      if (type !== (this.version === 4 ? 0x0800 : 0x86dd)) continue;
+      if (bytes[ETHERNET_LENGTH + (this.version === 4 ? 9 : 6)] === this.protocol) this.#count++;
     }
     return this.#count;
   }

@@ -39,7 +39,10 @@ export const words = new Uint32Array(memory.buffer);
 export const view = new DataView(memory.buffer);
 assert.ok(nextHopPlan);
 const nextHops = new NextHopTable(memory, nextHopPlan);
-nextHops.set(RECORD, { device: 0, source: SOURCE, destination: DESTINATION, mtu: 1500 });
+nextHops.set(RECORD, {
+  ...{ version: 4, device: 0, mtu: 1500 },
+  ...{ source: SOURCE, destination: DESTINATION },
+});
 
 /** One end of the cable: a socket and a lane's rings. */
 export class End {

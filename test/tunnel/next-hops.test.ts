@@ -57,11 +57,19 @@ function open(): Bench {
 function hop(n: number): NextHop {
   const destination = new Uint8Array(6);
   new DataView(destination.buffer).setUint32(2, n);
-  return { device: n % 7, source: Uint8Array.of(2, 0, 0, 0, 0, n % 5), destination, mtu: 1500 };
+  const source = Uint8Array.of(2, 0, 0, 0, 0, n % 5);
+  return { version: n % 3 === 0 ? 6 : 4, device: n % 7, source, destination, mtu: 1500 };
 }
 
-function expected({ device, source, destination, mtu }: NextHop): ReturnType<Bench['read']> {
-  const header = Buffer.from([...destination, ...source, 8, 0]).toString('hex');
+function expected({
+  version,
+  device,
+  source,
+  destination,
+  mtu,
+}: NextHop): ReturnType<Bench['read']> {
+  const type = version === 4 ? [0x08, 0x00] : [0x86, 0xdd];
+  const header = Buffer.from([...destination, ...source, ...type]).toString('hex');
   return { header, device, mtu };
 }
 
@@ -74,7 +82,7 @@ test('at first no next hop is known, and lanes know where they are kept', () => 
 test('a next hop that is set is an Ethernet header, a device and an MTU', () => {
   const { table, addressOf, read } = open();
   const first: NextHop = {
-    ...{ device: 3, mtu: 1400 },
+    ...{ version: 4, device: 3, mtu: 1400 },
     source: Uint8Array.of(2, 4, 6, 8, 10, 12),
     destination: Uint8Array.of(1, 3, 5, 7, 9, 11),
   };
@@ -83,7 +91,13 @@ test('a next hop that is set is an Ethernet header, a device and an MTU', () => 
   assert.deepEqual(read(addressOf(5)), { header, device: 3, mtu: 1400 });
   assert.equal(table.set(5, { ...first }), false, 'the same again');
   const address = addressOf(5);
-  for (const change of [{ mtu: 1300 }, { device: 2 }, { source: hop(1).source }]) {
+  const changes = [
+    { mtu: 1300 },
+    { device: 2 },
+    { source: hop(1).source },
+    { version: 6 },
+  ] as const;
+  for (const change of changes) {
     assert.equal(table.set(5, { ...first, ...change }), true);
     assert.notEqual(addressOf(5), address);
     assert.deepEqual(read(addressOf(5)), expected({ ...first, ...change }));
@@ -175,7 +189,7 @@ test('a lane that reads while the main thread writes never sees half of a next h
   for (let n = 0; n < 300_000; n++) {
     const value = n & 0xff;
     const address = new Uint8Array(6).fill(value);
-    table.set(1, { device: value, source: address, destination: address, mtu: n });
+    table.set(1, { version: 4, device: value, source: address, destination: address, mtu: n });
   }
   const result = new Promise<{ reads: number; torn: number; seen: number }>((resolve) => {
     reader.once('message', resolve);

@@ -14,7 +14,7 @@ import { addKernelDrops, sumReceiveDrops, xdpDrops } from '../../src/underlay/ke
 import { enterOwnNamespace } from '../support/own-namespace.js';
 
 const skip = enterOwnNamespace();
-const LOOPBACK = 0x7f00_0001;
+const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 const PORT = 4754;
 const noSocket = eventfd(0, 0);
 after(() => close(noSocket));
@@ -30,7 +30,7 @@ test('the kernel counts for a socket what its receive buffer had no room for', {
   const name = new NativeBlock(16);
   name.view.setUint16(0, AF_INET, true);
   name.view.setUint16(2, PORT);
-  name.view.setUint32(4, LOOPBACK);
+  name.bytes.set(LOOPBACK, 4);
   const data = new NativeBlock(1000);
   for (let n = 0; n < count; n++) {
     assert.equal(sendto(sender, data.address, 1000, 0, name.address, 16), 1000);

@@ -33,8 +33,18 @@ const SOURCE = Uint8Array.of(2, 0, 0, 0, 0, 1);
 const DESTINATION = Uint8Array.of(2, 0, 0, 0, 0, 2);
 const MTU = 1500;
 /** Records by length of their outer header; that of 0 has a next hop and no superpackets, UNKNOWN none. */
-const RECORDS: Readonly<Record<number, number>> = { 0: 1, 20: 2, 24: 3, 28: 4 };
+const RECORDS: Readonly<Record<number, number>> = {
+  0: 1,
+  20: 2,
+  24: 3,
+  28: 4,
+  40: 6,
+  44: 7,
+  48: 8,
+};
 const UNKNOWN = 5;
+/** From here on they are over IPv6. */
+const OVER6 = 6;
 
 let nextHopPlan: NextHopPlan | undefined;
 const plan = planMemory(1, (reserve) => {
@@ -47,7 +57,8 @@ const bytes = new Uint8Array(memory.buffer);
 const words = new Uint32Array(memory.buffer);
 const table = new NextHopTable(memory, nextHopPlan);
 for (const record of Object.values(RECORDS)) {
-  table.set(record, { device: 0, source: SOURCE, destination: DESTINATION, mtu: MTU });
+  const version = record >= OVER6 ? 6 : 4;
+  table.set(record, { version, device: 0, source: SOURCE, destination: DESTINATION, mtu: MTU });
 }
 const ring = new Ring(memory, plan.lanes[0].encap);
 
@@ -149,14 +160,15 @@ function writeHeader(at: number, { version, upper, segmentSize }: Superpacket): 
 /** Packets that have arrived, their Ethernet header checked and taken off. */
 function arrived(): Buffer[] {
   return takeFrames(socket, 50).map((frame) => {
-    assert.deepEqual([...frame.subarray(0, 14)], [...DESTINATION, ...SOURCE, 8, 0]);
+    const type = (frame[14] ?? 0) >>> 4 === 6 ? [0x86, 0xdd] : [0x08, 0x00];
+    assert.deepEqual([...frame.subarray(0, 14)], [...DESTINATION, ...SOURCE, ...type]);
     return Buffer.from(frame.subarray(14));
   });
 }
 
 const TCP: Superpacket = {
   ...{ outer: 'gre', version: 4, upper: 'tcp' },
-  ...{ payloadLength: 20_000, segmentSize: 1400 },
+  ...{ payloadLength: 20_000, segmentSize: 1380 },
 };
 
 test('single packets, in one piece and in two, arrive as they are and in order', { skip }, () => {
@@ -177,9 +189,20 @@ test('single packets, in one piece and in two, arrive as they are and in order',
 test('superpackets of every kind leave whole, as many packets, each byte for byte', {
   skip,
 }, () => {
-  for (const outer of ['ipip', 'sit', 'gre', 'gre-key'] as const) {
+  const outers = [
+    'ipip',
+    'sit',
+    'gre',
+    'gre-key',
+    'ip4ip6',
+    'ip6ip6',
+    'ip6gre',
+    'ip6gre-key',
+  ] as const;
+  for (const outer of outers) {
     for (const upper of ['tcp', 'udp'] as const) {
-      const packet: Superpacket = { ...TCP, outer, upper, version: outer === 'sit' ? 6 : 4 };
+      const version = outer === 'sit' || outer === 'ip6ip6' ? 6 : 4;
+      const packet: Superpacket = { ...TCP, outer, upper, version };
       assert.deepEqual(send([whole(packet)]), [REASON_NONE]);
       assert.deepEqual(arrived(), segments(packet, 'partial'), `${upper} in ${outer}`);
     }
@@ -192,11 +215,12 @@ test('a batch of single packets and superpackets keeps its order', { skip }, () 
     TCP,
     { ...TCP, outer: 'gre-key', payloadLength: 3000 },
     { ...TCP, outer: 'ipip', upper: 'udp', payloadLength: 9000 },
+    { ...TCP, outer: 'ip6gre', version: 6, payloadLength: 5000 },
   ];
   const slots: Slot[] = [];
   const expected: Buffer[] = [];
   for (let n = 0; n < 60; n++) {
-    const packet = large[(n * 7) % 4];
+    const packet = large[(n * 7) % 5];
     if (packet === undefined) {
       slots.push(plain(single(n)));
       expected.push(Buffer.from(single(n)));

@@ -128,7 +128,9 @@ const KINDS: readonly Kind[] = [
 
 function openRaw(bench: Bench, links = new Map<number, string>(), link = 0): RawUnderlay {
   return new RawUnderlay(bench.memory, {
-    protocols: [GRE],
+    protocols: [{ version: 4, protocol: GRE }],
+    versions: [4],
+    groups: [],
     links,
     linkOf: () => link,
     lane: 0,

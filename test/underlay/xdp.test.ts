@@ -28,9 +28,10 @@ import { ipv4 } from '../support/packets.js';
 const skip = enterOwnNamespace();
 const RECORD = 3;
 const NEXT_HOP = {
+  version: 4,
   ...{ device: 0, source: Uint8Array.of(2, 0, 0, 0, 0, 1), mtu: 4000 },
   destination: Uint8Array.of(2, 0, 0, 0, 0, 2),
-};
+} as const;
 
 const plans: XskPlan[] = [];
 const nextHopPlans: NextHopPlan[] = [];
@@ -63,7 +64,8 @@ before(() => {
   underlay = new XdpUnderlay({
     memory,
     raw: new RawUnderlay(memory, {
-      ...{ protocols: [47], links, linkOf: () => 0 },
+      ...{ protocols: [{ version: 4, protocol: 47 }], versions: [4], groups: [] },
+      ...{ links, linkOf: () => 0 },
       ...{ lane: 0, laneCount: 1 },
     }),
     devices: [{ ...device, sockets: [xsk.handle()], segments: true, queues: false }],
