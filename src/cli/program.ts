@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, type ExitCode } from '../sys/failure.js';
+import { packageVersion } from '../sys/version.js';
 import type { CommandSpec, OptionSpec } from './command.js';
 import { COMMANDS, GLOBAL_OPTIONS } from './commands.js';
 import { toCall } from './words.js';
@@ -72,11 +72,4 @@ function toOption({ name, short, value, choices, description }: OptionSpec): Opt
 function usageError(text: string, command: string): string {
   const message = text.trim().replace(/^error: /, '');
   return `grebe: ${message}\n  see: ${command} --help\n`;
-}
-
-function packageVersion(): string {
-  const file = new URL('../../../package.json', import.meta.url);
-  const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  const isPackage = typeof content === 'object' && content !== null && 'version' in content;
-  return isPackage ? String(content.version) : 'unknown';
 }
