@@ -16,7 +16,7 @@
 //   counters       the lane that owns them                  host main thread
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
 export const TUNNEL_CAPACITY = 16384;
@@ -236,7 +236,12 @@ export const MERGE_UDP = 2;
 export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
 export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
 export const TOTAL_BATCHES = 16;
-export const TOTALS_SIZE = 64;
+export const TOTAL_DEVICE_BATCHES = 64; // BATCH_CLASSES counters: batches read from tunnel devices, by their packets
+export const TOTAL_UNDERLAY_BATCHES = 128; // the same, received from the underlay
+export const TOTALS_SIZE = 192;
+
+/** Classes of batches by size: 1 packet, 2, up to 4, 8, 16, 32, 64, and more. */
+export const BATCH_CLASSES = 8;
 
 export const COUNTER_RX_PACKETS = 0; // decapsulated and delivered to the device
 export const COUNTER_RX_BYTES = 8; // of the inner packets

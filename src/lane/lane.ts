@@ -1,9 +1,13 @@
 import {
+  BATCH_CLASSES,
   SEGMENT_LIMIT,
   SLOT_COUNT,
   TOTAL_BATCHES,
+  TOTAL_DEVICE_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_UNDERLAY_BATCHES,
   TOTAL_UNDERLAY_RECEIVED,
+  TOTALS_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
@@ -25,8 +29,11 @@ export interface LaneHandle {
   /** Resolves once the lane runs `build`. */
   useCodec(build: CodecBuild): Promise<void>;
 
-  /** Resolves with what the kernel dropped on the way to the lane's sockets; with nothing where it cannot say. */
-  kernelDrops(): Promise<KernelDrops>;
+  /**
+   * Resolves with what the kernel dropped on the way to the lane's sockets, with nothing where it cannot say; undefined:
+   * the lane does not answer.
+   */
+  kernelDrops(): Promise<KernelDrops | undefined>;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
   watchAgain(): void;
@@ -239,11 +246,13 @@ export class Lane {
   countDeviceReceived(count: number): void {
     this.#add(TOTAL_DEVICE_RECEIVED, count);
     this.#add(TOTAL_BATCHES, 1);
+    this.#add(TOTAL_DEVICE_BATCHES + batchClass(count) * 8, 1);
   }
 
   countUnderlayReceived(count: number): void {
     this.#add(TOTAL_UNDERLAY_RECEIVED, count);
     this.#add(TOTAL_BATCHES, 1);
+    this.#add(TOTAL_UNDERLAY_BATCHES + batchClass(count) * 8, 1);
   }
 
   /** Asks the kernel what it dropped on the way to the underlay. */
@@ -271,8 +280,13 @@ export class Lane {
   }
 }
 
-const TOTAL_COUNT = 8;
+const TOTAL_COUNT = TOTALS_SIZE / 8;
 const MASK = SLOT_COUNT - 1;
+
+/** Class of a batch of `count` packets, at least one: 0 for one, n for up to 2^n. */
+function batchClass(count: number): number {
+  return Math.min(32 - Math.clz32(count - 1), BATCH_CLASSES - 1);
+}
 
 /** By slot: packets that the one in hand stands for, kept where no codec can write. */
 const packetsOf = new Uint16Array(SLOT_COUNT);

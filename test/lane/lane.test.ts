@@ -105,6 +105,17 @@ test('a batch takes at most BATCH packets, and the rest comes with the next, in 
   );
 });
 
+test('a batch is counted in the class of its size: 1, 2, up to 4, 8, 16, 32, 64, and more', () => {
+  const { lane, counters } = openLane();
+  for (const count of [1, 2, 3, 4, 5, 8, 16, 32, 33, 64, 65, 127]) {
+    lane.countDeviceReceived(count);
+    lane.countUnderlayReceived(count);
+  }
+  const { deviceBatches, underlayBatches } = counters();
+  assert.deepEqual(deviceBatches, [1, 1, 2, 2, 1, 1, 2, 2]);
+  assert.deepEqual(underlayBatches, deviceBatches);
+});
+
 test('a packet for a device that is gone is dropped as tunnel-down', () => {
   const { lane, device, sent, underlay, counters } = openLane();
   device.send(INNER);
