@@ -23,7 +23,7 @@ import { isKernelAtLeast } from '../sys/kernel.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
-import type { Router, RouterStatus } from './contract.js';
+import type { Router, RouterMetrics, RouterStatus } from './contract.js';
 import {
   configureDevices,
   createDevices,
@@ -33,7 +33,7 @@ import {
 } from './devices.js';
 import { endpointsOf } from './endpoints.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
-import { readStatus } from './status.js';
+import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
 
 /** How long a lane may take over its last batch before its thread is ended by force. */
@@ -189,8 +189,16 @@ class RunningRouter implements Router {
   }
 
   async status(): Promise<RouterStatus> {
-    const kernelDrops = (await this.#lanes?.kernelDrops()) ?? {};
-    return readStatus({
+    return readStatus(await this.#sources());
+  }
+
+  async metrics(): Promise<RouterMetrics> {
+    return readMetrics(await this.#sources());
+  }
+
+  async #sources(): Promise<StatusSources> {
+    const kernelDrops = (await this.#lanes?.kernelDrops()) ?? [];
+    return {
       memory: this.#memory,
       plan: this.#plan,
       tunnels: this.#tunnels,
@@ -198,10 +206,10 @@ class RunningRouter implements Router {
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
-      uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
+      startedMs: this.#startedMs,
       kernelDrops,
       queueDrops: transmitDrops(),
-    });
+    };
   }
 
   async useCodec(name: string): Promise<string> {
