@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { Mode } from '../packet/tunnel.js';
 import { CODE, type Code } from './diagnostic.js';
+import { parseMetricsAddress } from './metrics-address.js';
 
 const MODES = [
   'gre',
@@ -196,9 +197,10 @@ export const routerSchema = z
     underlay: oneOf(UNDERLAYS),
     lanes: z.union([inRange(1, LANES_MAX, LANES), z.literal('auto')], { error: LANES }),
     socket: text('the path of a unix socket, in quotes'),
-    metrics: text('an address and port in quotes').regex(/^.+:[0-9]{1,5}$/, {
-      error: 'an address and port such as "127.0.0.1:9476"',
-    }),
+    metrics: text('an address and port in quotes').refine(
+      (given) => parseMetricsAddress(given) !== null,
+      { error: 'an address and port such as "127.0.0.1:9476" or "[::1]:9476"' },
+    ),
     offload: z.unknown(),
     busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
     log: z.unknown(),
