@@ -3,6 +3,7 @@
 //   GET /v1/status              StatusMessage
 //   GET /v1/codecs              CodecsMessage
 //   PUT /v1/codec {"name"}      CodecMessage
+//   GET /metrics                Prometheus text or OpenMetrics: metrics.ts
 //   anything that fails         ErrorMessage, with a status from 400 on
 
 import type { BuildListing } from '../codec/builds.js';

@@ -1,7 +1,7 @@
 // grebe run: the router in the foreground.
 //
 //   1. config     judged whole; nothing is touched when it is wrong
-//   2. control    claims the socket, so that a second router on it ends here
+//   2. control    claims the socket, so that a second router on it ends here; and the port of /metrics
 //   3. router     devices, table, lane
 //   4. ready      one line in the log, READY=1 to the service manager
 //   5. wait       for a signal, or for the router's own end
@@ -13,6 +13,7 @@ import { verifyBuild } from '../../codec/verify.js';
 import type { Config } from '../../config/config.js';
 import { countDiagnostics, type Diagnostic, formatDiagnostic } from '../../config/diagnostic.js';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
+import { openMetrics } from '../../control/metrics-listener.js';
 import { type ControlServer, openControl } from '../../control/server.js';
 import { formatPrefix } from '../../packet/address.js';
 import type { Router } from '../../router/contract.js';
@@ -38,15 +39,33 @@ export async function runRun(call: Call): Promise<ExitCode> {
   }
   if (config.router.underlay !== 'memory') requireCapabilities();
   const socket = call.socket === undefined ? config.router.socket : namedSocket(call.socket);
-  const control = await openControl(socket, listBuilds);
+  const listeners = await openListeners(config, socket);
   const router = await startRouter(config, log).catch(async (error: unknown) => {
-    await control.close();
+    await closeAll(listeners);
     throw error;
   });
-  control.serve(router);
+  for (const listener of listeners) listener.serve(router);
   await announce(config, socket, log);
   const cause = await Promise.race([end, router.finished]);
-  return stop(cause, router, control, log);
+  return stop(cause, router, listeners, log);
+}
+
+type Listener = Pick<ControlServer, 'serve' | 'close'>;
+
+/** Opens the control socket and, where the config has one, the listener of /metrics. */
+async function openListeners({ router }: Config, socket: string): Promise<readonly Listener[]> {
+  const control = await openControl(socket, listBuilds);
+  if (router.metrics === undefined) return [control];
+  try {
+    return [control, await openMetrics(router.metrics)];
+  } catch (error) {
+    await control.close();
+    throw error;
+  }
+}
+
+async function closeAll(listeners: readonly Listener[]): Promise<void> {
+  await Promise.all(listeners.map((listener) => listener.close()));
 }
 
 /** Reads the config. One with errors is shown like in `grebe check`, and ends the command. */
@@ -153,7 +172,7 @@ async function tell(state: string, log: Logger): Promise<void> {
 async function stop(
   cause: unknown,
   router: Router,
-  control: ControlServer,
+  listeners: readonly Listener[],
   log: Logger,
 ): Promise<ExitCode> {
   await tell('STOPPING=1', log);
@@ -161,7 +180,7 @@ async function stop(
     log.error({ event: 'stop' }, `not stopped after ${STOP_LIMIT_MS} ms: leaving`);
     process.exit(EXIT.failed);
   }, STOP_LIMIT_MS);
-  await Promise.all([router.stop(), control.close()]);
+  await Promise.all([router.stop(), closeAll(listeners)]);
   clearTimeout(limit);
   if (cause !== null) throw cause;
   log.info({ event: 'stopped' }, 'stopped');
