@@ -12,9 +12,9 @@ import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_IP,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_PAYLOAD_LENGTH,
-  DESCRIPTOR_VERSION,
   FLAG_ALLOW_ANY,
   FLAG_ALLOW_LINK_LOCAL,
   FLAG_ETHERNET,
@@ -123,7 +123,7 @@ export function deliver(
   store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
   store<u32>(descriptor, 0, DESCRIPTOR_PAYLOAD_LENGTH);
   store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
-  store<u32>(descriptor, kind === CARRIES_ETHERNET ? 0 : family, DESCRIPTOR_VERSION);
+  store<u32>(descriptor, family | ((<u32>(ip - inner)) << 8), DESCRIPTOR_IP);
   return REASON_NONE;
 }
 

@@ -181,7 +181,7 @@ export const DESCRIPTOR_PAYLOAD_LENGTH = 28; // u32: bytes of the second piece, 
 export const DESCRIPTOR_DEVICE_HEADER = 32; // DEVICE_HEADER_SIZE bytes, see there
 export const DESCRIPTOR_PACKETS = 42; // u16: packets on the wire that it stands for, 1 unless a superpacket
 export const DESCRIPTOR_SUM = 44; // u32: encap: folded sum of the inner packet, 0 = not known
-export const DESCRIPTOR_VERSION = 44; // u32: decap: IP version of the packet at ADDRESS, 0 = an Ethernet frame
+export const DESCRIPTOR_IP = 44; // u32: decap: IP version of the packet, 0 = none; from bit 8 on, where in a frame it begins
 export const DESCRIPTOR_EMIT = 48; // u16: decap: 1 + slot index of what is written in its turn, 0 = nothing
 export const DESCRIPTOR_NEXT = 50; // u16: decap: 1 + slot index of the packet whose payload follows, 0 = none
 export const DESCRIPTOR_MERGED = 52; // 12 bytes: what merging overwrote in the first packet of a run

@@ -44,6 +44,8 @@ export type Decapped =
       readonly record: number;
       /** The inner packet or frame, a copy: a few of its fields may differ from those inside the outer packet. */
       readonly packet: Uint8Array;
+      /** The IP packet: its version, and where in a frame it begins; null: the frame has none. */
+      readonly ip: { readonly version: 4 | 6; readonly start: number } | null;
       /** Where it began in the outer packet. */
       readonly offset: number;
       /** What a TUN device with a virtio_net_hdr wants in front of it. */
@@ -114,6 +116,7 @@ export function decap(
     tunnel: entry.tunnel,
     record,
     packet: arrived,
+    ip: opened.ip && { version: opened.ip.version, start: opened.start },
     offset: opened.offset,
     deviceHeader: deviceHeader(opened.ip, entry.mtu, opened.start),
   };
