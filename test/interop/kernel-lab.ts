@@ -1,7 +1,8 @@
 // The wire between a guest with a real tunnel driver and a namespace for grebe:
 //
-//   guest eth0 192.0.2.2 --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1 grebe
-//          tunnel                                         tunnel
+//   guest eth0 192.0.2.2   --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1   grebe
+//              2001:db8::2                                 2001:db8::1
+//          tunnel                                           tunnel
 //
 // The bridge stands in a namespace of its own. The veth is there because, other than the tap, it can
 // merge packets as a network card does.
@@ -13,8 +14,9 @@ import { type RouterProcess, startRouter } from '../../src/demo/router-process.j
 import { bootKernelPeer, type KernelPeer } from './kernel-peer.js';
 import type { TransferReport } from './transfer.js';
 
-const GREBE = '192.0.2.1';
-const KERNEL = '192.0.2.2';
+/** Ends of the tunnels, by version of their outer header. */
+const GREBE = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
+const KERNEL = { 4: '192.0.2.2', 6: '2001:db8::2' } as const;
 /** Name of the tunnel device on both sides. */
 export const DEVICE = 'tun9';
 
@@ -50,13 +52,13 @@ export interface KernelLab {
   /** Runs a command beside grebe and returns its stdout. */
   command(...words: string[]): Promise<string>;
 
-  /** Makes the guest's tunnel device: `words` follow `ip link add NAME`. */
-  addKernelTunnel(words: string, addresses: readonly string[]): Promise<void>;
+  /** Makes the guest's tunnel device: `words` follow `ip link add NAME`. `outer`: version of its outer header. */
+  addKernelTunnel(words: string, addresses: readonly string[], outer: 4 | 6): Promise<void>;
   deleteKernelTunnel(): Promise<void>;
   kernelCounters(): Promise<KernelCounters>;
 
   /** Starts `grebe run` with one tunnel of this TOML; its addresses and ends are filled in. */
-  startGrebe(words: string, addresses: readonly string[]): Promise<RouterProcess>;
+  startGrebe(words: string, addresses: readonly string[], outer: 4 | 6): Promise<RouterProcess>;
   stopGrebe(router: RouterProcess): Promise<void>;
 
   setOffloads(offloads: Offloads): void;
@@ -91,7 +93,7 @@ export async function openKernelLab(): Promise<KernelLab> {
 function layWire(namespaces: Namespaces, wire: string, router: string): void {
   namespaces.link(
     { namespace: wire, device: 'w0', addresses: [] },
-    { namespace: router, device: 'u0', addresses: [`${GREBE}/24`] },
+    { namespace: router, device: 'u0', addresses: [`${GREBE[4]}/24`, `${GREBE[6]}/64`] },
   );
   ip('-n', wire, 'tuntap', 'add', 'p0', 'mode', 'tap');
   ip('-n', wire, 'link', 'add', 'br0', 'type', 'bridge');
@@ -117,13 +119,18 @@ async function prepare(
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done');
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >$f; done');
   await peer.ask('echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
-  await peer.ask(`ip addr add ${KERNEL}/24 dev eth0 && ip link set eth0 up`);
-  await peer.ask('ip fou add port 4754 ipproto 47');
+  await peer.ask(
+    `ip addr add ${KERNEL[4]}/24 dev eth0 && ip addr add ${KERNEL[6]}/64 dev eth0 nodad`,
+  );
+  await peer.ask('ip link set eth0 up');
+  for (const family of ['', '-6 ']) await peer.ask(`ip ${family}fou add port 4754 ipproto 47`);
   await peer.ask(`head -c ${TRANSFER_SIZE} /dev/urandom >/tmp/data`);
   const dataSum = (await peer.ask('sha256sum </tmp/data')).slice(0, 64);
   await peer.ask(`nc -ll -p ${GET_PORT} -e /bin/cat /tmp/data &`);
   await peer.ask(`nc -ll -p ${PUT_PORT} -e /bin/sha256sum &`);
-  await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL);
+  for (const end of [KERNEL[4], KERNEL[6]]) {
+    await command('busybox', 'ping', '-c', '1', '-W', '5', end);
+  }
   return {
     peer,
     command,
@@ -143,9 +150,9 @@ async function prepare(
 
 function kernelSide(peer: KernelPeer) {
   return {
-    addKernelTunnel: async (words: string, addresses: readonly string[]) => {
+    addKernelTunnel: async (words: string, addresses: readonly string[], outer: 4 | 6) => {
       const [kind, ...options] = words.split(' ');
-      const ends = `local ${KERNEL} remote ${GREBE}`;
+      const ends = `local ${KERNEL[outer]} remote ${GREBE[outer]}`;
       const lines = [
         `ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`,
         ...addresses.map((address) => `ip addr add ${address} dev ${DEVICE}`),
@@ -183,13 +190,13 @@ function parseCounters(text: string): KernelCounters {
 
 function grebeSide(namespaces: Namespaces, router: string) {
   return {
-    startGrebe: (words: string, addresses: readonly string[]) =>
+    startGrebe: (words: string, addresses: readonly string[], outer: 4 | 6) =>
       startRouter(
         namespaces,
         router,
         `[tunnel.${DEVICE}]
-local = "${GREBE}"
-remote = "${KERNEL}"
+local = "${GREBE[outer]}"
+remote = "${KERNEL[outer]}"
 address = ${JSON.stringify(addresses)}
 ${words}
 `,
