@@ -108,7 +108,7 @@ export const KNOWN_TUNNELS: readonly Tunnel[] = [
   },
   { ...GRE, name: 'as Linux', remote: '192.0.2.12', profile: 'linux' },
   { ...GRE, name: 'group', remote: '239.1.1.1' },
-  { ...OVER6, mode: 'ip6ip6', name: 'as Linux over IPv6', remote: '2001:db8::8', profile: 'linux' },
+  { ...BASE, mode: 'sit', name: 'sit as Linux', remote: '192.0.2.13', profile: 'linux' },
 ];
 
 /** Bytes and their Internet checksum. The first is the example of RFC 1071, 3: the sum is 0xddf2. */

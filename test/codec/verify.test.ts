@@ -361,9 +361,9 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
   },
   {
     file: 'encap.ts',
-    before: '(flags & (FLAG_LINUX | FLAG_ENCAP_LIMIT)) === <u32>FLAG_LINUX',
+    before: '(flags & (FLAG_LINUX | FLAG_OVER6)) === <u32>FLAG_LINUX',
     after: 'false',
-    cause: /encap, as Linux, a packet that may enter no tunnel more.*: verdict encap-limit/,
+    cause: /encap, as Linux over IPv4, a packet that may enter no tunnel more: verdict encap-limit/,
   },
   {
     file: 'encap.ts',
