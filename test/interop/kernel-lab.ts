@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ip, Namespaces } from '../../src/demo/namespaces.js';
 import { type RouterProcess, startRouter } from '../../src/demo/router-process.js';
+import { injectPackets } from '../support/packet-task.js';
 import { bootKernelPeer, type KernelPeer } from './kernel-peer.js';
 import type { TransferReport } from './transfer.js';
 
@@ -50,10 +51,16 @@ export interface KernelLab {
   /** Runs a command beside grebe and returns its stdout. */
   command(...words: string[]): Promise<string>;
 
-  /** Makes the guest's tunnel device: `words` follow `ip link add NAME`. */
-  addKernelTunnel(words: string, addresses: readonly string[]): Promise<void>;
+  /** Sends IPv4 packets to the guest as they are, and returns when it has dealt with them. */
+  inject(packets: readonly Uint8Array[]): Promise<void>;
+
+  /**
+   * Makes the guest's tunnel device: `words` follow `ip link add NAME type`. Its two ends are grebe's and the guest's
+   * unless `ends` are other words.
+   */
+  addKernelTunnel(words: string, addresses: readonly string[], ends?: string): Promise<void>;
   deleteKernelTunnel(): Promise<void>;
-  kernelCounters(): Promise<KernelCounters>;
+  kernelCounters(device?: string): Promise<KernelCounters>;
 
   /** Starts `grebe run` with one tunnel of this TOML; its addresses and ends are filled in. */
   startGrebe(words: string, addresses: readonly string[]): Promise<RouterProcess>;
@@ -127,6 +134,11 @@ async function prepare(
   return {
     peer,
     command,
+    inject: async (packets) => {
+      injectPackets(namespaces, router, packets);
+      // The wire keeps the order: what was sent before has arrived when this is answered.
+      await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL);
+    },
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
     setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),
@@ -143,9 +155,12 @@ async function prepare(
 
 function kernelSide(peer: KernelPeer) {
   return {
-    addKernelTunnel: async (words: string, addresses: readonly string[]) => {
+    addKernelTunnel: async (
+      words: string,
+      addresses: readonly string[],
+      ends = `local ${KERNEL} remote ${GREBE}`,
+    ) => {
       const [kind, ...options] = words.split(' ');
-      const ends = `local ${KERNEL} remote ${GREBE}`;
       const lines = [
         `ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`,
         ...addresses.map((address) => `ip addr add ${address} dev ${DEVICE}`),
@@ -156,7 +171,8 @@ function kernelSide(peer: KernelPeer) {
     deleteKernelTunnel: async () => {
       await peer.run(`ip link del ${DEVICE}`);
     },
-    kernelCounters: async () => parseCounters(await peer.ask(`ip -j -s -s link show ${DEVICE}`)),
+    kernelCounters: async (device = DEVICE) =>
+      parseCounters(await peer.ask(`ip -j -s -s link show ${device}`)),
   };
 }
 

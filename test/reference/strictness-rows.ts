@@ -18,6 +18,8 @@ interface Row {
   readonly linux: Verdict;
   /** What Linux itself does. */
   readonly kernel: 'accept' | 'drop';
+  /** Which of its device's counters tells of it, as `ip -s -s link` names it. */
+  readonly counter?: 'crc_errors' | 'fifo_errors' | 'frame_errors' | 'dropped';
   /** What the RFCs ask, with the section. */
   readonly asked: string;
   /** Why profile linux does not do what Linux does, where it does not. */
@@ -61,14 +63,14 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     packet: 'C set and right, tunnel without `csum`',
     tunnel: {},
     payloads: [packet({ checksum: true })],
-    ...{ rfc: 'accept', linux: 'gre-checksum', kernel: 'drop' },
+    ...{ rfc: 'accept', linux: 'gre-checksum', kernel: 'drop', counter: 'crc_errors' },
     asked: 'accept (RFC 2784, 2.2)',
   },
   {
     packet: 'C clear, tunnel with `csum`',
     tunnel: SUMMED,
     payloads: [packet({})],
-    ...{ rfc: 'accept', linux: 'gre-checksum', kernel: 'drop' },
+    ...{ rfc: 'accept', linux: 'gre-checksum', kernel: 'drop', counter: 'crc_errors' },
     asked: 'accept: C is the sender’s choice (RFC 2784, 2.2)',
   },
   {
@@ -103,21 +105,21 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     packet: 'S clear, tunnel with `seq`',
     tunnel: NUMBERED,
     payloads: [packet({})],
-    ...{ rfc: 'accept', linux: 'gre-sequence', kernel: 'drop' },
+    ...{ rfc: 'accept', linux: 'gre-sequence', kernel: 'drop', counter: 'fifo_errors' },
     asked: 'accept as in sequence (RFC 2890, 2.2)',
   },
   {
     packet: 'an old sequence number, tunnel with `seq`',
     tunnel: NUMBERED,
     payloads: [...EARLIER, packet({ sequence: 99 })],
-    ...{ rfc: 'gre-sequence', linux: 'gre-sequence', kernel: 'drop' },
+    ...{ rfc: 'gre-sequence', linux: 'gre-sequence', kernel: 'drop', counter: 'fifo_errors' },
     asked: 'drop (RFC 2890, 2.2)',
   },
   {
     packet: 'a sequence number once more, tunnel with `seq`',
     tunnel: NUMBERED,
     payloads: [...EARLIER, packet({ sequence: 100 })],
-    ...{ rfc: 'gre-sequence', linux: 'gre-sequence', kernel: 'drop' },
+    ...{ rfc: 'gre-sequence', linux: 'gre-sequence', kernel: 'drop', counter: 'fifo_errors' },
     asked: 'drop (RFC 2890, 2.2)',
   },
   {
@@ -248,7 +250,7 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     tunnel: {},
     tos: 3,
     payloads: [packet({})],
-    ...{ rfc: 'ecn', linux: 'ecn', kernel: 'drop' },
+    ...{ rfc: 'ecn', linux: 'ecn', kernel: 'drop', counter: 'frame_errors' },
     asked: 'drop (RFC 6040, 4.2)',
   },
   {
@@ -263,7 +265,7 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     packet: 'eight old sequence numbers in a row: a sender that began anew',
     tunnel: NUMBERED,
     payloads: [...EARLIER, ...ANEW],
-    ...{ rfc: 'accept', linux: 'accept', kernel: 'drop' },
+    ...{ rfc: 'accept', linux: 'accept', kernel: 'drop', counter: 'fifo_errors' },
     asked: 'drop, for 2³¹ numbers (RFC 2890, 2.2)',
     unlike: 'a peer that was restarted would be cut off for weeks; the first seven are dropped',
   },
@@ -271,7 +273,7 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     packet: 'an unknown protocol type (0x8847, MPLS)',
     tunnel: {},
     payloads: [packet({ protocol: 0x8847 })],
-    ...{ rfc: 'unknown-protocol', linux: 'unknown-protocol', kernel: 'accept' },
+    ...{ rfc: 'unknown-protocol', linux: 'unknown-protocol', kernel: 'accept', counter: 'dropped' },
     asked: 'drop (RFC 2784, 2.4)',
     unlike:
       'a TUN device carries IP alone; Linux counts it received and drops it behind the device',
@@ -280,7 +282,7 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     packet: 'WCCP with a key',
     tunnel: { keyIn: KEY },
     payloads: [packet({ protocol: 0x883e, key: KEY })],
-    ...{ rfc: 'unknown-protocol', linux: 'unknown-protocol', kernel: 'accept' },
+    ...{ rfc: 'unknown-protocol', linux: 'unknown-protocol', kernel: 'accept', counter: 'dropped' },
     asked: 'drop an unknown type (RFC 2784, 2.4)',
     unlike: 'as above: Linux drops it behind the device',
   },
@@ -290,7 +292,7 @@ export const RECEIVE_ROWS: readonly ReceiveRow[] = [
     payloads: [
       packet({ protocol: 0x6558, payload: Uint8Array.of(...Buffer.alloc(12), 8, 0, ...INNER) }),
     ],
-    ...{ rfc: 'unknown-protocol', linux: 'unknown-protocol', kernel: 'accept' },
+    ...{ rfc: 'unknown-protocol', linux: 'unknown-protocol', kernel: 'accept', counter: 'dropped' },
     asked: 'drop an unknown type (RFC 2784, 2.4)',
     unlike: 'as above: Linux drops it behind the device',
   },

@@ -1,0 +1,65 @@
+// The odd packets of test/reference/strictness-rows.ts, sent to a Linux kernel: it does with each what its row says.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import {
+  packetsOf,
+  RECEIVE_ROWS,
+  type ReceiveRow,
+  receiverOf,
+} from '../reference/strictness-rows.js';
+import { DEVICE, type KernelLab, openKernelLab } from './kernel-lab.js';
+import { missingForKernelPeer } from './kernel-peer.js';
+
+/** The tunnel without a key that takes packets from anyone to anyone: the driver makes it, and no second one. */
+const FALLBACK = 'gre0';
+
+describe('odd packets and a Linux kernel', { skip: missingForKernelPeer() ?? false }, () => {
+  let lab: KernelLab;
+  before(async () => {
+    lab = await openKernelLab();
+  });
+  after(() => lab?.close());
+
+  for (const row of RECEIVE_ROWS) {
+    test(`${row.packet}: ${row.kernel}`, async () => {
+      const packets = packetsOf(row);
+      const device = await openKernelTunnel(lab, row);
+      try {
+        if (packets.length > 1) await lab.inject(packets.slice(0, -1));
+        const first = await lab.kernelCounters(device);
+        await lab.inject(packets.slice(-1));
+        const { rx, errors } = await lab.kernelCounters(device);
+        assert.equal(rx - first.rx, row.kernel === 'accept' ? 1 : 0);
+        assert.deepEqual(Object.keys(errors).sort(), errorsOf(row));
+      } finally {
+        await closeKernelTunnel(lab, device);
+      }
+    });
+  }
+});
+
+/** Makes the tunnel of a row in the guest and returns the name of its device. */
+async function openKernelTunnel(lab: KernelLab, row: ReceiveRow): Promise<string> {
+  const { local, remote, keyIn, checksumIn, sequenceIn } = receiverOf(row, 'linux');
+  if (local === 'any' && remote === 'any' && keyIn === undefined) {
+    await lab.peer.ask(`ip link set ${FALLBACK} up`);
+    return FALLBACK;
+  }
+  const words = ['gre'];
+  if (keyIn !== undefined) words.push(`ikey ${keyIn}`);
+  if (checksumIn) words.push('icsum');
+  if (sequenceIn) words.push('iseq');
+  await lab.addKernelTunnel(words.join(' '), [], `local ${local} remote ${remote}`);
+  return DEVICE;
+}
+
+async function closeKernelTunnel(lab: KernelLab, device: string): Promise<void> {
+  if (device === FALLBACK) await lab.peer.ask(`ip link set ${FALLBACK} down`);
+  else await lab.deleteKernelTunnel();
+}
+
+/** The counters, besides packets and bytes, that are not 0. */
+function errorsOf({ counter }: ReceiveRow): string[] {
+  if (counter === undefined) return [];
+  return counter === 'dropped' ? ['rx.dropped'] : [`rx.${counter}`, 'rx.errors'].sort();
+}
