@@ -1,0 +1,14 @@
+// The pages of docs/ that are made from what the tests run.
+import { fileURLToPath } from 'node:url';
+import { strictnessPage } from './strictness.js';
+
+const DOCS = new URL('../../../docs/', import.meta.url);
+
+/** Path and text of each. */
+export function pages(): { readonly path: string; readonly text: string }[] {
+  return [{ path: pathOf('strictness.md'), text: strictnessPage() }];
+}
+
+function pathOf(name: string): string {
+  return fileURLToPath(new URL(name, DOCS));
+}
