@@ -49,6 +49,9 @@ const DECAP_ANSWERS = [
   ...OPTION_DECAP_ANSWERS,
 ];
 
+/** Every packet that a build is asked about. */
+export const KNOWN_ANSWERS: readonly KnownAnswer[] = [...ENCAP_ANSWERS, ...DECAP_ANSWERS];
+
 /** Wall clock handed to settle; any fixed time. */
 const NOW_MS = 1_700_000_000_000;
 
