@@ -1,7 +1,8 @@
 // The wire between a guest with a real tunnel driver and a namespace for grebe:
 //
-//   guest eth0 192.0.2.2 --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1 grebe
-//          tunnel                                         tunnel
+//   guest eth0 192.0.2.2   --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1   grebe
+//              2001:db8::2                                 2001:db8::1
+//          tunnel                                          tunnel
 //
 // The bridge stands in a namespace of its own. The veth is there because, other than the tap, it can
 // merge packets as a network card does.
@@ -14,8 +15,9 @@ import { injectPackets } from '../support/packet-task.js';
 import { bootKernelPeer, type KernelPeer } from './kernel-peer.js';
 import type { TransferReport } from './transfer.js';
 
-const GREBE = '192.0.2.1';
-const KERNEL = '192.0.2.2';
+/** The two ends, by version of the outer header. */
+const GREBE = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
+const KERNEL = { 4: '192.0.2.2', 6: '2001:db8::2' } as const;
 /** Name of the tunnel device on both sides. */
 export const DEVICE = 'tun9';
 
@@ -55,15 +57,15 @@ export interface KernelLab {
   inject(packets: readonly Uint8Array[]): Promise<void>;
 
   /**
-   * Makes the guest's tunnel device: `words` follow `ip link add NAME type`. Its two ends are grebe's and the guest's
-   * unless `ends` are other words.
+   * Makes the guest's tunnel device: `words` follow `ip link add NAME type`. Its two ends are grebe's and the guest's,
+   * over IPv4 unless `ends` are other words.
    */
   addKernelTunnel(words: string, addresses: readonly string[], ends?: string): Promise<void>;
   deleteKernelTunnel(): Promise<void>;
   kernelCounters(device?: string): Promise<KernelCounters>;
 
-  /** Starts `grebe run` with one tunnel of this TOML; its addresses and ends are filled in. */
-  startGrebe(words: string, addresses: readonly string[]): Promise<RouterProcess>;
+  /** Starts `grebe run` with one tunnel of this TOML; its addresses and its ends over `outer` are filled in. */
+  startGrebe(words: string, addresses: readonly string[], outer?: 4 | 6): Promise<RouterProcess>;
   stopGrebe(router: RouterProcess): Promise<void>;
 
   setOffloads(offloads: Offloads): void;
@@ -98,7 +100,7 @@ export async function openKernelLab(): Promise<KernelLab> {
 function layWire(namespaces: Namespaces, wire: string, router: string): void {
   namespaces.link(
     { namespace: wire, device: 'w0', addresses: [] },
-    { namespace: router, device: 'u0', addresses: [`${GREBE}/24`] },
+    { namespace: router, device: 'u0', addresses: [`${GREBE[4]}/24`, `${GREBE[6]}/64`] },
   );
   ip('-n', wire, 'tuntap', 'add', 'p0', 'mode', 'tap');
   ip('-n', wire, 'link', 'add', 'br0', 'type', 'bridge');
@@ -124,20 +126,21 @@ async function prepare(
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done');
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >$f; done');
   await peer.ask('echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
-  await peer.ask(`ip addr add ${KERNEL}/24 dev eth0 && ip link set eth0 up`);
-  await peer.ask('ip fou add port 4754 ipproto 47');
+  await peer.ask(`ip addr add ${KERNEL[4]}/24 dev eth0 && ip addr add ${KERNEL[6]}/64 dev eth0`);
+  await peer.ask('ip link set eth0 up');
+  for (const family of ['', '-6 ']) await peer.ask(`ip ${family}fou add port 4754 ipproto 47`);
   await peer.ask(`head -c ${TRANSFER_SIZE} /dev/urandom >/tmp/data`);
   const dataSum = (await peer.ask('sha256sum </tmp/data')).slice(0, 64);
   await peer.ask(`nc -ll -p ${GET_PORT} -e /bin/cat /tmp/data &`);
   await peer.ask(`nc -ll -p ${PUT_PORT} -e /bin/sha256sum &`);
-  await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL);
+  await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL[4]);
   return {
     peer,
     command,
     inject: async (packets) => {
       injectPackets(namespaces, router, packets);
       // The wire keeps the order: what was sent before has arrived when this is answered.
-      await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL);
+      await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL[4]);
     },
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
@@ -153,13 +156,14 @@ async function prepare(
   };
 }
 
+/** The ends of the guest's tunnel, as `ip link add` takes them. */
+export function kernelEnds(outer: 4 | 6): string {
+  return `local ${KERNEL[outer]} remote ${GREBE[outer]}`;
+}
+
 function kernelSide(peer: KernelPeer) {
   return {
-    addKernelTunnel: async (
-      words: string,
-      addresses: readonly string[],
-      ends = `local ${KERNEL} remote ${GREBE}`,
-    ) => {
+    addKernelTunnel: async (words: string, addresses: readonly string[], ends = kernelEnds(4)) => {
       const [kind, ...options] = words.split(' ');
       const lines = [
         `ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`,
@@ -199,13 +203,13 @@ function parseCounters(text: string): KernelCounters {
 
 function grebeSide(namespaces: Namespaces, router: string) {
   return {
-    startGrebe: (words: string, addresses: readonly string[]) =>
+    startGrebe: (words: string, addresses: readonly string[], outer: 4 | 6 = 4) =>
       startRouter(
         namespaces,
         router,
         `[tunnel.${DEVICE}]
-local = "${GREBE}"
-remote = "${KERNEL}"
+local = "${GREBE[outer]}"
+remote = "${KERNEL[outer]}"
 address = ${JSON.stringify(addresses)}
 ${words}
 `,
