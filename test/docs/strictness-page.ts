@@ -16,7 +16,7 @@ ${generatedFrom('test/reference/strictness-rows.ts')}
 A tunnel has a profile: \`profile = "rfc"\`, the default, does what the RFCs ask, \`profile = "linux"\` what the \`gre\`
 device of Linux does. Both profiles differ in the bold rows and in nothing else. "accept", or the drop reason that
 \`grebe status\` counts the packet under. The Linux column is that of Linux 6.1, with the counter of \`ip -s -s link\`
-that tells of the packet; the tests send each of the received ones to such a kernel.
+that tells of the packet; the tests send each of them to such a kernel, or by way of it.
 
 ## Received
 

@@ -53,7 +53,7 @@ export interface KernelLab {
   /** Runs a command beside grebe and returns its stdout. */
   command(...words: string[]): Promise<string>;
 
-  /** Sends IPv4 packets to the guest as they are, and returns when it has dealt with them. */
+  /** Sends IP packets to the guest, or by way of it, as they are, and returns when it has dealt with them. */
   inject(packets: readonly Uint8Array[]): Promise<void>;
 
   /**

@@ -1,14 +1,21 @@
 // The odd packets of test/reference/strictness-rows.ts, sent to a Linux kernel: it does with each what its row says.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { outerVersion } from '../../src/packet/tunnel.js';
 import {
   packetsOf,
   RECEIVE_ROWS,
   type ReceiveRow,
   receiverOf,
+  SEND_ROWS,
+  type SendRow,
 } from '../reference/strictness-rows.js';
-import { DEVICE, type KernelLab, openKernelLab } from './kernel-lab.js';
+import { DEVICE, type KernelLab, kernelEnds, openKernelLab } from './kernel-lab.js';
 import { missingForKernelPeer } from './kernel-peer.js';
+
+/** Where the packets of rows that send go: the guest is a router on the way, the tunnel the rest of it. */
+const BEHIND = '2001:db8:b::/48';
+const GUEST6 = '2001:db8::2';
 
 /** The tunnel without a key that takes packets from anyone to anyone: the driver makes it, and no second one. */
 const FALLBACK = 'gre0';
@@ -36,7 +43,31 @@ describe('odd packets and a Linux kernel', { skip: missingForKernelPeer() ?? fal
       }
     });
   }
+
+  for (const row of SEND_ROWS) {
+    test(`${row.packet}: ${row.kernel}`, async () => {
+      await lab.command('ip', '-6', 'route', 'replace', BEHIND, 'via', GUEST6);
+      const outer = outerVersion(row.tunnel.mode) === 6 ? 6 : 4;
+      await lab.addKernelTunnel(kernelWords(row), [], kernelEnds(outer));
+      try {
+        await lab.peer.ask('echo 1 >/proc/sys/net/ipv6/conf/all/forwarding');
+        await lab.peer.ask(`ip -6 route add ${BEHIND} dev ${DEVICE}`);
+        const first = await lab.kernelCounters();
+        await lab.inject([row.bytes]);
+        const { tx, errors } = await lab.kernelCounters();
+        assert.equal(tx - first.tx, row.kernel === 'accept' ? 1 : 0);
+        assert.equal('tx.errors' in errors, row.kernel === 'drop');
+      } finally {
+        await lab.deleteKernelTunnel();
+      }
+    });
+  }
 });
+
+/** What `ip link add` makes of the tunnel of a row that sends. */
+function kernelWords({ tunnel: { mode, encapLimit } }: SendRow): string {
+  return mode === 'sit' ? mode : `ip6tnl mode ${mode} encaplimit ${encapLimit ?? 'none'}`;
+}
 
 /** Makes the tunnel of a row in the guest and returns the name of its device. */
 async function openKernelTunnel(lab: KernelLab, row: ReceiveRow): Promise<string> {
