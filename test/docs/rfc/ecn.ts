@@ -7,8 +7,8 @@ export const RFC_6040: Rfc = {
   requirements: [
     r(
       '4.1',
-      'MUST',
-      'normal mode: copy all of ECN outwards, congestion experienced too',
+      '–',
+      'normal mode copies all of ECN outwards, congestion experienced too',
       done(
         answer('gre carries IPv4, outer DF from pmtudisc, ECN copied'),
         answer('ip4ip6 copies congestion experienced'),
@@ -16,17 +16,14 @@ export const RFC_6040: Rfc = {
     ),
     r(
       '4.1',
-      'MUST',
-      'compatibility mode: send no ECN, for a peer that does not know of it',
-      done(
-        answer('compatibility mode sends no ECN'),
-        test('config/modes', 'every option of the outer header reaches the packet path'),
-      ),
+      '–',
+      'compatibility mode sends no ECN',
+      done(answer('compatibility mode sends no ECN')),
     ),
     r(
       '4.1',
-      'MUST NOT',
-      'change inner ECN when encapsulating',
+      '–',
+      'inner ECN is not changed when a packet is encapsulated',
       done(answer('compatibility mode sends no ECN')),
     ),
     r(
@@ -60,10 +57,29 @@ export const RFC_6040: Rfc = {
     }),
     r(
       '4.3',
-      '–',
-      'mode per tunnel',
-      done(test('config/modes', 'every option of the outer header reaches the packet path')),
+      'MUST',
+      'have normal mode, and compatibility mode unless every peer is known to carry ECN over',
+      done(
+        answer('gre carries IPv4, outer DF from pmtudisc, ECN copied'),
+        answer('compatibility mode sends no ECN'),
+        test('config/modes', 'every option of the outer header reaches the packet path'),
+      ),
     ),
+    r(
+      '4.3',
+      'MUST NOT',
+      'have compatibility mode alone',
+      done(answer('ip4ip6 copies congestion experienced')),
+    ),
+    r(
+      '4.3',
+      'SHOULD',
+      'use normal mode where the peer carries ECN over',
+      done(answer('gre carries IPv4, outer DF from pmtudisc, ECN copied')),
+    ),
+    r('4.3', 'MUST', 'use compatibility mode while it finds out what the peer can', {
+      other: 'there is nothing to find out by: whoever sets up the tunnel knows the peer',
+    }),
     r(
       '4.4',
       '–',

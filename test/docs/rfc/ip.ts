@@ -129,17 +129,32 @@ export const RFC_4213: Rfc = {
     ),
     r(
       '3.2.1',
-      '–',
-      'a static MTU between 1280 and 1480',
+      'MUST',
+      'a default MTU between 1280 and 1480, over a path of Ethernet',
       done(test('config/modes', 'is read and gets an MTU of')),
     ),
+    r('3.2', 'SHOULD', 'let each tunnel choose between a static MTU and the path’s', ICMP),
     r('3.2.1', 'SHOULD', 'default to 1280', {
       not: 'the default is what the path’s device carries less 20, as in Linux; `mtu = 1280` sets it',
     }),
+    r(
+      '3.2.1',
+      'MUST',
+      'with another default: let the MTU be configured',
+      done(
+        test('config/load', 'every key of a tunnel reaches its config'),
+        test('config/modes', 'is read and gets an MTU of'),
+      ),
+    ),
     r('3.2.1', 'MUST NOT', 'set DF with a static MTU', {
       not: 'DF is set by default, as in Linux; `pmtudisc = false` leaves it out',
     }),
-    r('3.2.2', '–', 'follow the path’s MTU, never below 1280', ICMP),
+    r(
+      '3.2.2',
+      'SHOULD',
+      'when the path’s MTU is followed: Packet Too Big of 1280 at least, and no DF below that',
+      ICMP,
+    ),
     r('3.3', '–', 'to IPv6 the tunnel is one hop', STACK),
     r(
       '3.3',
@@ -149,9 +164,15 @@ export const RFC_4213: Rfc = {
     ),
     r(
       '3.4',
-      '–',
-      'keep what an ICMPv4 too big says, rebuild other errors as ICMPv6 where the packet is quoted',
+      'MAY',
+      'send ICMPv6 address unreachable to the inner sender, where its packet is quoted',
       ICMP,
+    ),
+    r(
+      '3.5',
+      '–',
+      'no options in the outer header, total length 60 more than the inner payload',
+      done(answer('sit carries IPv6')),
     ),
     r('3.5', '–', 'outer TOS 0 by default', {
       not: 'the default is to inherit: DSCP is the operator’s, and ECN needs its bits (RFC 6040)',
@@ -191,7 +212,7 @@ export const RFC_4213: Rfc = {
     r(
       '3.6',
       'MUST',
-      'take packets of 1500 bytes, or of the interface’s MTU if that is more, reassembled',
+      'put together and take packets of 1500 bytes, or of the largest interface’s MTU',
       done(
         test(
           'netns/xdp',
@@ -201,8 +222,8 @@ export const RFC_4213: Rfc = {
     ),
     r(
       '3.6',
-      '–',
-      'the inner length is that of the IPv6 header: padding is cut off',
+      'MUST',
+      'take the length from the IPv6 header: padding is cut off',
       done(
         packet('inner-trailing-pad'),
         answer('gre behind outer options, bytes after the packet'),
@@ -211,7 +232,13 @@ export const RFC_4213: Rfc = {
     r(
       '3.6',
       'MUST',
-      'silently discard inner sources of multicast, ::1, ::/96 and ::ffff:0:0/96',
+      'silently discard packets with an invalid inner source',
+      done(packet('sit-src-loop'), answer('inner source mapped IPv4')),
+    ),
+    r(
+      '3.6',
+      'SHOULD',
+      'count as such multicast, ::1, ::/96 but for ::, and ::ffff:0:0/96',
       done(
         packet('sit-src-loop'),
         packet('sit-src-any'),
@@ -220,15 +247,23 @@ export const RFC_4213: Rfc = {
       ),
     ),
     r(
-      '–',
-      '–',
-      'accept only inner sources that belong behind the tunnel',
-      done(answer('inner source not accepted'), packet('tt-6in4-subnet-spoof')),
+      '3.6',
+      'SHOULD',
+      'have one knob to let in no inner source but those of the network behind the tunnel',
+      done(
+        answer('inner source not accepted'),
+        packet('tt-6in4-subnet-spoof'),
+        test(
+          'config/load',
+          'what is left out gets its default: sources are routes and subnets of the addresses',
+        ),
+      ),
     ),
-    r('3.7', 'SHOULD', 'form the link-local address from the outer one', {
-      not: 'the kernel chooses the address of a tunnel device',
+    r('3.7', 'MUST', 'have a link-local address on the tunnel', {
+      other: 'the host’s kernel gives the tunnel device one',
     }),
     r('3.8', 'MUST', 'accept and answer neighbour unreachability probes', STACK),
+    r('3.8', 'SHOULD', 'send such probes, to notice a tunnel that fails', { open: 'keepalive' }),
   ],
 };
 

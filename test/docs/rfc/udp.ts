@@ -169,7 +169,7 @@ export const RFC_8086: Rfc = {
       ),
     ),
     r('6.2', 'MAY', 'over IPv6 go without, in a network that allows it', {
-      not: 'no key of the config',
+      not: 'no key of the config, so that what the section asks of such tunnels asks nothing of these',
     }),
   ],
 };
