@@ -33,7 +33,21 @@ function summary({ number, title, requirements }: Rfc): string[] {
 
 function section({ number, title, requirements }: Rfc): string {
   const head = ['Section', 'Level', 'What it asks', 'State', 'Shown by, or why'];
-  return `## ${heading(number, title)}\n\n${table(head, requirements.map(cells))}`;
+  const sorted = [...requirements].sort((a, b) => compareSections(a.section, b.section));
+  return `## ${heading(number, title)}\n\n${table(head, sorted.map(cells))}`;
+}
+
+/** By their numbers; what has none comes last. */
+function compareSections(a: string, b: string): number {
+  const [ofA, ofB] = [a, b].map((section) => section.split('.').map((part) => Number(part)));
+  if (ofA === undefined || ofB === undefined) return 0;
+  for (let depth = 0; depth < Math.max(ofA.length, ofB.length); depth++) {
+    const [left = -1, right = -1] = [ofA[depth], ofB[depth]];
+    if (Number.isNaN(left) || Number.isNaN(right))
+      return Number(Number.isNaN(left)) - Number(Number.isNaN(right));
+    if (left !== right) return left - right;
+  }
+  return 0;
 }
 
 function heading(number: number, title: string): string {

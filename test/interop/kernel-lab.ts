@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ip, Namespaces } from '../../src/demo/namespaces.js';
 import { type RouterProcess, startRouter } from '../../src/demo/router-process.js';
-import { injectPackets } from '../support/packet-task.js';
+import { injectPackets, seeFrames } from '../support/packet-task.js';
 import { bootKernelPeer, type KernelPeer } from './kernel-peer.js';
 import type { TransferReport } from './transfer.js';
 
@@ -55,6 +55,9 @@ export interface KernelLab {
 
   /** Sends IP packets to the guest, or by way of it, as they are, and returns when it has dealt with them. */
   inject(packets: readonly Uint8Array[]): Promise<void>;
+
+  /** Sees the frames on grebe's end of the wire from here on, a line of hex each. */
+  seeFrames(): Promise<readonly string[]>;
 
   /**
    * Makes the guest's tunnel device: `words` follow `ip link add NAME type`. Its two ends are grebe's and the guest's,
@@ -142,6 +145,7 @@ async function prepare(
       // The wire keeps the order: what was sent before has arrived when this is answered.
       await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL[4]);
     },
+    seeFrames: () => seeFrames(namespaces, router, 'u0'),
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
     setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),

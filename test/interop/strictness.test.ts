@@ -1,21 +1,31 @@
 // The odd packets of test/reference/strictness-rows.ts, sent to a Linux kernel: it does with each what its row says.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { outerVersion } from '../../src/packet/tunnel.js';
+import { outerVersion, type Tunnel } from '../../src/packet/tunnel.js';
 import {
   packetsOf,
   RECEIVE_ROWS,
   type ReceiveRow,
   receiverOf,
   SEND_ROWS,
-  type SendRow,
 } from '../reference/strictness-rows.js';
+import { eventually } from '../support/lab.js';
+import { ipv6 } from '../support/packets.js';
+import { PLAIN_IPIP } from '../support/tunnels.js';
 import { DEVICE, type KernelLab, kernelEnds, openKernelLab } from './kernel-lab.js';
 import { missingForKernelPeer } from './kernel-peer.js';
 
 /** Where the packets of rows that send go: the guest is a router on the way, the tunnel the rest of it. */
 const BEHIND = '2001:db8:b::/48';
 const GUEST6 = '2001:db8::2';
+
+const INNER = {
+  source: '20010db8000a00000000000000000005',
+  destination: '20010db8000b00000000000000000009',
+} as const;
+const HOP_LIMIT = 7;
+/** Hexadecimal digits of an Ethernet header. */
+const ETHERNET_DIGITS = 28;
 
 /** The tunnel without a key that takes packets from anyone to anyone: the driver makes it, and no second one. */
 const FALLBACK = 'gre0';
@@ -46,27 +56,55 @@ describe('odd packets and a Linux kernel', { skip: missingForKernelPeer() ?? fal
 
   for (const row of SEND_ROWS) {
     test(`${row.packet}: ${row.kernel}`, async () => {
-      await lab.command('ip', '-6', 'route', 'replace', BEHIND, 'via', GUEST6);
-      const outer = outerVersion(row.tunnel.mode) === 6 ? 6 : 4;
-      await lab.addKernelTunnel(kernelWords(row), [], kernelEnds(outer));
-      try {
-        await lab.peer.ask('echo 1 >/proc/sys/net/ipv6/conf/all/forwarding');
-        await lab.peer.ask(`ip -6 route add ${BEHIND} dev ${DEVICE}`);
-        const first = await lab.kernelCounters();
-        await lab.inject([row.bytes]);
-        const { tx, errors } = await lab.kernelCounters();
-        assert.equal(tx - first.tx, row.kernel === 'accept' ? 1 : 0);
-        assert.equal('tx.errors' in errors, row.kernel === 'drop');
-      } finally {
-        await lab.deleteKernelTunnel();
-      }
+      const frames = await lab.seeFrames();
+      const errors = await sendThroughKernel(lab, row.tunnel, row.bytes);
+      assert.equal('tx.errors' in errors, row.kernel === 'drop');
+      if (row.kernel === 'accept') await carriers(frames, row.bytes);
     });
   }
+
+  test('Linux sends inner congestion experienced as outer ECT(0)', async () => {
+    const frames = await lab.seeFrames();
+    const inner = ipv6({ ...INNER, trafficClass: 3 });
+    await sendThroughKernel(lab, { ...PLAIN_IPIP, mode: 'sit' }, inner);
+    const [outer] = await carriers(frames, inner);
+    assert.equal(outer?.slice(0, 4), '4502');
+  });
+
+  test('Linux passes on an encapsulation limit, less one, in a tunnel that sends none', async () => {
+    const frames = await lab.seeFrames();
+    const limited = Uint8Array.of(59, 0, 4, 1, 3, 1, 1, 0);
+    const inner = ipv6({ ...INNER, nextHeader: 60, payload: limited });
+    await sendThroughKernel(lab, { ...PLAIN_IPIP, mode: 'ip6ip6' }, inner);
+    const [outer] = await carriers(frames, inner);
+    assert.equal(outer?.slice(80), '2900040102010100');
+  });
 });
 
-/** What `ip link add` makes of the tunnel of a row that sends. */
-function kernelWords({ tunnel: { mode, encapLimit } }: SendRow): string {
-  return mode === 'sit' ? mode : `ip6tnl mode ${mode} encaplimit ${encapLimit ?? 'none'}`;
+/** Has the guest route a packet into a tunnel like this one, and returns the errors that its device counted. */
+async function sendThroughKernel(lab: KernelLab, tunnel: Tunnel, bytes: Uint8Array) {
+  const { mode, encapLimit = 'none' } = tunnel;
+  const words = mode === 'sit' ? mode : `ip6tnl mode ${mode} encaplimit ${encapLimit}`;
+  await lab.command('ip', '-6', 'route', 'replace', BEHIND, 'via', GUEST6);
+  await lab.addKernelTunnel(words, [], kernelEnds(outerVersion(mode) === 6 ? 6 : 4));
+  try {
+    await lab.peer.ask('echo 1 >/proc/sys/net/ipv6/conf/all/forwarding');
+    await lab.peer.ask(`ip -6 route add ${BEHIND} dev ${DEVICE}`);
+    await lab.inject([bytes]);
+    return (await lab.kernelCounters()).errors;
+  } finally {
+    await lab.deleteKernelTunnel();
+  }
+}
+
+/** The outer headers, as hex, of the frames that carry `inner` on from a router, which took its hop limit down. */
+async function carriers(frames: readonly string[], inner: Uint8Array): Promise<string[]> {
+  const carried = Buffer.from(inner);
+  carried.writeUInt8(carried.readUInt8(HOP_LIMIT) - 1, HOP_LIMIT);
+  const end = carried.toString('hex');
+  const found = () => frames.filter((frame) => frame.endsWith(end));
+  assert.ok(await eventually(() => found().length > 0), 'the guest sends the packet on');
+  return found().map((frame) => frame.slice(ETHERNET_DIGITS, -end.length));
 }
 
 /** Makes the tunnel of a row in the guest and returns the name of its device. */
