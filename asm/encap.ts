@@ -260,11 +260,10 @@ function hasEndpoints(record: usize): bool {
 
 /**
  * How many tunnels more an IPv6 packet says it may enter, of whatever kind (RFC 2473, 4.1.1), or NO_LIMIT. Linux looks
- * for that only where it sends the option.
+ * for that only in tunnels over IPv6.
  */
 function innerLimit(flags: u32, ip: usize, family: u32): u32 {
-  if (family !== 6 || (flags & (FLAG_LINUX | FLAG_ENCAP_LIMIT)) === <u32>FLAG_LINUX)
-    return NO_LIMIT;
+  if (family !== 6 || (flags & (FLAG_LINUX | FLAG_OVER6)) === <u32>FLAG_LINUX) return NO_LIMIT;
   if (!isOptional(<u32>load<u8>(ip, IPV6_NEXT_HEADER))) return NO_LIMIT;
   return encapLimitOf(ip, totalLength6(ip));
 }

@@ -173,11 +173,11 @@ function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry)
 
 /**
  * What the encapsulation limit option is to say, null where none is sent; below 0: the packet may enter no tunnel more
- * (RFC 2473, 4.1.1), of whatever kind. Linux looks for that only where it sends the option.
+ * (RFC 2473, 4.1.1), of whatever kind. Linux looks for that only in tunnels over IPv6.
  */
 function limitOf({ ip }: Carried, { tunnel, version }: Entry): number | null {
   const isSent = version === 6 && tunnel.encapLimit !== undefined;
-  const isRead = isSent || tunnel.profile !== 'linux';
+  const isRead = version === 6 || tunnel.profile !== 'linux';
   const inner = ip === null || !isRead ? null : encapLimitOf(ip);
   if (inner === 0) return -1;
   if (!isSent) return null;
