@@ -4,6 +4,7 @@
 //   2. encapPacket    the tunnel the host chose, and what it carries:
 //      checkPacket    an IP packet, its header whole and right
 //      checkFrame     an Ethernet frame, the IP packet in it looked at
+//      choosePeer     in a tunnel with several: whose destination it is
 //   3. checkRoute     MTU, TTL, destination: may this packet go this way?
 //   4. clampMss       what hosts tell each other of segment sizes
 //   5. putOuter4/6    IP header = the record's template + fix-up
@@ -34,6 +35,7 @@ import {
   FLAG_ONLY4,
   FLAG_ONLY6,
   FLAG_OVER6,
+  FLAG_PEERS,
   FLAG_PMTUDISC,
   FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
@@ -57,6 +59,7 @@ import {
   STATE_TX_SEQUENCE,
 } from './layout';
 import { clampMss } from './mss';
+import { peerFor } from './peers';
 import {
   REASON_ENCAP_LIMIT,
   REASON_INNER_HEADER,
@@ -138,12 +141,12 @@ export function encapBatch(ring: usize): u32 {
 
 /** Encapsulates one packet. Returns its reason. */
 function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
-  const tunnel = load<u32>(descriptor, DESCRIPTOR_TUNNEL);
+  let tunnel = load<u32>(descriptor, DESCRIPTOR_TUNNEL);
   if (tunnel >= load<u32>(image, IMAGE_RECORD_COUNT)) {
     store<u32>(descriptor, NO_TUNNEL, DESCRIPTOR_TUNNEL);
     return REASON_TUNNEL_DOWN;
   }
-  const record = recordAt(image, tunnel);
+  let record = recordAt(image, tunnel);
   const flags = load<u32>(record, RECORD_FLAGS);
   if (!(flags & FLAG_UP)) return REASON_TUNNEL_DOWN;
 
@@ -165,6 +168,11 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
     family = version(inner);
     reason = checkPacket(flags, inner, length, family);
     if (reason !== REASON_NONE) return reason;
+    if (flags & FLAG_PEERS) {
+      tunnel = choosePeer(descriptor, image, tunnel, inner, family);
+      record = recordAt(image, tunnel);
+      if (!(load<u32>(record, RECORD_FLAGS) & FLAG_UP)) return REASON_TUNNEL_DOWN;
+    }
     reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   }
   if (reason !== REASON_NONE) return reason;
@@ -201,6 +209,18 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
   return REASON_NONE;
+}
+
+/**
+ * The record of the peer that a packet is for, which the descriptor names from here on; the tunnel's own where no peer
+ * has its destination: that leads nowhere. But for whom they accept, peers are as their tunnel is.
+ */
+function choosePeer(descriptor: usize, image: usize, tunnel: u32, inner: usize, family: u32): u32 {
+  const destination = inner + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
+  const peer = peerFor(image, tunnel, destination, family);
+  if (peer === NO_TUNNEL) return tunnel;
+  store<u32>(descriptor, peer, DESCRIPTOR_TUNNEL);
+  return peer;
 }
 
 /** Bytes of the largest inner packet on the wire: of a superpacket that was kept whole, its segments. */

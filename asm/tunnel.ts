@@ -184,7 +184,7 @@ function hashMapped(ptr: usize): u32 {
 }
 
 /** Hash of an address in the form of wire/address. */
-function hashAddress(high: u64, low: u64): u32 {
+export function hashAddress(high: u64, low: u64): u32 {
   return mix(
     (<u32>high * HASH_WORD_0) ^
       (<u32>(high >>> 32) * HASH_WORD_1) ^

@@ -25,7 +25,7 @@ import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
 import { setU16, u8, u16 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
-import { encapInto } from '../packet/encap.js';
+import { encapInto, recordOf } from '../packet/encap.js';
 import { IPV6_HEADER } from '../packet/ipv6.js';
 import { REASON } from '../packet/reason.js';
 import { segment, superpacket } from '../packet/segment.js';
@@ -85,7 +85,9 @@ function isKept(
 }
 
 export function encapSlot(slot: Slot, table: Table, states: State): void {
-  const record = slot.word(DESCRIPTOR_TUNNEL);
+  const device = slot.word(DESCRIPTOR_TUNNEL);
+  const record = recordOf(slot.packet(), table, device);
+  if (record !== device) slot.setWord(DESCRIPTOR_TUNNEL, record);
   if (record > table.entries.length) slot.setWord(DESCRIPTOR_TUNNEL, NO_TUNNEL);
   const entry = table.entries[record - 1];
   const state = entry === undefined ? createTunnelState() : states.of(entry.tunnel, record);

@@ -1,6 +1,7 @@
 // encap: an inner packet or frame -> the outer packet that carries it, or the reason why not
 //
 //   1. readCarried   a whole IP packet of a version the tunnel carries, or a whole Ethernet frame
+//      recordFor     the peer it is for, in a tunnel with several (peers.ts)
 //   2. checkFit      not larger than the tunnel's MTU, TTL left
 //   3. checkRoute    there is a peer, the packet is not for the peer itself, it may enter one tunnel more
 //   4. clampMss      what hosts tell each other of segment sizes
@@ -25,9 +26,10 @@ import { IPV4_HEADER, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 import { clampMss } from './mss.js';
 import { outerHeader } from './outer-header.js';
+import { recordFor } from './peers.js';
 import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
-import { createEntry, type Entry, ownName } from './table.js';
+import { createTable, type Entry, ownName, type Table } from './table.js';
 import { ETHERNET_HEADER, type GreTunnel, isGre, outerLength, type Tunnel } from './tunnel.js';
 import { flowPort, ORDERED_PORT, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
 
@@ -44,14 +46,24 @@ export type Encapped =
 
 /**
  * Puts `inner`, a whole IPv4 or IPv6 packet or what else the mode carries, into `tunnel`. Undefined: a tunnel that is
- * not there.
+ * not there. In a tunnel with peers `state` is that of the peer the packet is for.
  */
 export function encap(
   inner: Uint8Array,
   tunnel: Tunnel | undefined,
   state: TunnelState = createTunnelState(),
 ): Encapped {
-  return encapInto(inner, tunnel === undefined ? undefined : createEntry(tunnel), state);
+  const table = createTable([tunnel]);
+  return encapInto(inner, table.entries[recordOf(inner, table, 1) - 1], state);
+}
+
+/** The record that takes `bytes` out of the device of `record`: in a tunnel with peers that of one of them. */
+export function recordOf(bytes: Uint8Array, table: Table, record: number): number {
+  const entry = table.entries[record - 1];
+  if (entry?.routes === undefined || entry.carries === 'ethernet') return record;
+  const carried = readCarried(bytes, entry);
+  if (typeof carried === 'string' || carried.ip === null) return record;
+  return recordFor(table, record, carried.ip.destination);
 }
 
 /** What a tunnel is to carry. */

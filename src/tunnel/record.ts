@@ -15,6 +15,7 @@ import {
   FLAG_ONLY4,
   FLAG_ONLY6,
   FLAG_OVER6,
+  FLAG_PEERS,
   FLAG_PMTUDISC,
   FLAG_REORDER,
   FLAG_SEQUENCE_IN,
@@ -48,7 +49,7 @@ import { formatIpv4, formatIpv6 } from '../packet/address.js';
 import { encapLimitHeader } from '../packet/encap-limit.js';
 import { DESTINATION_OPTIONS } from '../packet/ipv6.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { allowsLinkLocal, endpoint, isGroup, mssOf, mtuOf } from '../packet/table.js';
+import { allowsLinkLocal, endpoint, hasPeers, isGroup, mssOf, mtuOf } from '../packet/table.js';
 import {
   carries,
   isGre,
@@ -174,6 +175,7 @@ function flagsOf(tunnel: Tunnel): number {
     [allowsLinkLocal(tunnel), FLAG_ALLOW_LINK_LOCAL],
     [tunnel.profile === 'linux', FLAG_LINUX],
     [tunnel.mode === 'gre-udp', FLAG_UDP],
+    [hasPeers(tunnel), FLAG_PEERS],
     [isGre(tunnel) && tunnel.keyIn !== undefined, FLAG_KEY_IN],
     [isGre(tunnel) && tunnel.checksumIn === true, FLAG_CHECKSUM_IN],
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],

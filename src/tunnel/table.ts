@@ -1,6 +1,6 @@
 // The tunnel table: control writes it, the codec reads it.
 //
-//   1. build    fill the table image that is not live: records, lookup buckets, own addresses, prefixes
+//   1. build    fill the table image that is not live: records, lookup buckets, own addresses, prefixes, routes to peers
 //   2. publish  name it in CONTROL_TABLE with one atomic store
 //
 // INVARIANT: a lane reads CONTROL_TABLE once a batch and finishes that batch with the image it found.
@@ -19,6 +19,8 @@ import {
   IMAGE_PASSES,
   IMAGE_RECORD_COUNT,
   IMAGE_RECORDS,
+  IMAGE_ROUTE_MASK,
+  IMAGE_ROUTES,
   OWN_FLAGS,
   OWN_INNER,
   OWN_OUTER,
@@ -30,14 +32,22 @@ import {
   PREFIX_ADDRESS,
   PREFIX_MASK,
   PREFIX_SIZE,
+  RECORD_DEFAULT,
+  RECORD_LENGTHS,
   RECORD_PREFIX_COUNT,
   RECORD_PREFIXES,
   RECORD_SIZE,
+  ROUTE_ADDRESS,
+  ROUTE_BITS,
+  ROUTE_PEER,
+  ROUTE_SIZE,
+  ROUTE_TUNNEL,
   STATE_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { addressBytes, parseAddress, toBlock } from '../packet/address.js';
-import { ownName } from '../packet/table.js';
+import { type PeerRoute, recordsOf } from '../packet/peers.js';
+import { hasPeers, ownName, routesOf } from '../packet/table.js';
 import { isGre, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import {
   BUCKET_COUNT,
@@ -45,9 +55,10 @@ import {
   type MemoryPlan,
   OWN_COUNT,
   PREFIX_CAPACITY,
+  ROUTE_COUNT,
 } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { hashAddress, hashEndpoint, hashTunnel } from './hash.js';
+import { hashAddress, hashEndpoint, hashRoute, hashTunnel } from './hash.js';
 import { encodeRecord, matchOf, modeNumber, outerAddress, writeMapped } from './record.js';
 
 /** Smallest hash sets: a router of a few tunnels clears and probes a few cache lines. */
@@ -68,14 +79,15 @@ export class TunnelTable {
   }
 
   /**
-   * Makes `tunnels` the live table: tunnel i becomes record i + 1, undefined leaves a hole. Throws a
-   * Failure when they do not fit; the live table then stays as it is.
+   * Makes `tunnels` the live table: tunnel i becomes record i + 1, the peers of all the records behind them; undefined
+   * leaves a hole. Throws a Failure when they do not fit; the live table then stays as it is.
    */
   publish(tunnels: readonly (Tunnel | undefined)[]): void {
-    if (tunnels.length >= TUNNEL_CAPACITY) {
+    const records = recordsOf(tunnels).map(({ tunnel }) => tunnel);
+    if (records.length >= TUNNEL_CAPACITY) {
       throw new Failure(
         EXIT.config,
-        `${tunnels.length} tunnels are more than a router holds (${TUNNEL_CAPACITY - 1})`,
+        `${records.length} tunnels and peers are more than a router holds (${TUNNEL_CAPACITY - 1})`,
         'split them over several routers, each with its own config',
       );
     }
@@ -83,24 +95,30 @@ export class TunnelTable {
     const live = Atomics.load(this.#words, CONTROL_TABLE >>> 2);
     const image = live === first.header ? second : first;
     const generation = live === 0 ? 1 : this.#load(live + IMAGE_GENERATION) + 1;
-    const buckets = setSize(tunnels.length, BUCKET_COUNT);
+    const buckets = setSize(records.length, BUCKET_COUNT);
     const own = collectOwn(tunnels);
     const ownSlots = setSize(own.size, OWN_COUNT);
+    const routes = collectRoutes(tunnels);
+    const places = setSize(routes.length, ROUTE_COUNT);
 
-    this.#clear(image.records, (tunnels.length + 1) * RECORD_SIZE);
+    this.#clear(image.records, (records.length + 1) * RECORD_SIZE);
     this.#clear(image.buckets, buckets * BUCKET_SIZE);
     this.#clear(image.own, ownSlots * OWN_SIZE);
-    const passes = this.#writeRecords(image, tunnels, buckets - 1);
+    this.#clear(image.routes, places * ROUTE_SIZE);
+    const passes = this.#writeRecords(image, records, buckets - 1);
     this.#writeOwn(image, own, ownSlots - 1);
+    for (const { tunnel, route } of routes) this.#writeRoute(image, places - 1, tunnel, route);
 
     this.#store(image.header + IMAGE_GENERATION, generation);
     this.#store(image.header + IMAGE_RECORDS, image.records);
-    this.#store(image.header + IMAGE_RECORD_COUNT, tunnels.length + 1);
+    this.#store(image.header + IMAGE_RECORD_COUNT, records.length + 1);
     this.#store(image.header + IMAGE_BUCKETS, image.buckets);
     this.#store(image.header + IMAGE_BUCKET_MASK, buckets - 1);
     this.#store(image.header + IMAGE_OWN, image.own);
     this.#store(image.header + IMAGE_OWN_MASK, ownSlots - 1);
     this.#store(image.header + IMAGE_PASSES, passes);
+    this.#store(image.header + IMAGE_ROUTES, image.routes);
+    this.#store(image.header + IMAGE_ROUTE_MASK, places - 1);
     Atomics.store(this.#words, CONTROL_TABLE >>> 2, image.header);
   }
 
@@ -144,7 +162,8 @@ export class TunnelTable {
         this.#writePrefix(image.prefixes + prefixes * PREFIX_SIZE, tunnel, prefix);
         prefixes++;
       }
-      passes |= 1 << this.#writeBucket(image, bucketMask, tunnel, index + 1);
+      // What comes is for a peer's record, or for none.
+      if (!hasPeers(tunnel)) passes |= 1 << this.#writeBucket(image, bucketMask, tunnel, index + 1);
     }
     return passes;
   }
@@ -177,6 +196,37 @@ export class TunnelTable {
     this.#store(image.buckets + slot * BUCKET_SIZE + BUCKET_HASH, hash);
     this.#store(image.buckets + slot * BUCKET_SIZE + BUCKET_RECORD, record);
     return pass;
+  }
+
+  /** Files a network behind a peer. The first of two that are the same stays. */
+  #writeRoute(image: ImagePlan, mask: number, tunnel: number, { block, record }: PeerRoute): void {
+    const owner = image.records + tunnel * RECORD_SIZE;
+    const bits = block.version === 4 ? 96 + block.bits : block.bits;
+    if (bits === 0) {
+      if (this.#load(owner + RECORD_DEFAULT) === 0) this.#store(owner + RECORD_DEFAULT, record);
+      return;
+    }
+    const mapped = new Uint8Array(16);
+    writeMapped(mapped, 0, block.bytes);
+    const words = new DataView(mapped.buffer);
+    const word = (index: number): number => words.getUint32(index * 4, true);
+    let slot = hashRoute(tunnel, hashAddress(word(0), word(1), word(2), word(3)), bits) & mask;
+    for (;;) {
+      const place = image.routes + slot * ROUTE_SIZE;
+      const owned = this.#load(place + ROUTE_TUNNEL);
+      if (owned === 0) break;
+      const isSame = mapped.every((byte, index) => this.#bytes[place + index] === byte);
+      if (owned === tunnel && this.#load(place + ROUTE_BITS) === bits && isSame) return;
+      slot = (slot + 1) & mask;
+    }
+    const place = image.routes + slot * ROUTE_SIZE;
+    this.#bytes.set(mapped, place + ROUTE_ADDRESS);
+    this.#store(place + ROUTE_TUNNEL, tunnel);
+    this.#store(place + ROUTE_BITS, bits);
+    this.#store(place + ROUTE_PEER, record);
+    const lengths = owner + RECORD_LENGTHS + (bits > 64 ? 8 : 0);
+    const bit = 1n << BigInt(bits > 64 ? 128 - bits : 64 - bits);
+    this.#view.setBigUint64(lengths, this.#view.getBigUint64(lengths, true) | bit, true);
   }
 
   #writeOwn(image: ImagePlan, own: ReadonlyMap<string, OwnAddress>, mask: number): void {
@@ -236,6 +286,35 @@ function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAd
     );
   }
   return own;
+}
+
+interface TunnelRoute {
+  /** Record of the tunnel. */
+  readonly tunnel: number;
+  readonly route: PeerRoute;
+}
+
+/** What is behind the peers of all tunnels. */
+function collectRoutes(tunnels: readonly (Tunnel | undefined)[]): TunnelRoute[] {
+  const routes: TunnelRoute[] = [];
+  let peerRecord = tunnels.length + 1;
+  for (const [index, tunnel] of tunnels.entries()) {
+    if (tunnel === undefined) continue;
+    for (const { routes: prefixes } of tunnel.peers ?? []) {
+      const wrong = prefixes.find((prefix) => toBlock(prefix) === null);
+      if (wrong !== undefined) throw badPrefix(tunnel, 'peers', wrong);
+    }
+    for (const route of routesOf(tunnel, peerRecord)) routes.push({ tunnel: index + 1, route });
+    peerRecord += tunnel.peers?.length ?? 0;
+  }
+  if (routes.length > ROUTE_COUNT / 2) {
+    throw new Failure(
+      EXIT.config,
+      `${routes.length} networks behind peers are more than a router holds (${ROUTE_COUNT / 2})`,
+      'join neighbouring networks in routes',
+    );
+  }
+  return routes;
 }
 
 /** The lookup pass that finds a record with these endpoints (null = any). */
