@@ -18,6 +18,26 @@ export interface PeerRoute {
   readonly record: number;
 }
 
+/** Records of the peers of one tunnel. */
+export interface PeerRange {
+  /** Record of the tunnel whose device they have. */
+  readonly device: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Where the records of peers lie, for each tunnel that has some. */
+export function peerRanges(tunnels: readonly (Tunnel | undefined)[]): PeerRange[] {
+  const ranges: PeerRange[] = [];
+  let first = tunnels.length + 1;
+  for (const [index, tunnel] of tunnels.entries()) {
+    const count = tunnel?.peers?.length ?? 0;
+    if (count > 0) ranges.push({ device: index + 1, first, count });
+    first += count;
+  }
+  return ranges;
+}
+
 /** What every record stands for, record 1 first: the tunnels in their order, behind them the peers of each in theirs. */
 export function recordsOf(tunnels: readonly (Tunnel | undefined)[]): RecordOwner[] {
   const own = tunnels.map((tunnel, index) => ({ tunnel, device: index + 1 }));

@@ -3,9 +3,9 @@
 //   1. build    fill the table image that is not live: records, lookup buckets, own addresses, prefixes, routes to peers
 //   2. publish  name it in CONTROL_TABLE with one atomic store
 //
-// INVARIANT: a lane reads CONTROL_TABLE once a batch and finishes that batch with the image it found.
-// The image being written was live two publications ago; publishers run one after the other on the
-// main thread, far apart compared with a batch.
+// INVARIANT: a lane reads CONTROL_TABLE once a call of the codec and finishes that with the image it found. The image
+// being written was live before the last publication: no call that began since has it. LANE_TURN tells of the calls: a
+// publisher goes on once each lane has none in hand, or another than at first.
 import {
   BUCKET_HASH,
   BUCKET_RECORD,
@@ -21,6 +21,7 @@ import {
   IMAGE_RECORDS,
   IMAGE_ROUTE_MASK,
   IMAGE_ROUTES,
+  LANE_TURN,
   OWN_FLAGS,
   OWN_INNER,
   OWN_OUTER,
@@ -64,12 +65,18 @@ import { encodeRecord, matchOf, modeNumber, outerAddress, writeMapped } from './
 /** Smallest hash sets: a router of a few tunnels clears and probes a few cache lines. */
 const SMALLEST_SET = 64;
 
+/** A batch takes a lane well under a millisecond; one that is held up by the kernel, some. */
+const BORDER_POLL_MS = 1;
+const BORDER_LIMIT_MS = 1000;
+
 /** Builds table images in the dataplane's memory and makes them live. */
 export class TunnelTable {
   readonly #plan: MemoryPlan;
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
   readonly #view: DataView;
+  /** Ends with the last publication that was asked for. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(memory: WebAssembly.Memory, plan: MemoryPlan) {
     this.#plan = plan;
@@ -80,7 +87,8 @@ export class TunnelTable {
 
   /**
    * Makes `tunnels` the live table: tunnel i becomes record i + 1, the peers of all the records behind them; undefined
-   * leaves a hole. Throws a Failure when they do not fit; the live table then stays as it is.
+   * leaves a hole. Throws a Failure when they do not fit; the live table then stays as it is. For the first time, and
+   * where no lane runs; else `publishWhenSafe`.
    */
   publish(tunnels: readonly (Tunnel | undefined)[]): void {
     const records = recordsOf(tunnels).map(({ tunnel }) => tunnel);
@@ -120,6 +128,52 @@ export class TunnelTable {
     this.#store(image.header + IMAGE_ROUTES, image.routes);
     this.#store(image.header + IMAGE_ROUTE_MASK, places - 1);
     Atomics.store(this.#words, CONTROL_TABLE >>> 2, image.header);
+  }
+
+  /**
+   * `publish` while lanes run: waits until none has the image to be written. Publications that are asked for meanwhile
+   * wait for their turn. `fresh`: records whose packets come from and go to another host than before; they are holes for
+   * a moment, in which they forget their sequence numbers. Rejects with a Failure when the tunnels do not fit, or a lane
+   * does not end its batch.
+   */
+  publishWhenSafe(
+    tunnels: readonly (Tunnel | undefined)[],
+    fresh: ReadonlySet<number> = new Set(),
+  ): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#batchBorder();
+      if (fresh.size > 0) {
+        this.publish(withHoles(tunnels, fresh));
+        await this.#batchBorder();
+        for (const record of fresh) this.resetState(record);
+      }
+      this.publish(tunnels);
+    });
+  }
+
+  /** Runs `work` behind what was asked for before, whatever came of that. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves once no lane works with an image that is not live. */
+  async #batchBorder(): Promise<void> {
+    const until = performance.now() + BORDER_LIMIT_MS;
+    for (const [lane, { counters }] of this.#plan.lanes.entries()) {
+      const turn = (counters + LANE_TURN) >>> 2;
+      const first = Atomics.load(this.#words, turn);
+      while ((first & 1) === 1 && Atomics.load(this.#words, turn) === first) {
+        if (performance.now() > until) {
+          throw new Failure(
+            EXIT.bug,
+            `lane ${lane} does not end its batch; the tunnels stay as they are`,
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, BORDER_POLL_MS));
+      }
+    }
   }
 
   /**
@@ -254,6 +308,23 @@ export class TunnelTable {
   #store(address: number, value: number): void {
     this.#view.setUint32(address, value, true);
   }
+}
+
+/** The tunnels without those of these records. */
+function withHoles(
+  tunnels: readonly (Tunnel | undefined)[],
+  records: ReadonlySet<number>,
+): (Tunnel | undefined)[] {
+  let peerRecord = tunnels.length + 1;
+  return tunnels.map((tunnel, index) => {
+    if (tunnel?.peers === undefined) return records.has(index + 1) ? undefined : tunnel;
+    const first = peerRecord;
+    peerRecord += tunnel.peers.length;
+    const peers = tunnel.peers.map((peer, at) =>
+      records.has(first + at) ? { ...peer, remote: null } : peer,
+    );
+    return { ...tunnel, peers };
+  });
 }
 
 interface OwnAddress {
