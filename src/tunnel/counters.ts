@@ -87,6 +87,7 @@ export function addCounters(left: RecordCounters, right: RecordCounters): Record
     rx: add(left.rx, right.rx),
     tx: add(left.tx, right.tx),
     lastReceivedMs: last === 0 ? null : last,
+    early: left.early + right.early,
     decapDrops: addDrops(left.decapDrops, right.decapDrops),
     encapDrops: addDrops(left.encapDrops, right.encapDrops),
   };
