@@ -1,7 +1,7 @@
 // A peer with a host name moves to another address, which takes a minute to be asked for, while another tunnel works.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startRouter } from '../../src/demo/router-process.js';
+import { readStatus, startRouter } from '../../src/demo/router-process.js';
 import { outer4, withBridge } from '../support/bridge.js';
 import { createHostsFile } from '../support/hosts-file.js';
 import { assertAnswered, eventually, lacking, ping, tunnelStatus, XDP } from '../support/lab.js';
@@ -34,6 +34,7 @@ for (const [underlay, router] of [
           table('moving', number, outer4(1), 'seq = true', 'address = ["10.9.0.2/24"]'),
           table('still', number, outer4(1), 'key = 5', 'seq = true', 'address = ["10.8.0.3/24"]'),
         ].join('\n');
+      assert.equal((await readStatus(a)).underlay, underlay);
       const b = await startRouter(namespaces, routers[1], far(2));
       const c = await startRouter(namespaces, routers[2], far(3));
       await assertAnswered(namespaces, routers[0], '10.9.0.2');
