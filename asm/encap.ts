@@ -6,6 +6,7 @@
 //      checkFrame     an Ethernet frame, the IP packet in it looked at
 //      choosePeer     in a tunnel with several: whose destination it is
 //   3. checkRoute     MTU, TTL, destination: may this packet go this way?
+//      isBack         not one that a group of receivers has had already
 //   4. clampMss       what hosts tell each other of segment sizes
 //   5. putOuter4/6    IP header = the record's template + fix-up
 //   6. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
@@ -26,10 +27,12 @@ import {
   DESCRIPTOR_TUNNEL,
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
+  FLAG_ALLOW_ANY,
   FLAG_ECN_COMPATIBILITY,
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
   FLAG_FLOW_INHERIT,
+  FLAG_GROUP,
   FLAG_IGNORE_DF,
   FLAG_LINUX,
   FLAG_ONLY4,
@@ -44,6 +47,7 @@ import {
   FLAG_UP,
   IMAGE_RECORD_COUNT,
   NO_TUNNEL,
+  OWN_INNER,
   RECORD_FLAGS,
   RECORD_GRE,
   RECORD_MTU,
@@ -73,8 +77,8 @@ import {
   REASON_TUNNEL_DOWN,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
-import { recordAt } from './tunnel';
-import { highOf, lowOf } from './wire/address';
+import { acceptsSource, ownFlags, recordAt } from './tunnel';
+import { highOf, isMapped, lowOf } from './wire/address';
 import { swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
@@ -176,6 +180,7 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
     reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   }
   if (reason !== REASON_NONE) return reason;
+  if (flags & FLAG_GROUP && isBack(image, record, flags, inner, family)) return REASON_NO_ROUTE;
 
   const limit = innerLimit(flags, ip, family);
   if (limit === 0) return REASON_ENCAP_LIMIT;
@@ -259,6 +264,21 @@ function checkRoute(record: usize, inner: usize, length: u32, family: u32): u32 
   if (lowOf(destination, family) !== lowOf(remote, outerFamily)) return REASON_NONE;
   const isForPeer = highOf(destination, family) === highOf(remote, outerFamily);
   return isForPeer ? REASON_NESTING_LIMIT : REASON_NONE;
+}
+
+/**
+ * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
+ * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
+ */
+function isBack(image: usize, record: usize, flags: u32, inner: usize, family: u32): bool {
+  if (flags & (FLAG_ETHERNET | FLAG_ALLOW_ANY)) return false;
+  const source = inner + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
+  if (ownFlags(image, source, family) & OWN_INNER) return false;
+  const high = highOf(source, family);
+  const low = lowOf(source, family);
+  // Never on the wire (RFC 4213, 3.6), and nobody's to be accepted.
+  if (family === 6 && isMapped(high, low)) return false;
+  return acceptsSource(record, high, low);
 }
 
 /** The same for a frame: a segment has neither TTL nor routes. */

@@ -142,6 +142,7 @@ export const FLAG_LINUX = 0x100000; // profile linux
 export const FLAG_CHECKSUM_IN = 0x200000; // GRE packets have a checksum, asked for by profile linux
 export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
 export const FLAG_PEERS = 0x800000; // packets go to its peers, and come from them alone
+export const FLAG_GROUP = 0x2000000; // the remote is a multicast group
 export const FLAG_REORDER = 0x1000000; // numbered packets that come early wait for those before them
 
 /** State of a tunnel that outlives a table image. */

@@ -3,7 +3,7 @@
 //   1. start      all are asked for once, together; what has no answer stays open
 //   2. due        the earliest question that is due, and those due soon after, in one process
 //   3. learn      the address in use is kept while it is among the answers; one that was known outlives a failure
-//   4. onChange   told once for all that changed
+//   4. onChange   told once for all that changed, and again until it could follow
 //
 // The process asks, this thread waits: no packet depends on either.
 import type { Logger } from 'pino';
@@ -43,6 +43,8 @@ export class HostNames {
   /** By tunnel and name. */
   readonly #names = new Map<string, Known>();
   readonly #end = new AbortController();
+  /** An address changed, and not everything has followed. */
+  #isPending = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** Asks nothing yet. */
@@ -79,8 +81,11 @@ export class HostNames {
     }
   }
 
-  /** Goes on asking; `onChange` is awaited before the next question. Never keeps the process alive. */
-  watch(onChange: () => Promise<void>): void {
+  /**
+   * Goes on asking; `onChange` is awaited before the next question, and called again after that when it resolves with
+   * false. Never keeps the process alive.
+   */
+  watch(onChange: () => Promise<boolean>): void {
     if (this.#end.signal.aborted || this.#names.size === 0) return;
     const next = Math.min(...[...this.#names.values()].map(({ dueMs }) => dueMs));
     this.#timer = setTimeout(() => void this.#turn(onChange), Math.max(0, next - Date.now()));
@@ -93,12 +98,12 @@ export class HostNames {
     clearTimeout(this.#timer);
   }
 
-  async #turn(onChange: () => Promise<void>): Promise<void> {
+  async #turn(onChange: () => Promise<boolean>): Promise<void> {
     const until = Date.now() + TOGETHER_MS / this.#speed;
     const due = [...this.#names.values()].filter(({ dueMs }) => dueMs <= until);
-    const hasChanged = await this.#askFor(due);
+    if (await this.#askFor(due)) this.#isPending = true;
     if (this.#end.signal.aborted) return;
-    if (hasChanged) await onChange();
+    if (this.#isPending) this.#isPending = !(await onChange());
     this.watch(onChange);
   }
 

@@ -12,6 +12,7 @@ import { MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
+import { tunnelOf } from '../config/tunnel.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
@@ -193,29 +194,32 @@ class RunningRouter implements Router {
     this.#choices.names.watch(() => this.#followNames());
   }
 
-  /** Makes what the names of remotes stand for known to all that go by it. Never rejects. */
-  async #followNames(): Promise<void> {
+  /**
+   * Makes what the names of remotes stand for known to all that go by it. Devices stay as they are, and so does the MTU.
+   * Never rejects; false: to be tried again.
+   */
+  async #followNames(): Promise<boolean> {
     const { names, xdp } = this.#choices;
+    const configs = this.#config.tunnels;
+    const tunnels = this.#tunnels.map((tunnel, index) => {
+      const config = configs[index];
+      const addressOf = (name: string) => names.addressOf(tunnel.name, name);
+      if (config === undefined) return tunnel;
+      return { ...tunnelOf(config, { link: tunnel.link, addressOf }), mtu: tunnel.mtu };
+    });
+    const records = routerRecords(configs, tunnels);
+    const changed = changedRecords(this.#records, records);
+    if (changed.size === 0 || this.#stopped !== undefined) return true;
+    const publish = () => this.#table.publishWhenSafe(tableTunnels(tunnels), changed);
     try {
-      const tunnels = await resolveTunnels(this.#config.tunnels, (...name) =>
-        names.addressOf(...name),
-      );
-      const records = routerRecords(this.#config.tunnels, tunnels);
-      const changed = changedRecords(this.#records, records);
-      if (changed.size === 0 || this.#stopped !== undefined) return;
-      // The devices stay as they are: so does the MTU.
-      const kept = tunnels.map((tunnel, index) => ({
-        ...tunnel,
-        mtu: this.#tunnels[index]?.mtu ?? tunnel.mtu,
-      }));
-      const publish = () => this.#table.publishWhenSafe(tableTunnels(kept), changed);
-      if (xdp === undefined) await publish();
-      else await xdp.change(records, publish);
-      this.#tunnels = kept;
-      this.#records = records;
+      await (xdp === undefined ? publish() : xdp.change(records, publish));
     } catch (error) {
       this.#log.warn({ event: 'names' }, `remotes stay as they were: ${String(error)}`);
+      return false;
     }
+    this.#tunnels = tunnels;
+    this.#records = records;
+    return true;
   }
 
   /** Goes on over raw sockets: no queue has a socket of AF_XDP. */

@@ -202,6 +202,8 @@ function peersOf(records: readonly RouterRecord[]): [string, Peer][] {
 export class XdpPath {
   readonly #options: XdpPathOptions;
   #records: readonly RouterRecord[];
+  /** Those that are about to have another remote. */
+  #changing: ReadonlySet<number> = new Set();
   readonly #devices: readonly Device[];
   readonly #watch = new RouteWatch();
   #nextHopPlan: NextHopPlan | undefined;
@@ -308,15 +310,19 @@ export class XdpPath {
   async change(records: readonly RouterRecord[], publish: () => Promise<void>): Promise<void> {
     const before = new Map(peersOf(this.#records));
     const after = new Map(peersOf(records));
-    for (const record of changedRecords(this.#records, records))
-      this.#nextHops?.set(record, undefined);
-    this.#records = records;
-    await publish();
-    for (const { redirect } of this.#devices) {
-      for (const [id, peer] of after) if (!before.has(id)) redirect?.addPeer(peer);
-      for (const [id, peer] of before) if (!after.has(id)) redirect?.removePeer(peer);
+    this.#changing = changedRecords(this.#records, records);
+    for (const record of this.#changing) this.#nextHops?.set(record, undefined);
+    try {
+      await publish();
+      this.#records = records;
+      for (const { redirect } of this.#devices) {
+        for (const [id, peer] of after) if (!before.has(id)) redirect?.addPeer(peer);
+        for (const [id, peer] of before) if (!after.has(id)) redirect?.removePeer(peer);
+      }
+    } finally {
+      this.#changing = new Set();
+      await this.#refresh();
     }
-    await this.#refresh();
   }
 
   /** Follows what changed in the network. Resolves once next hops are as it is, and further changes may be told. */
@@ -340,7 +346,8 @@ export class XdpPath {
       const path = paths[index];
       const adjacency = path && byPath.get(path);
       // Without a local address the source is for the kernel to fill in, which it does for what passes its IP stack.
-      if (adjacency?.kind !== 'resolved' || tunnel.local === 'any') {
+      const isChanging = this.#changing.has(index + 1);
+      if (adjacency?.kind !== 'resolved' || tunnel.local === 'any' || isChanging) {
         this.#nextHops?.set(index + 1, undefined);
         continue;
       }

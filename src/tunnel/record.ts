@@ -9,6 +9,7 @@ import {
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
   FLAG_FLOW_INHERIT,
+  FLAG_GROUP,
   FLAG_IGNORE_DF,
   FLAG_KEY_IN,
   FLAG_LINUX,
@@ -154,6 +155,11 @@ export function writeMapped(target: Uint8Array, offset: number, bytes: Uint8Arra
   target.set(bytes, offset + 12);
 }
 
+function isToGroup(tunnel: Tunnel): boolean {
+  const remote = outerAddress(tunnel, 'remote');
+  return remote !== null && isGroup(remote);
+}
+
 function flagsOf(tunnel: Tunnel): number {
   const carried = carries(tunnel.mode);
   const over6 = versionOf(tunnel) === 6;
@@ -176,6 +182,7 @@ function flagsOf(tunnel: Tunnel): number {
     [tunnel.profile === 'linux', FLAG_LINUX],
     [tunnel.mode === 'gre-udp', FLAG_UDP],
     [hasPeers(tunnel), FLAG_PEERS],
+    [isToGroup(tunnel), FLAG_GROUP],
     [isGre(tunnel) && tunnel.keyIn !== undefined, FLAG_KEY_IN],
     [isGre(tunnel) && tunnel.checksumIn === true, FLAG_CHECKSUM_IN],
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],

@@ -54,6 +54,7 @@ test('the address in use stays while the name has it, whatever comes first', asy
   let changes = 0;
   names.watch(async () => {
     changes++;
+    return true;
   });
   answers.set('a.test', { address: '192.0.2.3', others: ['192.0.2.2'] });
   const count = asked.length;
@@ -76,7 +77,7 @@ test('a name without an address is asked for until it has one, and close ends al
   const answers = new Map<string, Reply>([['a.test', { address: '192.0.2.2' }]]);
   const { names, asked } = setUp(answers);
   await names.ask();
-  names.watch(async () => {});
+  names.watch(async () => true);
   assert.ok(await eventually(() => asked.length > 5));
   answers.set('b.test', { address: '2001:db8::1' });
   assert.ok(await eventually(() => names.addressOf('hub', 'b.test') !== undefined));

@@ -24,14 +24,12 @@ export function outer6(number: number): string {
 export interface BridgeOptions {
   /** false: no IPv6 anywhere, so that packets can be counted exactly. */
   readonly ipv6: boolean;
-  /** The routers forward packets between their devices; the default. */
-  readonly forward?: boolean;
 }
 
 /** Builds it, and takes everything away after `use`, whatever happens. */
 export async function withBridge(
   label: string,
-  { ipv6, forward = true }: BridgeOptions,
+  { ipv6 }: BridgeOptions,
   use: (bridge: Bridge) => Promise<void>,
 ): Promise<void> {
   const namespaces = new Namespaces(label);
@@ -41,7 +39,7 @@ export async function withBridge(
     ip('-n', middle, 'link', 'add', 'bridge', 'type', 'bridge', 'mcast_snooping', '0');
     ip('-n', middle, 'link', 'set', 'bridge', 'up');
     const add = (number: number): string => {
-      const router = namespaces.add(`r${number}`, { ipv6, forward });
+      const router = namespaces.add(`r${number}`, { ipv6, forward: true });
       const port = `p${number}`;
       const own = [`${outer4(number)}/24`, ...(ipv6 ? [`${outer6(number)}/64`] : [])];
       namespaces.link(

@@ -65,7 +65,7 @@ export class Oracle {
     const isKnown = record <= this.#table.entries.length;
     const entry = this.#table.entries[record - 1];
     const state = this.#state.of(entry?.tunnel ?? NOBODY, record);
-    const result = encapInto(bytes, entry, state);
+    const result = encapInto(bytes, entry, state, undefined, this.#table.ownInner);
     const tunnel = isKnown ? record : 0;
     if (result.verdict === 'drop') {
       return dropped(REASON[result.reason], tunnel, window, bytes.length);
