@@ -27,7 +27,6 @@ import {
   DESCRIPTOR_TUNNEL,
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
-  FLAG_ALLOW_ANY,
   FLAG_ECN_COMPATIBILITY,
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
@@ -47,7 +46,6 @@ import {
   FLAG_UP,
   IMAGE_RECORD_COUNT,
   NO_TUNNEL,
-  OWN_INNER,
   RECORD_FLAGS,
   RECORD_GRE,
   RECORD_MTU,
@@ -63,7 +61,7 @@ import {
   STATE_TX_SEQUENCE,
 } from './layout';
 import { clampMss } from './mss';
-import { peerFor } from './peers';
+import { choosePeer, isBack } from './peers';
 import {
   REASON_ENCAP_LIMIT,
   REASON_INNER_HEADER,
@@ -77,8 +75,8 @@ import {
   REASON_TUNNEL_DOWN,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
-import { acceptsSource, ownFlags, recordAt } from './tunnel';
-import { highOf, isMapped, lowOf } from './wire/address';
+import { recordAt } from './tunnel';
+import { highOf, lowOf } from './wire/address';
 import { swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
@@ -216,18 +214,6 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   return REASON_NONE;
 }
 
-/**
- * The record of the peer that a packet is for, which the descriptor names from here on; the tunnel's own where no peer
- * has its destination: that leads nowhere. But for whom they accept, peers are as their tunnel is.
- */
-function choosePeer(descriptor: usize, image: usize, tunnel: u32, inner: usize, family: u32): u32 {
-  const destination = inner + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
-  const peer = peerFor(image, tunnel, destination, family);
-  if (peer === NO_TUNNEL) return tunnel;
-  store<u32>(descriptor, peer, DESCRIPTOR_TUNNEL);
-  return peer;
-}
-
 /** Bytes of the largest inner packet on the wire: of a superpacket that was kept whole, its segments. */
 function wireLength(descriptor: usize, length: u32): u32 {
   const size = <u32>load<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_GSO_SIZE);
@@ -264,21 +250,6 @@ function checkRoute(record: usize, inner: usize, length: u32, family: u32): u32 
   if (lowOf(destination, family) !== lowOf(remote, outerFamily)) return REASON_NONE;
   const isForPeer = highOf(destination, family) === highOf(remote, outerFamily);
   return isForPeer ? REASON_NESTING_LIMIT : REASON_NONE;
-}
-
-/**
- * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
- * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
- */
-function isBack(image: usize, record: usize, flags: u32, inner: usize, family: u32): bool {
-  if (flags & (FLAG_ETHERNET | FLAG_ALLOW_ANY)) return false;
-  const source = inner + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
-  if (ownFlags(image, source, family) & OWN_INNER) return false;
-  const high = highOf(source, family);
-  const low = lowOf(source, family);
-  // Never on the wire (RFC 4213, 3.6), and nobody's to be accepted.
-  if (family === 6 && isMapped(high, low)) return false;
-  return acceptsSource(record, high, low);
 }
 
 /** The same for a frame: a segment has neither TTL nor routes. */

@@ -23,8 +23,6 @@ import {
   IMAGE_ROUTES,
   LANE_TURN,
   OWN_FLAGS,
-  OWN_INNER,
-  OWN_OUTER,
   OWN_SIZE,
   PASS_ANY,
   PASS_ANY_LOCAL,
@@ -46,9 +44,9 @@ import {
   STATE_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
-import { addressBytes, parseAddress, toBlock } from '../packet/address.js';
+import { toBlock } from '../packet/address.js';
 import { type PeerRoute, recordsOf } from '../packet/peers.js';
-import { hasPeers, ownName, routesOf } from '../packet/table.js';
+import { hasPeers } from '../packet/table.js';
 import { isGre, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import {
   BUCKET_COUNT,
@@ -59,8 +57,9 @@ import {
   ROUTE_COUNT,
 } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
+import { badPrefix, collectOwn, collectRoutes, type OwnAddress } from './contents.js';
 import { hashAddress, hashEndpoint, hashRoute, hashTunnel } from './hash.js';
-import { encodeRecord, matchOf, modeNumber, outerAddress, writeMapped } from './record.js';
+import { encodeRecord, matchOf, modeNumber, writeMapped } from './record.js';
 
 /** Smallest hash sets: a router of a few tunnels clears and probes a few cache lines. */
 const SMALLEST_SET = 64;
@@ -327,67 +326,6 @@ function withHoles(
   });
 }
 
-interface OwnAddress {
-  readonly bytes: Uint8Array;
-  readonly flags: number;
-}
-
-/** Every local endpoint and every device address, once, with what it is. */
-function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAddress> {
-  const own = new Map<string, OwnAddress>();
-  const add = (bytes: Uint8Array, flag: number): void => {
-    const name = ownName(bytes);
-    own.set(name, { bytes, flags: (own.get(name)?.flags ?? 0) | flag });
-  };
-  for (const tunnel of tunnels) {
-    if (tunnel === undefined) continue;
-    const local = outerAddress(tunnel, 'local');
-    if (local !== null) add(local, OWN_OUTER);
-    for (const prefix of tunnel.addresses) {
-      const address = parseAddress(prefix.address);
-      if (address === null) throw badPrefix(tunnel, 'address', prefix);
-      add(addressBytes(address), OWN_INNER);
-    }
-  }
-  if (own.size > OWN_COUNT / 2) {
-    throw new Failure(
-      EXIT.config,
-      `${own.size} local and device addresses are more than a router holds (${OWN_COUNT / 2})`,
-      'give the tunnel devices fewer addresses',
-    );
-  }
-  return own;
-}
-
-interface TunnelRoute {
-  /** Record of the tunnel. */
-  readonly tunnel: number;
-  readonly route: PeerRoute;
-}
-
-/** What is behind the peers of all tunnels. */
-function collectRoutes(tunnels: readonly (Tunnel | undefined)[]): TunnelRoute[] {
-  const routes: TunnelRoute[] = [];
-  let peerRecord = tunnels.length + 1;
-  for (const [index, tunnel] of tunnels.entries()) {
-    if (tunnel === undefined) continue;
-    for (const { routes: prefixes } of tunnel.peers ?? []) {
-      const wrong = prefixes.find((prefix) => toBlock(prefix) === null);
-      if (wrong !== undefined) throw badPrefix(tunnel, 'peers', wrong);
-    }
-    for (const route of routesOf(tunnel, peerRecord)) routes.push({ tunnel: index + 1, route });
-    peerRecord += tunnel.peers?.length ?? 0;
-  }
-  if (routes.length > ROUTE_COUNT / 2) {
-    throw new Failure(
-      EXIT.config,
-      `${routes.length} networks behind peers are more than a router holds (${ROUTE_COUNT / 2})`,
-      'join neighbouring networks in routes',
-    );
-  }
-  return routes;
-}
-
 /** The lookup pass that finds a record with these endpoints (null = any). */
 function passOf(local: Uint8Array | null, remote: Uint8Array | null): number {
   if (local !== null) return remote !== null ? PASS_EXACT : PASS_ANY_REMOTE;
@@ -399,12 +337,4 @@ function setSize(count: number, most: number): number {
   let size = SMALLEST_SET;
   while (size < count * 2) size *= 2;
   return Math.min(size, most);
-}
-
-function badPrefix(tunnel: Tunnel, key: string, prefix: Prefix): Failure {
-  return new Failure(
-    EXIT.config,
-    `tunnel ${tunnel.name}: ${key} ${prefix.address}/${prefix.bits} is no address block`,
-    'write it as ADDRESS/BITS, such as 10.20.0.0/16',
-  );
 }
