@@ -174,7 +174,7 @@ function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u3
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
     const high = highOf(source, family);
     const low = lowOf(source, family);
-    if (!acceptsSource(record, high, low)) {
+    if (!acceptsSource(record, high, low, family)) {
       // These got here only with a link-local destination: they stay on this link.
       if (!isLinkLocal6(high) && !isUnspecified6(high, low)) return REASON_INNER_SRC_SPOOF;
     }
@@ -206,7 +206,7 @@ function checkFrame(image: usize, record: usize, inner: usize, family: u32): u32
   if (load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY) return REASON_NONE;
   const high = highOf(source, family);
   const low = lowOf(source, family);
-  if (acceptsSource(record, high, low)) return REASON_NONE;
+  if (acceptsSource(record, high, low, family)) return REASON_NONE;
   const staysOnLink = !is4 && (isLinkLocal6(high) || isUnspecified6(high, low));
   return staysOnLink ? REASON_NONE : REASON_INNER_SRC_SPOOF;
 }

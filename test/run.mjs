@@ -20,6 +20,7 @@ const ALONE = ['netns', 'interop'];
 /** Files of `npm run test:long`: combinations and faults of what the others show to work. */
 const LONG = [
   'netns/faults',
+  'netns/host-name-moves',
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',

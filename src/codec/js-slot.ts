@@ -25,7 +25,7 @@ import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
 import { setU16, u8, u16 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
-import { encapInto } from '../packet/encap.js';
+import { encapInto, recordOf } from '../packet/encap.js';
 import { IPV6_HEADER } from '../packet/ipv6.js';
 import { REASON } from '../packet/reason.js';
 import { segment, superpacket } from '../packet/segment.js';
@@ -89,7 +89,9 @@ function isKept(
 }
 
 export function encapSlot(slot: Slot, table: Table, states: State): void {
-  const record = slot.word(DESCRIPTOR_TUNNEL);
+  const device = slot.word(DESCRIPTOR_TUNNEL);
+  const record = recordOf(slot.packet(), table, device);
+  if (record !== device) slot.setWord(DESCRIPTOR_TUNNEL, record);
   if (record > table.entries.length) slot.setWord(DESCRIPTOR_TUNNEL, NO_TUNNEL);
   const entry = table.entries[record - 1];
   const state = entry === undefined ? createTunnelState() : states.of(entry.tunnel, record);
@@ -98,7 +100,7 @@ export function encapSlot(slot: Slot, table: Table, states: State): void {
   const size = header.getUint16(DEVICE_GSO_SIZE, true);
   const length = size === 0 ? packet.length : header.getUint16(DEVICE_HEADER_LENGTH, true) + size;
   const whole = { length, count: slot.half(DESCRIPTOR_PACKETS) };
-  const result = encapInto(packet, entry, state, whole);
+  const result = encapInto(packet, entry, state, whole, table.ownInner);
   if (result.verdict === 'drop') {
     slot.setWord(DESCRIPTOR_REASON, REASON[result.reason]);
     return;

@@ -6,7 +6,7 @@
 //   anything that fails         ErrorMessage, with a status from 400 on
 
 import type { BuildListing } from '../codec/builds.js';
-import type { Drops, RouterStatus, TunnelStatus } from '../router/contract.js';
+import type { Drops, PeerStatus, RouterStatus, TunnelStatus } from '../router/contract.js';
 import type { ExitCode } from '../sys/failure.js';
 
 export interface StatusMessage extends RouterStatus {
@@ -49,9 +49,17 @@ export function statusMessage(status: RouterStatus): StatusMessage {
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { queueDrops, lastReceivedMs } = tunnel;
-  const lost = queueDrops === undefined ? {} : { queueDrops };
-  return { name, mode, local, remote, state, mtu, rx, tx, drops, ...lost, lastReceivedMs };
+  const { remoteAddress, downReason, queueDrops, lastReceivedMs, peers } = tunnel;
+  return {
+    ...{ name, mode, local, remote },
+    ...(remoteAddress === undefined ? {} : { remoteAddress }),
+    state,
+    ...(downReason === undefined ? {} : { downReason }),
+    ...{ mtu, rx, tx, drops },
+    ...(queueDrops === undefined ? {} : { queueDrops }),
+    lastReceivedMs,
+    ...(peers === undefined ? {} : { peers }),
+  };
 }
 
 type Fields = { readonly [key: string]: unknown };
@@ -80,8 +88,25 @@ function isTunnelStatus(value: unknown): value is TunnelStatus {
     isTraffic(value.rx) &&
     isTraffic(value.tx) &&
     isDrops(value.drops) &&
-    (value.queueDrops === undefined || typeof value.queueDrops === 'number')
+    (value.queueDrops === undefined || typeof value.queueDrops === 'number') &&
+    [value.remoteAddress, value.downReason].every(isTextOrAbsent) &&
+    (value.peers === undefined || (Array.isArray(value.peers) && value.peers.every(isPeerStatus)))
   );
+}
+
+function isPeerStatus(value: unknown): value is PeerStatus {
+  return (
+    isFields(value) &&
+    typeof value.remote === 'string' &&
+    [value.remoteAddress, value.downReason].every(isTextOrAbsent) &&
+    isTraffic(value.rx) &&
+    isTraffic(value.tx) &&
+    isDrops(value.drops)
+  );
+}
+
+function isTextOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === 'string';
 }
 
 function isTraffic(value: unknown): boolean {

@@ -71,12 +71,20 @@ async function optionsOf({ config: file, warn }: DecodeCommand): Promise<DecodeO
   const resolved = await resolveNames(config);
   const answers = new Map(resolved.map((one) => [`${one.tunnel} ${one.name}`, one.answer]));
   const tunnels = config.tunnels.flatMap((tunnel) => {
-    const { name, remote } = tunnel;
-    const answer = answers.get(`${name} ${remote}`);
-    if (answer === undefined) return [tunnelOf(tunnel)];
-    if ('address' in answer) return [tunnelOf(tunnel, { remote: answer.address })];
-    warn(`tunnel ${name} is left out: cannot resolve ${remote}: ${answer.fault}`);
-    return [];
+    const { name, remote, peers } = tunnel;
+    const left = (what: string, host: string): boolean => {
+      const answer = answers.get(`${name} ${host}`);
+      if (answer === undefined || 'address' in answer) return false;
+      warn(`${what} is left out: cannot resolve ${host}: ${answer.fault}`);
+      return true;
+    };
+    if (left(`tunnel ${name}`, remote)) return [];
+    for (const peer of peers) left(`peer ${peer.remote} of tunnel ${name}`, peer.remote);
+    const addressOf = (host: string): string | undefined => {
+      const answer = answers.get(`${name} ${host}`);
+      return answer !== undefined && 'address' in answer ? answer.address : undefined;
+    };
+    return [tunnelOf(tunnel, { addressOf })];
   });
   return { tunnels: createTable(tunnels), state: createState() };
 }

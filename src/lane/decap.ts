@@ -104,7 +104,7 @@ function isRun(ring: Ring, first: number, from: number, to: number): boolean {
 
 /** Writes a run to the device of its tunnel. */
 function writeRun(lane: Lane, ring: Ring, first: number): void {
-  const device = lane.devices[ring.tunnel(first)];
+  const device = lane.deviceOf(ring.tunnel(first));
   const reason = device === undefined ? REASON_TUNNEL_DOWN : device.write(ring, first);
   if (reason === REASON_NONE) return;
   const members: number[] = [];

@@ -1,12 +1,15 @@
 // encap: an inner packet or frame -> the outer packet that carries it, or the reason why not
 //
 //   1. readCarried   a whole IP packet of a version the tunnel carries, or a whole Ethernet frame
+//      recordFor     the peer it is for, in a tunnel with several (peers.ts)
 //   2. checkFit      not larger than the tunnel's MTU, TTL left
-//   3. checkRoute    there is a peer, the packet is not for the peer itself, it may enter one tunnel more
+//   3. checkRoute    there is a peer, the packet is not for the peer itself, nor one that a group has had already;
+//      limitOf       it may enter one tunnel more
 //   4. clampMss      what hosts tell each other of segment sizes
 //   5. outer header  IPv4 or IPv6, with TOS, TTL and DF of the tunnel or of the inner packet
 //   6. UDP header    a source port for each flow, for gre-udp
 //   7. GRE header    key, sequence number, checksum
+import { contains } from './address.js';
 import { setU16, setU32, u8, u16 } from './bytes.js';
 import { checksum } from './checksum.js';
 import { encapLimitOf } from './encap-limit.js';
@@ -25,9 +28,10 @@ import { IPV4_HEADER, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 import { clampMss } from './mss.js';
 import { outerHeader } from './outer-header.js';
+import { recordFor } from './peers.js';
 import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
-import { createEntry, type Entry, ownName } from './table.js';
+import { createTable, type Entry, isGroup, ownName, type Table } from './table.js';
 import { ETHERNET_HEADER, type GreTunnel, isGre, outerLength, type Tunnel } from './tunnel.js';
 import { flowPort, ORDERED_PORT, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
 
@@ -44,14 +48,25 @@ export type Encapped =
 
 /**
  * Puts `inner`, a whole IPv4 or IPv6 packet or what else the mode carries, into `tunnel`. Undefined: a tunnel that is
- * not there.
+ * not there. In a tunnel with peers `state` is that of the peer the packet is for.
  */
 export function encap(
   inner: Uint8Array,
   tunnel: Tunnel | undefined,
   state: TunnelState = createTunnelState(),
 ): Encapped {
-  return encapInto(inner, tunnel === undefined ? undefined : createEntry(tunnel), state);
+  const table = createTable([tunnel]);
+  const entry = table.entries[recordOf(inner, table, 1) - 1];
+  return encapInto(inner, entry, state, undefined, table.ownInner);
+}
+
+/** The record that takes `bytes` out of the device of `record`: in a tunnel with peers that of one of them. */
+export function recordOf(bytes: Uint8Array, table: Table, record: number): number {
+  const entry = table.entries[record - 1];
+  if (entry?.routes === undefined || entry.carries === 'ethernet') return record;
+  const carried = readCarried(bytes, entry);
+  if (typeof carried === 'string' || carried.ip === null) return record;
+  return recordFor(table, record, carried.ip.destination);
 }
 
 /** What a tunnel is to carry. */
@@ -67,19 +82,21 @@ interface Carried {
 
 /**
  * `encap` for a tunnel that was made ready before. `whole`: of a superpacket that a kernel splits behind us, the
- * length of its longest segment and how many there are.
+ * length of its longest segment and how many there are. `ownInner`: addresses of our devices.
  */
 export function encapInto(
   bytes: Uint8Array,
   entry: Entry | undefined,
   state: TunnelState,
   whole: { readonly length: number; readonly count: number } = { length: bytes.length, count: 1 },
+  ownInner: ReadonlySet<string> = new Set(),
 ): Encapped {
   if (entry === undefined) return drop('tunnel-down');
   const carried = readCarried(bytes, entry);
   if (typeof carried === 'string') return drop(carried);
   const refused = checkFit(carried, entry, whole.length) ?? checkRoute(carried, entry);
   if (refused !== null) return drop(refused);
+  if (isBack(carried, entry, ownInner)) return drop('no-route');
   const limit = limitOf(carried, entry);
   if (limit !== null && limit < 0) return drop('encap-limit');
 
@@ -169,6 +186,20 @@ function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry)
   // To the peer's own outer address: the tunnel would carry its own packets (RFC 2003, 3.2).
   const isForPeer = ip !== null && ownName(ip.destination) === ownName(remote);
   return carries !== 'ethernet' && isForPeer ? 'nesting-limit' : null;
+}
+
+/**
+ * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
+ * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
+ */
+function isBack(
+  { ip }: Carried,
+  { carries, remote, allow }: Entry,
+  ownInner: ReadonlySet<string>,
+): boolean {
+  if (ip === null || carries === 'ethernet' || allow === 'any') return false;
+  if (remote === null || !isGroup(remote) || ownInner.has(ownName(ip.source))) return false;
+  return allow.some((block) => contains(block, ip.source));
 }
 
 /**

@@ -70,6 +70,7 @@ export {
   type IpTunnel,
   type Mode,
   overhead,
+  type Peer,
   type Prefix,
   type Reorder,
   type Tunnel,

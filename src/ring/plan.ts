@@ -18,6 +18,7 @@ import {
   RING_MASK,
   RING_SLOTS,
   RING_STATES,
+  ROUTE_SIZE,
   SLOT_COUNT,
   SLOT_STRIDE,
   STATE_SIZE,
@@ -32,6 +33,9 @@ export const OWN_COUNT = TUNNEL_CAPACITY * 8;
 /** Accepted source prefixes of all tunnels together. */
 export const PREFIX_CAPACITY = TUNNEL_CAPACITY * 8;
 
+/** Places of networks behind peers: each of those is an accepted source as well. */
+export const ROUTE_COUNT = PREFIX_CAPACITY * 2;
+
 const PAGE = 65536;
 const WASM_PAGE = 65536;
 
@@ -42,6 +46,7 @@ export interface ImagePlan {
   readonly buckets: number;
   readonly own: number;
   readonly prefixes: number;
+  readonly routes: number;
 }
 
 /** Addresses of what one lane owns. */
@@ -88,6 +93,7 @@ export function planMemory(
     buckets: reserve(BUCKET_COUNT * BUCKET_SIZE),
     own: reserve(OWN_COUNT * OWN_SIZE),
     prefixes: reserve(PREFIX_CAPACITY * PREFIX_SIZE),
+    routes: reserve(ROUTE_COUNT * ROUTE_SIZE),
   });
   const images = [image(), image()] as const;
   const ringSize = RING_HEADER_SIZE + SLOT_COUNT * (DESCRIPTOR_SIZE + SLOT_STRIDE);

@@ -8,12 +8,30 @@ export type { KernelDrops };
 /** Drops by reason; reasons that never occurred are left out. */
 export type Drops = Partial<Record<Reason, number>>;
 
+/** One of several peers of a tunnel. */
+export interface PeerStatus {
+  /** As the config has it. */
+  readonly remote: string;
+  /** What a host name stands for, while that is known. */
+  readonly remoteAddress?: string;
+  /** Why nothing can be sent to it; absent where nothing is known to be in the way. */
+  readonly downReason?: string;
+  readonly rx: { readonly packets: number; readonly bytes: number };
+  readonly tx: { readonly packets: number; readonly bytes: number };
+  readonly drops: Drops;
+  readonly lastReceivedMs: number | null;
+}
+
 export interface TunnelStatus {
   readonly name: string;
   readonly mode: Mode;
   readonly local: string;
   readonly remote: string;
+  /** What a host name stands for, while that is known. */
+  readonly remoteAddress?: string;
   readonly state: 'up' | 'down';
+  /** Why it is down, where the device is not the reason. */
+  readonly downReason?: string;
   readonly mtu: number;
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
@@ -26,6 +44,8 @@ export interface TunnelStatus {
   readonly queueDrops?: number;
   /** When the last packet came out of the tunnel, ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
+  /** Of a tunnel with several: its own counters are their sum, and what went to none of them. */
+  readonly peers?: readonly PeerStatus[];
 }
 
 export interface RouterStatus {

@@ -3,6 +3,7 @@ import { EventedLane } from '../lane/evented.js';
 import type { LaneEvents } from '../lane/lane.js';
 import { openLane } from '../lane/open.js';
 import { reorderLimits } from '../lane/reorder.js';
+import { peerRanges, recordsOf } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, planMemory } from '../ring/plan.js';
 import type { Failure } from '../sys/failure.js';
@@ -48,8 +49,9 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   };
   const lane = openLane({
     ...{ memory, plan: plan.lanes[0], codec: build, underlay, events },
+    peers: peerRanges(tunnels),
     merge: 0, // hosts in memory take packets as they are
-    reorder: reorderLimits(tunnels),
+    reorder: reorderLimits(recordsOf(tunnels).map(({ tunnel }) => tunnel)),
     devices: () => devices.map((device, index) => [index + 1, device]),
   });
   const running = new EventedLane(lane, memory, events);

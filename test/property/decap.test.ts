@@ -5,8 +5,10 @@ import fc from 'fast-check';
 import { decap } from '../../src/packet/decap.js';
 import { mutated, noise, outer, tunnel, tunnelList } from '../support/arbitrary.js';
 import { assertAgreement } from '../support/oracle.js';
+import { frame, gre, ipv4, ipv6 } from '../support/packets.js';
 import { dirtyWindow, type Plane } from '../support/plane.js';
 import { createPlanes } from '../support/planes.js';
+import { PLAIN_GRE } from '../support/tunnels.js';
 
 let planes: Plane[] = [];
 before(() => {
@@ -54,6 +56,24 @@ test('decap survives changed, cut and lengthened packets: one reason each, every
     }),
     { numRuns: 2000 },
   );
+});
+
+test('an IPv6 sender in a frame is none of IPv4, though it has the bits of one', () => {
+  const given = { ...PLAIN_GRE, mode: 'gretap', allow: [{ address: '0.0.0.0', bits: 0 }] } as const;
+  const sender = (source: string): Uint8Array => {
+    const inside = ipv6({
+      source,
+      destination: '20010db8000b00000000000000000009',
+      nextHeader: 59,
+    });
+    const payload = gre({ protocol: 0x6558, payload: frame({ payload: inside }) });
+    return ipv4({ source: given.remote, destination: given.local, protocol: 47, payload });
+  };
+  const mapped = sender('00000000000000000000ffff0a010105');
+  assertAgreement(planes, [given], 'decap', [{ bytes: mapped }]);
+  assert.equal(decap(mapped, [given]).reason, 'inner-src-spoof');
+  const any = { ...given, allow: [{ address: '::', bits: 0 }] };
+  assertAgreement(planes, [any], 'decap', [{ bytes: mapped }]);
 });
 
 test('decap survives any bytes', () => {
