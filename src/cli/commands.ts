@@ -66,6 +66,40 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/decode.js')).runDecode,
   },
   {
+    name: 'explain',
+    summary: 'show the verdict that a packet would get, check by check',
+    arguments: [{ name: 'PACKET...', description: 'the packet in words' }],
+    options: [
+      { name: 'hex', value: 'DIGITS', description: 'one packet, from its outer IP header on' },
+      {
+        name: 'tunnel',
+        value: 'NAME',
+        description: 'the tunnel whose peer sent it; fills in what the words leave out',
+      },
+      {
+        name: 'sent',
+        description: 'with --hex and --tunnel: the digits are what a host sends into the tunnel',
+      },
+    ],
+    examples: [
+      [
+        'grebe explain gre from 198.51.100.2 to 192.0.2.1 key 8 icmp from 10.20.0.5 to 10.9.0.1',
+        'received',
+      ],
+      ['grebe explain to 10.20.0.5 via gre1', 'sent by a host'],
+      ["grebe explain --hex '45 00 00 5c ...' --config grebe.toml -j", 'its bytes; as JSON'],
+    ],
+    more: [
+      'Words: a packet that comes from outside begins with its mode: gre, gretap, ipip, sit, ip6gre,',
+      'ip6gretap, ip4ip6, ip6ip6, gre-udp; then of its outer header: from A, to A, key N, seq N, csum,',
+      'badcsum, type N, ttl N, tos N, fragment, dev NAME; then its inner packet: ip, icmp, icmp6, tcp,',
+      'udp or proto N, and from A, to A, ttl N, tos N, length N, sport N, dport N, df, fragment.',
+      'One that a host sends has the words of an inner packet, and: via TUNNEL. What is not said is as',
+      'in a ping between the tunnel and the first network that it accepts.',
+    ],
+    load: async () => (await import('./commands/explain.js')).runExplain,
+  },
+  {
     name: 'codec',
     summary: 'list, verify and swap the builds of the packet codec',
     arguments: [
