@@ -1,5 +1,5 @@
 // Whether an inner packet may leave the tunnel, judged by its addresses and its TTL.
-import { contains } from './address.js';
+import { contains, isMapped } from './address.js';
 import { u32 } from './bytes.js';
 import type { Inner } from './inner.js';
 import {
@@ -84,6 +84,8 @@ function isTunnelProtocol(protocol: number): boolean {
 /** Whether the tunnel accepts the source. */
 function isAllowed({ version, source }: Inner, entry: Entry): boolean {
   if (entry.allow === 'any') return true;
+  // An IPv4 address in an IPv6 header is no sender's, and not the one that IPv4 prefixes are about.
+  if (version === 6 && isMapped(source)) return false;
   // To another link these were martians.
   if (version === 6 && (isLinkLocal6(source) || isUnspecified6(source))) return true;
   return entry.allow.some((block) => contains(block, source));
