@@ -29,7 +29,8 @@ export function formatExplanation(explanation: Explanation, paint: Paint): strin
   return lines.join('\n');
 }
 
-function passedText({ direction, tunnel }: Explanation): string {
+function passedText({ direction, tunnel, verdict }: Explanation): string {
+  if (verdict === 'early') return `early: ${tunnel} keeps it until its turn has come`;
   return direction === 'decap'
     ? `forwarded: it comes out of ${tunnel}`
     : `forwarded: sent by ${tunnel}`;

@@ -4,7 +4,7 @@
 //   2. passedStages   stages.ts: a line for each of those checks
 //   3. endingOf       endings.ts: a line for the check where a dropped packet ended
 //   4. nearest        nearest.ts: the tunnel that it nearly belonged to
-import { decap } from './decap.js';
+import { type Decapped, decap } from './decap.js';
 import { encapInto } from './encap.js';
 import { ENDS_AT, endingOf, plainEnding } from './endings.js';
 import { type Known, keep } from './known.js';
@@ -35,8 +35,9 @@ export interface ExplainOptions {
 
 export interface Explanation {
   readonly direction: Direction;
-  readonly verdict: 'ok' | 'drop';
-  /** Null with verdict `ok`. */
+  /** `early`: a numbered packet that waits for those before it. */
+  readonly verdict: Decapped['verdict'];
+  /** Null unless it is dropped. */
   readonly reason: Reason | null;
   /** Name of the tunnel that took or refused it, or null. */
   readonly tunnel: string | null;
@@ -68,6 +69,9 @@ function explainDecap(packet: Uint8Array, table: Table, options: ExplainOptions)
     const isOrdered = tunnel !== null && isGre(tunnel) && tunnel.sequenceIn;
     const expected = isOrdered ? state.of(tunnel, record).rxNext : undefined;
     stages.push(endingOf(reason, known, expected));
+  }
+  if (verdict === 'early') {
+    stages.push({ name: 'sequence', passed: true, detail: 'early: it waits for those before it' });
   }
   const near = nearestOf(reason, known, options);
   const name = tunnel?.name ?? null;
