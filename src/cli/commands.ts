@@ -66,6 +66,30 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/decode.js')).runDecode,
   },
   {
+    name: 'trace',
+    summary: 'show packets of the running router as they pass, check by check',
+    arguments: [{ name: 'NAME', description: 'of one tunnel only' }],
+    options: [
+      { name: 'count', short: 'n', value: 'N', description: 'end after N packets' },
+      { name: 'drops', description: 'dropped packets only' },
+      {
+        name: 'rate',
+        value: 'N',
+        description: 'most packets a second (default 1000); the rest is counted',
+      },
+    ],
+    examples: [
+      ['grebe trace gre1 -n 10', 'ten packets of one tunnel, both ways'],
+      ['grebe trace --drops', 'what is dropped, and why; with packets that no tunnel takes'],
+      ['grebe trace -j', 'one JSON object a line'],
+    ],
+    more: [
+      'Traffic never waits for it: the router copies the first 128 bytes of a packet aside, and counts what',
+      'comes too fast. ^C ends it, and with it all that it costs. One trace at a time.',
+    ],
+    load: async () => (await import('./commands/trace.js')).runTrace,
+  },
+  {
     name: 'explain',
     summary: 'show the verdict that a packet would get, check by check',
     arguments: [{ name: 'PACKET...', description: 'the packet in words' }],

@@ -21,6 +21,7 @@ import {
   isFields,
   statusMessage,
 } from './message.js';
+import { streamTrace, traceRequest } from './trace-stream.js';
 
 export interface ControlServer {
   /** Answers for `router` from here on; before, every request gets 503. */
@@ -87,9 +88,15 @@ function createApp(router: () => Router | undefined, builds: BuildLister): Hono 
     const message: CodecMessage = { schema: 'grebe.codec/1', codec };
     return context.json(message);
   });
+  app.get('/v1/trace', (context) => {
+    const trace = ready().trace(traceRequest(context.req.query()));
+    return new Response(streamTrace(trace), {
+      headers: { 'Content-Type': 'application/x-ndjson' },
+    });
+  });
   app.notFound((context) => {
     const { method, path } = context.req;
-    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec';
+    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace';
     return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
   });
   app.onError((error, context) => {
