@@ -2,8 +2,12 @@
 import { setU16, u8, u16 } from '../packet/bytes.js';
 import { checksum } from '../packet/checksum.js';
 import { type Direction, type Explanation, explainRecorded } from '../packet/explain.js';
+import { GRE_CHECKSUM } from '../packet/gre.js';
+import { PROTOCOL_GRE, PROTOCOL_UDP } from '../packet/ipv4.js';
+import { IPV6_HEADER } from '../packet/ipv6.js';
 import type { Reason } from '../packet/reason.js';
 import type { Table } from '../packet/table.js';
+import { isGreUdp, UDP_HEADER, udpChecksum, udpLength } from '../packet/udp.js';
 
 export interface Traced {
   readonly direction: Direction;
@@ -24,19 +28,31 @@ export function explainTraced(
 ): Explanation {
   const packet = new Uint8Array(length);
   packet.set(bytes.subarray(0, length));
-  if (how.direction === 'decap' && bytes.length < length && reason !== 'gre-checksum') {
-    mendChecksum(packet);
-  }
+  const isWrong = reason === 'gre-checksum' || reason === 'udp-checksum';
+  if (how.direction === 'decap' && !isWrong) mendChecksums(packet);
   return explainRecorded(packet, table, reason, { ...how, links });
 }
 
-/** Puts the GRE checksum right that missing bytes made wrong: the router found it so. */
-function mendChecksum(packet: Uint8Array): void {
-  const PROTOCOL_GRE = 47;
+/**
+ * Puts right the checksums that the router found right: bytes under them may be missing here, and a socket that took
+ * an outer header off had verified that of UDP.
+ */
+function mendChecksums(packet: Uint8Array): void {
   const isFour = u8(packet, 0) >>> 4 === 4;
-  if (u8(packet, isFour ? 9 : 6) !== PROTOCOL_GRE) return;
-  const gre = packet.subarray(isFour ? (u8(packet, 0) & 0x0f) * 4 : 40);
-  if (gre.length < 8 || (u16(gre, 0) & 0x8000) === 0) return;
+  const protocol = u8(packet, isFour ? 9 : 6);
+  const upper = packet.subarray(isFour ? (u8(packet, 0) & 0x0f) * 4 : IPV6_HEADER);
+  if (protocol === PROTOCOL_GRE) mendGre(upper);
+  if (protocol !== PROTOCOL_UDP || !isGreUdp(upper) || udpLength(upper) > upper.length) return;
+  const datagram = upper.subarray(0, udpLength(upper));
+  mendGre(datagram.subarray(UDP_HEADER));
+  const [from, to, end] = isFour ? [12, 16, 20] : [8, 24, IPV6_HEADER];
+  const [source, destination] = [packet.subarray(from, to), packet.subarray(to, end)];
+  setU16(datagram, 6, 0);
+  setU16(datagram, 6, udpChecksum(datagram, source, destination));
+}
+
+function mendGre(gre: Uint8Array): void {
+  if (gre.length < 8 || (u16(gre, 0) & GRE_CHECKSUM) === 0) return;
   setU16(gre, 4, 0);
   setU16(gre, 4, checksum(gre));
 }
