@@ -14,6 +14,7 @@
 //   tunnel state   codec (atomic where lanes share a field) host, for display
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
+//   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
 export const ABI_VERSION = 4;

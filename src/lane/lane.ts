@@ -18,6 +18,7 @@ import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { ReorderBuffer } from './reorder.js';
+import { Tracer } from './tracer.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -81,6 +82,7 @@ export class Lane {
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
   readonly reorder: ReorderBuffer | undefined;
+  readonly tracer: Tracer;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
   /** By record of a peer: that of the tunnel whose device it has. */
@@ -101,6 +103,7 @@ export class Lane {
     this.encapRing = new Ring(memory, plan.encap);
     this.decapRing = new Ring(memory, plan.decap);
     this.reorder = options.reorder && new ReorderBuffer(memory, this.decapRing, options.reorder);
+    this.tracer = new Tracer(memory, plan.trace);
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
     this.#turn = (plan.counters + LANE_TURN) >>> 2;

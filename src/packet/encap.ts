@@ -27,6 +27,7 @@ import { type Inner, readInner } from './inner.js';
 import { IPV4_HEADER, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 import { clampMss } from './mss.js';
+import type { Observe } from './observe.js';
 import { outerHeader } from './outer-header.js';
 import { recordFor } from './peers.js';
 import type { Reason } from './reason.js';
@@ -82,7 +83,8 @@ interface Carried {
 
 /**
  * `encap` for a tunnel that was made ready before. `whole`: of a superpacket that a kernel splits behind us, the
- * length of its longest segment and how many there are. `ownInner`: addresses of our devices.
+ * length of its longest segment and how many there are. `ownInner`: addresses of our devices. `observe` is told of every
+ * check that the packet passes.
  */
 export function encapInto(
   bytes: Uint8Array,
@@ -90,15 +92,20 @@ export function encapInto(
   state: TunnelState,
   whole: { readonly length: number; readonly count: number } = { length: bytes.length, count: 1 },
   ownInner: ReadonlySet<string> = new Set(),
+  observe?: Observe,
 ): Encapped {
   if (entry === undefined) return drop('tunnel-down');
+  observe?.({ at: 'tunnel', entry });
   const carried = readCarried(bytes, entry);
   if (typeof carried === 'string') return drop(carried);
-  const refused = checkFit(carried, entry, whole.length) ?? checkRoute(carried, entry);
+  observe?.({ at: 'inner', inner: carried.ip, length: bytes.length });
+  const refused =
+    checkFit(carried, entry, whole.length, observe) ?? checkRoute(carried, entry, observe);
   if (refused !== null) return drop(refused);
   if (isBack(carried, entry, ownInner)) return drop('no-route');
   const limit = limitOf(carried, entry);
   if (limit !== null && limit < 0) return drop('encap-limit');
+  observe?.({ at: 'limit', limit });
 
   const { tunnel } = entry;
   const { ip, start } = carried;
@@ -173,19 +180,33 @@ function checkPacket(bytes: Uint8Array): Reason | null {
   return IPV6_HEADER + u16(bytes, 4) === bytes.length ? null : 'inner-header';
 }
 
-function checkFit({ ip }: Carried, { carries, mtu }: Entry, length: number): Reason | null {
+function checkFit(
+  { ip }: Carried,
+  { carries, mtu }: Entry,
+  length: number,
+  observe?: Observe,
+): Reason | null {
   const isFrame = carries === 'ethernet';
   if (length > mtu + (isFrame ? ETHERNET_HEADER : 0)) return 'too-big';
-  return !isFrame && ip?.ttl === 0 ? 'inner-ttl' : null; // RFC 2003, 3.1
+  observe?.({ at: 'mtu', length });
+  if (!isFrame && ip?.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
+  observe?.({ at: 'ttl' });
+  return null;
 }
 
-function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry): Reason | null {
+function checkRoute(
+  { ip }: Carried,
+  { carries, version, local, remote }: Entry,
+  observe?: Observe,
+): Reason | null {
   if (remote === null) return 'no-route';
   // No kernel fills in the source of an IPv6 header.
   if (version === 6 && local === null) return 'no-route';
   // To the peer's own outer address: the tunnel would carry its own packets (RFC 2003, 3.2).
   const isForPeer = ip !== null && ownName(ip.destination) === ownName(remote);
-  return carries !== 'ethernet' && isForPeer ? 'nesting-limit' : null;
+  if (carries !== 'ethernet' && isForPeer) return 'nesting-limit';
+  observe?.({ at: 'peer' });
+  return null;
 }
 
 /**

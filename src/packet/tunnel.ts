@@ -121,6 +121,9 @@ const MODES: Readonly<
   'gre-udp': { outer: null, isGre: true, carries: 'ip' },
 };
 
+/** All modes by name. */
+export const MODE_NAMES = Object.keys(MODES) as readonly Mode[];
+
 /** Whether a tunnel has a GRE header, and with it key, checksum and sequence number. */
 export function isGre(tunnel: Tunnel): tunnel is GreTunnel {
   return MODES[tunnel.mode].isGre;

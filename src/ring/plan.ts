@@ -25,6 +25,7 @@ import {
   TOTALS_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
+import { planTraceRing } from './trace-ring.js';
 
 /** Buckets of the tunnel lookup: at most half full, so that a miss ends after a probe or two. */
 export const BUCKET_COUNT = TUNNEL_CAPACITY * 2;
@@ -56,6 +57,8 @@ export interface LanePlan {
   readonly counters: number;
   /** What coalesce works in. */
   readonly flows: number;
+  /** Headers of packets that are traced: see trace-ring.ts. */
+  readonly trace: number;
 }
 
 /** Where every region lies: see asm/layout.ts. Pages that nobody writes cost address space only. */
@@ -102,6 +105,7 @@ export function planMemory(
     decap: reserve(ringSize, PAGE),
     counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
     flows: reserve(FLOWS_SIZE),
+    trace: planTraceRing(reserve),
   });
   const lanes = [lane(), ...Array.from({ length: laneCount - 1 }, lane)] as const;
   more(reserve);

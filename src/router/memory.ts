@@ -12,6 +12,7 @@ import { TunnelTable } from '../tunnel/table.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import type { Router } from './contract.js';
 import { readStatus } from './status.js';
+import { Traces } from './trace.js';
 
 /** A router without a kernel: the devices are there for the caller to send to and take from. */
 export interface MemoryRouter extends Router {
@@ -56,6 +57,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   });
   const running = new EventedLane(lane, memory, events);
   const startedMs = Date.now();
+  const traces = new Traces(memory, plan, tunnels, new Map());
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,
@@ -80,6 +82,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
       live = next.name;
       return live;
     },
+    trace: (request) => traces.open(request),
     async stop() {
       await running.stop();
       finish(null);

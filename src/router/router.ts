@@ -25,7 +25,7 @@ import { isKernelAtLeast } from '../sys/kernel.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
-import type { Router, RouterStatus } from './contract.js';
+import type { Router, RouterStatus, Trace, TraceRequest } from './contract.js';
 import {
   configureDevices,
   createDevices,
@@ -38,6 +38,7 @@ import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
 import { readStatus } from './status.js';
+import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
 
 /** How long a lane may take over its last batch before its thread is ended by force. */
@@ -146,6 +147,7 @@ class RunningRouter implements Router {
   readonly #log: Logger;
   readonly #plan: MemoryPlan;
   readonly #memory: WebAssembly.Memory;
+  readonly #traces: Traces;
   readonly #flags = new InterfaceFlags();
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
@@ -176,6 +178,12 @@ class RunningRouter implements Router {
     this.#memory = createMemory(this.#plan);
     this.#table = new TunnelTable(this.#memory, this.#plan);
     this.#table.publish(tableTunnels(tunnels));
+    this.#traces = new Traces(
+      this.#memory,
+      this.#plan,
+      tunnels,
+      new Map(this.#bound().map(({ link, dev }) => [link, dev])),
+    );
   }
 
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
@@ -256,6 +264,10 @@ class RunningRouter implements Router {
     return build.name;
   }
 
+  trace(request: TraceRequest): Trace {
+    return this.#traces.open(request);
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -283,9 +295,7 @@ class RunningRouter implements Router {
 
   #sharedStart(build: CodecBuild): SharedStart {
     const { offload, busypoll } = this.#config.router;
-    const bound = this.#records.flatMap(({ tunnel: { link }, dev }, index) => {
-      return dev === undefined || link === 0 ? [] : [{ record: index + 1, link, dev }];
-    });
+    const bound = this.#bound();
     return {
       memory: this.#memory,
       codec: build,
@@ -297,6 +307,13 @@ class RunningRouter implements Router {
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
     };
+  }
+
+  /** Records that are bound to a device. */
+  #bound(): { readonly record: number; readonly link: number; readonly dev: string }[] {
+    return this.#records.flatMap(({ tunnel: { link }, dev }, index) => {
+      return dev === undefined || link === 0 ? [] : [{ record: index + 1, link, dev }];
+    });
   }
 
   /**
