@@ -37,7 +37,7 @@ import {
   REASON_NONE,
 } from './reason';
 import { acceptsSource, ownFlags } from './tunnel';
-import { highOf, isLinkLocal6, isMapped, isMulticast, isUnspecified6, lowOf } from './wire/address';
+import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
 import {
   IPV4_DESTINATION,
