@@ -12,9 +12,9 @@ import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_IP,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_PAYLOAD_LENGTH,
-  DESCRIPTOR_VERSION,
   FLAG_ALLOW_ANY,
   FLAG_ALLOW_LINK_LOCAL,
   FLAG_ETHERNET,
@@ -123,7 +123,7 @@ export function deliver(
   store<u32>(descriptor, length, DESCRIPTOR_LENGTH);
   store<u32>(descriptor, 0, DESCRIPTOR_PAYLOAD_LENGTH);
   store<u32>(descriptor, length, DESCRIPTOR_INNER_LENGTH);
-  store<u32>(descriptor, kind === CARRIES_ETHERNET ? 0 : family, DESCRIPTOR_VERSION);
+  store<u32>(descriptor, family | ((<u32>(ip - inner)) << 8), DESCRIPTOR_IP);
   return REASON_NONE;
 }
 
@@ -174,7 +174,7 @@ function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u3
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
     const high = highOf(source, family);
     const low = lowOf(source, family);
-    if (!acceptsSource(record, high, low)) {
+    if (!acceptsSource(record, high, low, family)) {
       // These got here only with a link-local destination: they stay on this link.
       if (!isLinkLocal6(high) && !isUnspecified6(high, low)) return REASON_INNER_SRC_SPOOF;
     }
@@ -206,7 +206,7 @@ function checkFrame(image: usize, record: usize, inner: usize, family: u32): u32
   if (load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY) return REASON_NONE;
   const high = highOf(source, family);
   const low = lowOf(source, family);
-  if (acceptsSource(record, high, low)) return REASON_NONE;
+  if (acceptsSource(record, high, low, family)) return REASON_NONE;
   const staysOnLink = !is4 && (isLinkLocal6(high) || isUnspecified6(high, low));
   return staysOnLink ? REASON_NONE : REASON_INNER_SRC_SPOOF;
 }

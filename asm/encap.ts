@@ -4,7 +4,9 @@
 //   2. encapPacket    the tunnel the host chose, and what it carries:
 //      checkPacket    an IP packet, its header whole and right
 //      checkFrame     an Ethernet frame, the IP packet in it looked at
+//      choosePeer     in a tunnel with several: whose destination it is
 //   3. checkRoute     MTU, TTL, destination: may this packet go this way?
+//      isBack         not one that a group of receivers has had already
 //   4. clampMss       what hosts tell each other of segment sizes
 //   5. putOuter4/6    IP header = the record's template + fix-up
 //   6. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
@@ -29,11 +31,13 @@ import {
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
   FLAG_FLOW_INHERIT,
+  FLAG_GROUP,
   FLAG_IGNORE_DF,
   FLAG_LINUX,
   FLAG_ONLY4,
   FLAG_ONLY6,
   FLAG_OVER6,
+  FLAG_PEERS,
   FLAG_PMTUDISC,
   FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
@@ -57,6 +61,7 @@ import {
   STATE_TX_SEQUENCE,
 } from './layout';
 import { clampMss } from './mss';
+import { choosePeer, isBack } from './peers';
 import {
   REASON_ENCAP_LIMIT,
   REASON_INNER_HEADER,
@@ -138,12 +143,12 @@ export function encapBatch(ring: usize): u32 {
 
 /** Encapsulates one packet. Returns its reason. */
 function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
-  const tunnel = load<u32>(descriptor, DESCRIPTOR_TUNNEL);
+  let tunnel = load<u32>(descriptor, DESCRIPTOR_TUNNEL);
   if (tunnel >= load<u32>(image, IMAGE_RECORD_COUNT)) {
     store<u32>(descriptor, NO_TUNNEL, DESCRIPTOR_TUNNEL);
     return REASON_TUNNEL_DOWN;
   }
-  const record = recordAt(image, tunnel);
+  let record = recordAt(image, tunnel);
   const flags = load<u32>(record, RECORD_FLAGS);
   if (!(flags & FLAG_UP)) return REASON_TUNNEL_DOWN;
 
@@ -165,9 +170,15 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
     family = version(inner);
     reason = checkPacket(flags, inner, length, family);
     if (reason !== REASON_NONE) return reason;
+    if (flags & FLAG_PEERS) {
+      tunnel = choosePeer(descriptor, image, tunnel, inner, family);
+      record = recordAt(image, tunnel);
+      if (!(load<u32>(record, RECORD_FLAGS) & FLAG_UP)) return REASON_TUNNEL_DOWN;
+    }
     reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   }
   if (reason !== REASON_NONE) return reason;
+  if (flags & FLAG_GROUP && isBack(image, record, flags, inner, family)) return REASON_NO_ROUTE;
 
   const limit = innerLimit(flags, ip, family);
   if (limit === 0) return REASON_ENCAP_LIMIT;
@@ -260,11 +271,10 @@ function hasEndpoints(record: usize): bool {
 
 /**
  * How many tunnels more an IPv6 packet says it may enter, of whatever kind (RFC 2473, 4.1.1), or NO_LIMIT. Linux looks
- * for that only where it sends the option.
+ * for that only in tunnels over IPv6.
  */
 function innerLimit(flags: u32, ip: usize, family: u32): u32 {
-  if (family !== 6 || (flags & (FLAG_LINUX | FLAG_ENCAP_LIMIT)) === <u32>FLAG_LINUX)
-    return NO_LIMIT;
+  if (family !== 6 || (flags & (FLAG_LINUX | FLAG_OVER6)) === <u32>FLAG_LINUX) return NO_LIMIT;
   if (!isOptional(<u32>load<u8>(ip, IPV6_NEXT_HEADER))) return NO_LIMIT;
   return encapLimitOf(ip, totalLength6(ip));
 }

@@ -19,20 +19,26 @@ const TAG_LIMIT: u32 = 2;
  * is none to look into. Of the frame at least ETHERNET_LENGTH bytes are there.
  */
 export function findIp(frame: usize, length: u32): u32 {
+  const start = linkLength(frame, length);
+  if (start === 0 || start === length) return 0;
+  const packet = frame + start;
+  const is4 = <u32>load<u16>(packet - 2) === TYPE_IPV4;
+  if (version(packet) !== <u32>(is4 ? 4 : 6)) return 0;
+  const isSound = is4 ? isSound4(packet, length - start) : isSound6(packet, length - start);
+  return isSound ? start : 0;
+}
+
+/** Bytes of the Ethernet header in front of IP, up to two VLAN tags included; 0: the frame carries something else. */
+export function linkLength(frame: usize, length: u32): u32 {
   let start = ETHERNET_LENGTH;
+  if (length < start) return 0;
   let type = <u32>load<u16>(frame + start - 2);
   for (let tags: u32 = 0; type === TYPE_TAG || type === TYPE_PROVIDER_TAG; tags++) {
     start += TAG_LENGTH;
     if (tags === TAG_LIMIT || start > length) return 0;
     type = <u32>load<u16>(frame + start - 2);
   }
-  const packet = frame + start;
-  if (start === length) return 0;
-  if (type === TYPE_IPV4) {
-    return version(packet) === 4 && isSound4(packet, length - start) ? start : 0;
-  }
-  if (type !== TYPE_IPV6) return 0;
-  return version(packet) === 6 && isSound6(packet, length - start) ? start : 0;
+  return type === TYPE_IPV4 || type === TYPE_IPV6 ? start : 0;
 }
 
 /** Whether the source of a frame is a group, which no sender is (IEEE 802.3, 3.2.3). */

@@ -14,6 +14,7 @@
 //   tunnel state   codec (atomic where lanes share a field) host, for display
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
+//   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
 export const ABI_VERSION = 5;
@@ -50,6 +51,8 @@ export const IMAGE_BUCKET_MASK = 16; // u32: bucket count - 1 (a power of two mi
 export const IMAGE_OWN = 20; // u32: address of the set of own addresses
 export const IMAGE_OWN_MASK = 24; // u32: own slots - 1 (a power of two minus one)
 export const IMAGE_PASSES = 28; // u32: bit n set when pass n of the lookup can match something
+export const IMAGE_ROUTES = 32; // u32: address of the routes to peers
+export const IMAGE_ROUTE_MASK = 36; // u32: route places - 1 (a power of two minus one)
 export const IMAGE_HEADER_SIZE = 64;
 
 /** Lookup passes, most specific first (semantics of ip_tunnel_lookup). Numbers are bits of IMAGE_PASSES. */
@@ -75,7 +78,20 @@ export const PREFIX_ADDRESS = 0;
 export const PREFIX_MASK = 16;
 export const PREFIX_SIZE = 32;
 
+/**
+ * A network behind a peer of a tunnel: open addressing, linear probing, ROUTE_TUNNEL 0 = free. Found by the tunnel, the
+ * length of the prefix and the destination's bits of it.
+ */
+export const ROUTE_ADDRESS = 0; // 16 bytes, wire, host bits 0; IPv4 as ::ffff:a.b.c.d
+export const ROUTE_TUNNEL = 16; // u32: record of the tunnel
+export const ROUTE_BITS = 20; // u32: 1..128; IPv4 as 96+n
+export const ROUTE_PEER = 24; // u32: record of the peer
+export const ROUTE_SIZE = 32;
+
 // ---- Tunnel record ----
+//
+// A tunnel with peers has a record that its device's packets begin with and that receives nothing, and one for each
+// peer. Records of peers lie behind those of all tunnels.
 
 export const RECORD_MODE = 0; // u32: MODE_*, 0 = no such tunnel
 export const RECORD_FLAGS = 4; // u32: FLAG_*
@@ -91,6 +107,8 @@ export const RECORD_OUTER = 64; // wire, 80 bytes: outer header template, checks
 export const RECORD_GRE = 144; // u16: where in the template the GRE header begins, 0 = there is none
 export const RECORD_MSS4 = 146; // u16: largest TCP segment over IPv4, 0 = not limited
 export const RECORD_MSS6 = 148; // u16: over IPv6
+export const RECORD_LENGTHS = 152; // 2 u64, of a tunnel with peers: lengths of its prefixes, 64..1 and 128..65, the longest in bit 0
+export const RECORD_DEFAULT = 168; // u32: record of the peer that has ::/0, 0 = none
 export const RECORD_SIZE = 192;
 
 export const MODE_GRE = 1;
@@ -124,6 +142,8 @@ export const FLAG_FLOW_INHERIT = 0x80000; // outer flow label: that of inner IPv
 export const FLAG_LINUX = 0x100000; // profile linux
 export const FLAG_CHECKSUM_IN = 0x200000; // GRE packets have a checksum, asked for by profile linux
 export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
+export const FLAG_PEERS = 0x800000; // packets go to its peers, and come from them alone
+export const FLAG_GROUP = 0x2000000; // the remote is a multicast group
 export const FLAG_REORDER = 0x1000000; // numbered packets that come early wait for those before them
 
 /** State of a tunnel that outlives a table image. */
@@ -181,7 +201,7 @@ export const DESCRIPTOR_PAYLOAD_LENGTH = 28; // u32: bytes of the second piece, 
 export const DESCRIPTOR_DEVICE_HEADER = 32; // DEVICE_HEADER_SIZE bytes, see there
 export const DESCRIPTOR_PACKETS = 42; // u16: packets on the wire that it stands for, 1 unless a superpacket
 export const DESCRIPTOR_SUM = 44; // u32: encap: folded sum of the inner packet, 0 = not known
-export const DESCRIPTOR_VERSION = 44; // u32: decap: IP version of the packet at ADDRESS, 0 = an Ethernet frame
+export const DESCRIPTOR_IP = 44; // u32: decap: IP version of the packet, 0 = none; from bit 8 on, where in a frame it begins
 export const DESCRIPTOR_EMIT = 48; // u16: decap: 1 + slot index of what is written in its turn, 0 = nothing
 export const DESCRIPTOR_NEXT = 50; // u16: decap: 1 + slot index of the packet whose payload follows, 0 = none
 export const DESCRIPTOR_MERGED = 52; // 12 bytes: what merging overwrote in the first packet of a run
@@ -236,6 +256,7 @@ export const MERGE_UDP = 2;
 export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
 export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
 export const TOTAL_BATCHES = 16;
+export const LANE_TURN = 24; // u32, atomic, no counter: odd while the codec may be reading a table image
 export const TOTAL_DEVICE_BATCHES = 64; // BATCH_CLASSES counters: batches read from tunnel devices, by their packets
 export const TOTAL_UNDERLAY_BATCHES = 128; // the same, received from the underlay
 export const TOTALS_SIZE = 192;

@@ -13,12 +13,11 @@ import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_EMIT,
-  DESCRIPTOR_LENGTH,
+  DESCRIPTOR_IP,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
-  DESCRIPTOR_VERSION,
   DEVICE_GSO_TYPE,
   FLOW_PLACES,
   FLOW_RUN_SIZE,
@@ -32,7 +31,7 @@ import {
   RING_PROCESSED,
 } from './layout';
 import { REASON_NONE } from './reason';
-import { finishRun, isPartial, startOf } from './superpacket';
+import { finishRun, ipLengthOf, ipOf, isPartial, linkOf, startOf } from './superpacket';
 import { load16, load32 } from './wire/bytes';
 import { finish, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
@@ -48,6 +47,7 @@ import {
   isFragment4,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
+  totalLength4,
   version,
 } from './wire/ipv4';
 import {
@@ -55,6 +55,7 @@ import {
   IPV6_LENGTH,
   IPV6_NEXT_HEADER,
   IPV6_SOURCE,
+  totalLength6,
   trafficClass,
 } from './wire/ipv6';
 import {
@@ -101,9 +102,8 @@ export function coalesceBatch(ring: usize, kinds: u32): void {
     const index = position & mask;
     const descriptor = descriptors + index * DESCRIPTOR_SIZE;
     store<u32>(runAt(places, index), 0, RUN_PACKETS);
-    // A frame has no IP version of its own, and is left alone.
-    const isPacket = load<u32>(descriptor, DESCRIPTOR_VERSION) !== 0;
-    if (isPacket && load<u32>(descriptor, DESCRIPTOR_REASON) === REASON_NONE) {
+    const hasIp = load<u32>(descriptor, DESCRIPTOR_IP) !== 0;
+    if (hasIp && load<u32>(descriptor, DESCRIPTOR_REASON) === REASON_NONE) {
       merged += take(descriptors, places, index, kinds);
     }
   }
@@ -121,9 +121,11 @@ function runAt(places: usize, index: u32): usize {
 /** Puts one packet into the run it belongs to, or lets it stand alone. Returns 1 when it was merged. */
 function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
   const descriptor = descriptors + index * DESCRIPTOR_SIZE;
-  const packet = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
-  const length = load<u32>(descriptor, DESCRIPTOR_LENGTH);
+  const packet = ipOf(descriptor);
   const is4 = version(packet) === 4;
+  // A packet is as long as it says, but a frame may be padded.
+  const room = ipLengthOf(descriptor);
+  const length = min(is4 ? totalLength4(packet) : totalLength6(packet), room);
   const protocol = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER));
   if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) {
     // Behind extension headers may be a packet of any flow; another protocol has nothing to do with one.
@@ -140,7 +142,8 @@ function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
   }
   const place = findPlace(descriptors, places, descriptor, packet, start);
   const open = <u32>load<u16>(place);
-  const headers = candidateHeaders(descriptor, packet, start, length, isTcp);
+  const isPadded = length !== room;
+  const headers = isPadded ? 0 : candidateHeaders(descriptor, packet, start, length, isTcp);
   if (headers === 0) {
     // INVARIANT: a place that was taken stays taken, or probes for others would end at it too early.
     if (open !== 0) closeRun(runAt(places, open - 1));
@@ -200,10 +203,12 @@ function hashFlow(descriptor: usize, packet: usize, start: u32): u32 {
 }
 
 function isSameFlow(descriptor: usize, packet: usize, other: usize, start: u32): bool {
-  const first = <usize>load<u32>(other, DESCRIPTOR_ADDRESS);
+  const first = ipOf(other);
   if (load<u32>(descriptor, DESCRIPTOR_TUNNEL) !== load<u32>(other, DESCRIPTOR_TUNNEL))
     return false;
-  if (version(packet) !== version(first)) return false;
+  // IP version, and where in a frame: both behind the same Ethernet header.
+  if (load<u32>(descriptor, DESCRIPTOR_IP) !== load<u32>(other, DESCRIPTOR_IP)) return false;
+  if (linkOf(descriptor) !== 0 && !isSameLink(descriptor, other)) return false;
   if (load<u32>(packet + start) !== load<u32>(first + start)) return false; // both ports
   if (start === IPV4_LENGTH) {
     if (load<u8>(packet, IPV4_PROTOCOL) !== load<u8>(first, IPV4_PROTOCOL)) return false;
@@ -213,6 +218,16 @@ function isSameFlow(descriptor: usize, packet: usize, other: usize, start: u32):
   if (load<u8>(packet, IPV6_NEXT_HEADER) !== load<u8>(first, IPV6_NEXT_HEADER)) return false;
   for (let at = IPV6_SOURCE; at < <i32>IPV6_LENGTH; at += 8) {
     if (load<u64>(packet + at) !== load<u64>(first + at)) return false;
+  }
+  return true;
+}
+
+/** Whether two frames have the same Ethernet header; it is as long in both. */
+function isSameLink(descriptor: usize, other: usize): bool {
+  const frame = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
+  const first = <usize>load<u32>(other, DESCRIPTOR_ADDRESS);
+  for (let at: u32 = 0; at < linkOf(descriptor); at += 2) {
+    if (load<u16>(frame + at) !== load<u16>(first + at)) return false;
   }
   return true;
 }
@@ -285,7 +300,7 @@ function join(
   if (total > LENGTH_LIMIT || headers !== load<u32>(run, RUN_HEADERS)) return false;
   const descriptor = descriptors + index * DESCRIPTOR_SIZE;
   const first = descriptors + load<u32>(run, RUN_FIRST) * DESCRIPTOR_SIZE;
-  const front = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
+  const front = ipOf(first);
   const upper = packet + startOf(packet);
   const packets = load<u32>(run, RUN_PACKETS);
 
@@ -306,7 +321,7 @@ function join(
   }
   if (!isAlike(packet, front, isTcp, headers, isBehind ? packets : <u32>-1)) return false;
   if (packets === 1 && !load<u32>(run, RUN_SUMMED)) {
-    if (!isWhole(first, front, load<u32>(first, DESCRIPTOR_LENGTH), isTcp)) return false;
+    if (!isWhole(first, front, ipLengthOf(first), isTcp)) return false;
     store<u32>(run, 1, RUN_SUMMED);
   }
   if (!isWhole(descriptor, packet, length, isTcp)) return false;

@@ -5,7 +5,9 @@
 //   3. keep            a superpacket that a kernel will split behind us: described, otherwise as it is
 //   4. split           a superpacket: one slot each, in order, the first in place. A slot gets headers only;
 //                      the payload stays where the device wrote it
+import { linkLength } from './frame';
 import {
+  CONTROL_TABLE,
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_INNER_LENGTH,
@@ -23,13 +25,16 @@ import {
   DEVICE_GSO_SIZE,
   DEVICE_GSO_TYPE,
   DEVICE_HEADER_LENGTH,
+  FLAG_ETHERNET,
   GSO_NONE,
   GSO_TCPV4,
   GSO_TCPV6,
   GSO_UDP,
+  IMAGE_RECORD_COUNT,
   MERGE_TCP,
   MERGE_UDP,
   NEEDS_CHECKSUM,
+  RECORD_FLAGS,
   RING_DESCRIPTORS,
   RING_MASK,
   RING_SLOTS,
@@ -38,6 +43,7 @@ import {
   SLOT_STRIDE,
 } from './layout';
 import { REASON_NONE } from './reason';
+import { recordAt } from './tunnel';
 import { load16, load32, store16, swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import {
@@ -86,19 +92,31 @@ export function segmentSlot(ring: usize, position: u32, room: u32, keep: u32): u
   if (!needsChecksum || field + 2 > length) return refuse(descriptor);
   if (type === GSO_NONE) return finishOne(descriptor, packet, start, length, field);
 
-  const headers = segmentHeaders(packet, type, start, field, length);
+  // Of a frame the Ethernet header, which comes first in every segment.
+  const isFrame = hasFrame(load<u32>(descriptor, DESCRIPTOR_TUNNEL));
+  const link = isFrame ? linkLength(packet, length) : 0;
+  if (start < link || (isFrame && link === 0)) return refuse(descriptor);
+  const own = segmentHeaders(packet + link, type, start - link, field - link, length - link);
+  const headers: u32 = own === 0 ? 0 : link + own;
   const size = <u32>load<u16>(header, DEVICE_GSO_SIZE);
   if (headers === 0 || size === 0) return refuse(descriptor);
   if (length <= headers + size) return finishOne(descriptor, packet, start, length, field);
   const count = (length - headers + size - 1) / size;
   const kind: u32 = type === GSO_UDP ? MERGE_UDP : MERGE_TCP;
-  if (keep & kind && count <= <u32>SEGMENT_LIMIT && length <= KEPT_LIMIT) {
+  if (!isFrame && keep & kind && count <= <u32>SEGMENT_LIMIT && length <= KEPT_LIMIT) {
     keepWhole(descriptor, headers, length, count);
     return 1;
   }
   if (count > room) return refuse(descriptor);
-  split(ring, position, packet, start, headers, size, length, field, type);
+  split(ring, position, packet, link, start, headers, size, length, field, type);
   return count;
+}
+
+/** Whether the packets of a tunnel are Ethernet frames. */
+function hasFrame(tunnel: u32): bool {
+  const image = <usize>atomic.load<u32>(CONTROL_TABLE);
+  if (tunnel >= load<u32>(image, IMAGE_RECORD_COUNT)) return false;
+  return (load<u32>(recordAt(image, tunnel), RECORD_FLAGS) & FLAG_ETHERNET) !== 0;
 }
 
 function refuse(descriptor: usize): u32 {
@@ -149,6 +167,7 @@ function split(
   ring: usize,
   position: u32,
   packet: usize,
+  link: u32,
   start: u32,
   headers: u32,
   size: u32,
@@ -156,26 +175,27 @@ function split(
   field: u32,
   type: u32,
 ): void {
+  const ip = packet + link;
   const mask = load<u32>(ring, RING_MASK);
   const slots = <usize>load<u32>(ring, RING_SLOTS) + SLOT_HEADROOM;
   const descriptors = <usize>load<u32>(ring, RING_DESCRIPTORS);
   const tunnel = load<u32>(descriptors + (position & mask) * DESCRIPTOR_SIZE, DESCRIPTOR_TUNNEL);
   const upper = packet + start;
-  const is4 = version(packet) === 4;
+  const is4 = version(ip) === 4;
   const isUdp = type === GSO_UDP;
   // The pseudo-header sum without its length, which differs from segment to segment.
   const pseudo = <u64>load<u16>(packet + field) + <u64>(~swap16(length - start) & 0xffff);
-  const identification = is4 ? load16(packet + IPV4_IDENTIFICATION) : 0;
+  const identification = is4 ? load16(ip + IPV4_IDENTIFICATION) : 0;
   const sequence = isUdp ? 0 : load32(upper + TCP_SEQUENCE);
   const flags = isUdp ? 0 : <u32>load<u8>(upper, TCP_FLAGS);
 
   // What differs is taken out, so that the headers of all segments add up to the same two sums.
   if (is4) {
-    store<u32>(packet, <u32>load<u16>(packet)); // total length 0
-    store<u16>(packet, 0, IPV4_IDENTIFICATION);
-    store<u16>(packet, 0, IPV4_CHECKSUM);
+    store<u32>(ip, <u32>load<u16>(ip)); // total length 0
+    store<u16>(ip, 0, IPV4_IDENTIFICATION);
+    store<u16>(ip, 0, IPV4_CHECKSUM);
   } else {
-    store<u16>(packet, 0, IPV6_PAYLOAD_LENGTH);
+    store<u16>(ip, 0, IPV6_PAYLOAD_LENGTH);
   }
   if (isUdp) {
     store<u16>(upper, 0, UDP_TOTAL_LENGTH);
@@ -184,7 +204,8 @@ function split(
     store<u8>(upper, 0, TCP_FLAGS);
   }
   store<u16>(packet + field, 0);
-  const networkSum = sum(packet, start, 0);
+  const linkSum = sum(packet, link, 0);
+  const networkSum = sum(ip, start - link, 0);
   const upperSum = sum(upper, headers - start, pseudo);
 
   // The last one first: the headers of slot 0 are the others' template until it gets its own.
@@ -219,8 +240,9 @@ function split(
     // A segment with its right checksum adds up to the complement of its pseudo-header, an IPv4 header to 0.
     const rest = <u64>(~fold(pseudo + lengthSum) & 0xffff);
     let known = rest + 0xffff;
-    if (is4) putNetwork4(copy, networkSum, start + own, identification + index);
-    else known = rest + networkSum + putNetwork6(copy, start + own);
+    const carried = start - link + own;
+    if (is4) putNetwork4(copy + link, networkSum, carried, identification + index);
+    else known = rest + networkSum + putNetwork6(copy + link, carried);
 
     store<u32>(descriptor, <u32>copy, DESCRIPTOR_ADDRESS);
     const whole = index === 0 ? payload : 0; // the payload of the first lies behind its headers
@@ -233,7 +255,7 @@ function split(
     store<u32>(descriptor, 0, DESCRIPTOR_LINK);
     store<u64>(descriptor, 0, DESCRIPTOR_DEVICE_HEADER);
     store<u16>(descriptor, 1, DESCRIPTOR_PACKETS);
-    store<u32>(descriptor, fold(known), DESCRIPTOR_SUM);
+    store<u32>(descriptor, fold(known + linkSum), DESCRIPTOR_SUM);
   }
 }
 

@@ -6,6 +6,7 @@ import { sumPseudo } from './device';
 import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
+  DESCRIPTOR_IP,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_MERGED,
   DESCRIPTOR_NEXT,
@@ -41,12 +42,27 @@ const MERGED_FLAGS = 6; // u8: TCP flags
 const MERGED_PARTIAL = 7; // u8: its checksum was left open
 const MERGED_HEADERS = 8; // u16: what the others were cut by
 
+/** Bytes in front of the IP packet at ADDRESS: the Ethernet header of a frame. */
+export function linkOf(descriptor: usize): u32 {
+  return load<u32>(descriptor, DESCRIPTOR_IP) >>> 8;
+}
+
+/** Where the IP packet begins, and how long it is. */
+export function ipOf(descriptor: usize): usize {
+  return <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS) + linkOf(descriptor);
+}
+
+export function ipLengthOf(descriptor: usize): u32 {
+  return load<u32>(descriptor, DESCRIPTOR_LENGTH) - linkOf(descriptor);
+}
+
 /**
  * Makes a superpacket of the run that begins with `first`, whose `headers` bytes of IP and transport header stand for
  * all. `size`: payload of every packet but the last.
  */
 export function finishRun(descriptors: usize, first: usize, headers: u32, size: u32): void {
-  const packet = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
+  const packet = ipOf(first);
+  const link = linkOf(first);
   const start = startOf(packet);
   const upper = packet + start;
   const is4 = start === IPV4_LENGTH;
@@ -59,17 +75,17 @@ export function finishRun(descriptors: usize, first: usize, headers: u32, size: 
   store<u16>(merged, load<u16>(field), MERGED_UPPER_CHECKSUM);
   if (isTcp) store<u8>(merged, load<u8>(upper, TCP_FLAGS), MERGED_FLAGS);
   store<u8>(merged, isPartial(first) ? 1 : 0, MERGED_PARTIAL);
-  store<u16>(merged, <u16>headers, MERGED_HEADERS);
+  store<u16>(merged, <u16>(link + headers), MERGED_HEADERS);
 
-  let length = load<u32>(first, DESCRIPTOR_LENGTH) - start; // of what IP carries
+  let length = ipLengthOf(first) - start; // of what IP carries
   let next = <u32>load<u16>(first, DESCRIPTOR_NEXT);
   let pushed: u32 = 0;
   while (next !== 0) {
     const member = descriptors + (next - 1) * DESCRIPTOR_SIZE;
-    const address = load<u32>(member, DESCRIPTOR_ADDRESS);
-    if (isTcp) pushed |= <u32>load<u8>(<usize>address + start, TCP_FLAGS) & TCP_PSH;
-    const payload = load<u32>(member, DESCRIPTOR_LENGTH) - headers;
-    store<u32>(member, address + headers, DESCRIPTOR_ADDRESS);
+    const ip = ipOf(member);
+    if (isTcp) pushed |= <u32>load<u8>(ip + start, TCP_FLAGS) & TCP_PSH;
+    const payload = ipLengthOf(member) - headers;
+    store<u32>(member, <u32>ip + headers, DESCRIPTOR_ADDRESS);
     store<u32>(member, payload, DESCRIPTOR_LENGTH);
     length += payload;
     next = <u32>load<u16>(member, DESCRIPTOR_NEXT);
@@ -90,9 +106,9 @@ export function finishRun(descriptors: usize, first: usize, headers: u32, size: 
     first,
     <u64>NEEDS_CHECKSUM |
       ((<u64>type) << 8) |
-      ((<u64>headers) << 16) |
+      ((<u64>(link + headers)) << 16) |
       ((<u64>size) << 32) |
-      ((<u64>start) << 48),
+      ((<u64>(link + start)) << 48),
     DESCRIPTOR_DEVICE_HEADER,
   );
   const offset: u32 = isTcp ? TCP_CHECKSUM : UDP_CHECKSUM;
@@ -110,7 +126,8 @@ export function separateRun(ring: usize, index: u32): void {
   let next = <u32>load<u16>(first, DESCRIPTOR_NEXT);
   if (next === 0) return;
   const merged = first + DESCRIPTOR_MERGED;
-  const packet = <usize>load<u32>(first, DESCRIPTOR_ADDRESS);
+  const packet = ipOf(first);
+  const link = linkOf(first);
   const start = startOf(packet);
   const is4 = start === IPV4_LENGTH;
   const isTcp = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER)) === PROTOCOL_TCP;
@@ -122,13 +139,14 @@ export function separateRun(ring: usize, index: u32): void {
   );
   if (is4) store<u16>(packet, load<u16>(merged, MERGED_NETWORK_CHECKSUM), IPV4_CHECKSUM);
   if (isTcp) store<u8>(upper, load<u8>(merged, MERGED_FLAGS), TCP_FLAGS);
-  else store16(upper + UDP_TOTAL_LENGTH, load<u32>(first, DESCRIPTOR_LENGTH) - start);
+  else store16(upper + UDP_TOTAL_LENGTH, ipLengthOf(first) - start);
   store<u16>(
     upper + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM),
     load<u16>(merged, MERGED_UPPER_CHECKSUM),
   );
   if (load<u8>(merged, MERGED_PARTIAL)) {
-    store<u64>(first, <u64>NEEDS_CHECKSUM | ((<u64>start) << 48), DESCRIPTOR_DEVICE_HEADER);
+    const begin = <u64>(link + start);
+    store<u64>(first, <u64>NEEDS_CHECKSUM | (begin << 48), DESCRIPTOR_DEVICE_HEADER);
   } else {
     store<u64>(first, 0, DESCRIPTOR_DEVICE_HEADER);
     store<u16>(first + DESCRIPTOR_DEVICE_HEADER, 0, DEVICE_CHECKSUM_OFFSET);

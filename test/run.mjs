@@ -17,9 +17,11 @@ import { fileURLToPath } from 'node:url';
 
 /** Rooms whose tests run alone. */
 const ALONE = ['netns', 'interop'];
-/** Files of `npm run test:long`: combinations and faults of what the others show to work. */
+/** Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work. */
 const LONG = [
+  'property/explain-million',
   'netns/faults',
+  'netns/host-name-moves',
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',

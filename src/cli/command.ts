@@ -38,6 +38,8 @@ export interface CommandSpec {
   readonly summary: string;
   readonly arguments: readonly ArgumentSpec[];
   readonly options: readonly OptionSpec[];
+  /** Lines behind the examples: what the options alone do not tell. */
+  readonly more?: readonly string[];
   /** Command lines, each with what it does. */
   readonly examples: readonly (readonly [line: string, what: string])[];
   /** Loads the command's code: nothing of the others is read from disk. */

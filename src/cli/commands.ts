@@ -66,6 +66,64 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/decode.js')).runDecode,
   },
   {
+    name: 'trace',
+    summary: 'show packets of the running router as they pass, check by check',
+    arguments: [{ name: 'NAME', description: 'of one tunnel only' }],
+    options: [
+      { name: 'count', short: 'n', value: 'N', description: 'end after N packets' },
+      { name: 'drops', description: 'dropped packets only' },
+      {
+        name: 'rate',
+        value: 'N',
+        description: 'most packets a second (default 1000); the rest is counted',
+      },
+    ],
+    examples: [
+      ['grebe trace gre1 -n 10', 'ten packets of one tunnel, both ways'],
+      ['grebe trace --drops', 'what is dropped, and why; with packets that no tunnel takes'],
+      ['grebe trace -j', 'one JSON object a line'],
+    ],
+    more: [
+      'Traffic never waits for it: the router copies the first 128 bytes of a packet aside, and counts what',
+      'comes too fast. ^C ends it, and with it all that it costs. One trace at a time.',
+    ],
+    load: async () => (await import('./commands/trace.js')).runTrace,
+  },
+  {
+    name: 'explain',
+    summary: 'show the verdict that a packet would get, check by check',
+    arguments: [{ name: 'PACKET...', description: 'the packet in words' }],
+    options: [
+      { name: 'hex', value: 'DIGITS', description: 'one packet, from its outer IP header on' },
+      {
+        name: 'tunnel',
+        value: 'NAME',
+        description: 'the tunnel whose peer sent it; fills in what the words leave out',
+      },
+      {
+        name: 'sent',
+        description: 'with --hex and --tunnel: the digits are what a host sends into the tunnel',
+      },
+    ],
+    examples: [
+      [
+        'grebe explain gre from 198.51.100.2 to 192.0.2.1 key 8 icmp from 10.20.0.5 to 10.9.0.1',
+        'received',
+      ],
+      ['grebe explain to 10.20.0.5 via gre1', 'sent by a host'],
+      ["grebe explain --hex '45 00 00 5c ...' --config grebe.toml -j", 'its bytes; as JSON'],
+    ],
+    more: [
+      'Words: a packet that comes from outside begins with its mode: gre, gretap, ipip, sit, ip6gre,',
+      'ip6gretap, ip4ip6, ip6ip6, gre-udp; then of its outer header: from A, to A, key N, seq N, csum,',
+      'badcsum, type N, ttl N, tos N, fragment, dev NAME; then its inner packet: ip, icmp, icmp6, tcp,',
+      'udp or proto N, and from A, to A, ttl N, tos N, length N, sport N, dport N, df, fragment.',
+      'One that a host sends has the words of an inner packet, and: via TUNNEL. What is not said is as',
+      'in a ping between the tunnel and the first network that it accepts.',
+    ],
+    load: async () => (await import('./commands/explain.js')).runExplain,
+  },
+  {
     name: 'codec',
     summary: 'list, verify and swap the builds of the packet codec',
     arguments: [

@@ -53,7 +53,8 @@ function addCommand(program: Command, spec: CommandSpec, onExit: (code: ExitCode
   for (const option of spec.options) command.addOption(toOption(option));
   const width = Math.max(...spec.examples.map(([line]) => line.length));
   const examples = spec.examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
-  command.addHelpText('after', `\nExamples:\n${examples.join('\n')}`);
+  const more = spec.more === undefined ? '' : `\n\n${spec.more.join('\n')}`;
+  command.addHelpText('after', `\nExamples:\n${examples.join('\n')}${more}`);
   command.action(async () => {
     const call = toCall(command.optsWithGlobals(), command.args);
     if (call === undefined) return onExit(EXIT.usage);

@@ -1,6 +1,6 @@
 import type { Paint } from '../config/diagnostic.js';
 import type { StatusMessage } from '../control/message.js';
-import type { TunnelStatus } from '../router/contract.js';
+import type { PeerStatus, TunnelStatus } from '../router/contract.js';
 import { formatTable } from './output.js';
 
 /** A status for a person: health on top, then a row a tunnel. With an earlier status also rates. */
@@ -17,7 +17,9 @@ export function formatStatus(status: StatusMessage, paint: Paint, before?: Statu
     status.tunnels.forEach((tunnel, index) => {
       const row = table[index + 1] ?? '';
       lines.push(tunnel.state === 'up' ? row : paint('red', row));
+      if (tunnel.downReason !== undefined) lines.push(paint('red', `  ${tunnel.downReason}`));
     });
+    lines.push(...formatPeers(status.tunnels, paint));
   }
   const drops = formatDrops(status.drops);
   if (drops !== '') lines.push('', `packets of no tunnel, dropped: ${drops}`);
@@ -70,7 +72,7 @@ function formatTunnel(
   return [
     tunnel.name,
     tunnel.mode,
-    `${tunnel.local} -> ${tunnel.remote}`,
+    `${tunnel.local} -> ${formatRemote(tunnel)}`,
     tunnel.state,
     String(tunnel.mtu),
     traffic('rx'),
@@ -78,6 +80,27 @@ function formatTunnel(
     formatLastHeard(tunnel.lastReceivedMs),
     formatDrops(tunnel.drops) || '-',
   ];
+}
+
+/** A table of the peers of all tunnels that have several. */
+function formatPeers(tunnels: readonly TunnelStatus[], paint: Paint): string[] {
+  const peers = tunnels.flatMap(({ name, peers: own = [] }) => own.map((peer) => ({ name, peer })));
+  if (peers.length === 0) return [];
+  const rows = peers.map(({ name, peer }) => [
+    name,
+    formatRemote(peer),
+    ...[peer.rx, peer.tx].map(({ packets, bytes }) => `${packets} (${formatBytes(bytes)})`),
+    formatLastHeard(peer.lastReceivedMs),
+    peer.downReason ?? (formatDrops(peer.drops) || '-'),
+  ]);
+  const heading = ['TUNNEL', 'PEER', 'RX', 'TX', 'LAST HEARD', 'DROPS'];
+  const [head = '', ...rest] = formatTable([heading, ...rows]).split('\n');
+  return ['', paint('dim', head), ...rest];
+}
+
+/** A host name with the address it stands for. */
+function formatRemote({ remote, remoteAddress }: Pick<PeerStatus, 'remote' | 'remoteAddress'>) {
+  return remoteAddress === undefined ? remote : `${remote} (${remoteAddress})`;
 }
 
 function formatLastHeard(timeMs: number | null | undefined): string {

@@ -3,6 +3,7 @@ import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_EMIT,
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_IP,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
   DESCRIPTOR_MERGED,
@@ -12,7 +13,6 @@ import {
   DESCRIPTOR_REASON,
   DESCRIPTOR_SUM,
   DESCRIPTOR_TUNNEL,
-  DESCRIPTOR_VERSION,
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
   MERGE_TCP,
@@ -25,24 +25,28 @@ import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
 import { setU16, u8, u16 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
-import { encapInto } from '../packet/encap.js';
+import { encapInto, recordOf } from '../packet/encap.js';
 import { IPV6_HEADER } from '../packet/ipv6.js';
 import { REASON } from '../packet/reason.js';
 import { segment, superpacket } from '../packet/segment.js';
 import { createTunnelState, type State } from '../packet/state.js';
 import type { Table } from '../packet/table.js';
-import { carries } from '../packet/tunnel.js';
 import { udpChecksum, udpLength } from '../packet/udp.js';
 import type { Slot } from './slot.js';
 
 const LENGTH_LIMIT = 65535;
 
 /** Does what the device header of the packet in slot 0 asks for; its segments go to the slots from there on. */
-export function segmentSlots(slotAt: (index: number) => Slot, room: number, keep: number): number {
+export function segmentSlots(
+  slotAt: (index: number) => Slot,
+  room: number,
+  keep: number,
+  isFrame: boolean,
+): number {
   const source = slotAt(0);
   const packet = source.packet();
   const header = source.deviceHeader();
-  const whole = superpacket(packet, header);
+  const whole = isFrame ? null : superpacket(packet, header);
   if (whole !== null && isKept(whole, packet.length, keep)) {
     const { headers, count } = whole;
     new DataView(header.buffer, header.byteOffset).setUint16(DEVICE_HEADER_LENGTH, headers, true);
@@ -50,7 +54,7 @@ export function segmentSlots(slotAt: (index: number) => Slot, room: number, keep
     source.setWord(DESCRIPTOR_INNER_LENGTH, packet.length + (count - 1) * headers);
     return 1;
   }
-  const packets = segment(packet, header, room);
+  const packets = segment(packet, header, room, isFrame);
   const tunnel = source.word(DESCRIPTOR_TUNNEL);
   if (packets === null) {
     source.setWord(DESCRIPTOR_LENGTH, 0);
@@ -85,7 +89,9 @@ function isKept(
 }
 
 export function encapSlot(slot: Slot, table: Table, states: State): void {
-  const record = slot.word(DESCRIPTOR_TUNNEL);
+  const device = slot.word(DESCRIPTOR_TUNNEL);
+  const record = recordOf(slot.packet(), table, device);
+  if (record !== device) slot.setWord(DESCRIPTOR_TUNNEL, record);
   if (record > table.entries.length) slot.setWord(DESCRIPTOR_TUNNEL, NO_TUNNEL);
   const entry = table.entries[record - 1];
   const state = entry === undefined ? createTunnelState() : states.of(entry.tunnel, record);
@@ -94,7 +100,7 @@ export function encapSlot(slot: Slot, table: Table, states: State): void {
   const size = header.getUint16(DEVICE_GSO_SIZE, true);
   const length = size === 0 ? packet.length : header.getUint16(DEVICE_HEADER_LENGTH, true) + size;
   const whole = { length, count: slot.half(DESCRIPTOR_PACKETS) };
-  const result = encapInto(packet, entry, state, whole);
+  const result = encapInto(packet, entry, state, whole, table.ownInner);
   if (result.verdict === 'drop') {
     slot.setWord(DESCRIPTOR_REASON, REASON[result.reason]);
     return;
@@ -129,10 +135,8 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
   slot.setWord(DESCRIPTOR_LENGTH, result.packet.length);
   slot.setWord(DESCRIPTOR_PAYLOAD_LENGTH, 0);
   slot.setWord(DESCRIPTOR_INNER_LENGTH, result.packet.length);
-  slot.setWord(
-    DESCRIPTOR_VERSION,
-    carries(result.tunnel.mode) === 'ethernet' ? 0 : u8(result.packet, 0) >>> 4,
-  );
+  const { ip } = result;
+  slot.setWord(DESCRIPTOR_IP, ip === null ? 0 : ip.version | (ip.start << 8));
   slot.setWord(DESCRIPTOR_REASON, REASON_NONE);
 }
 
@@ -149,11 +153,11 @@ function completeUdp6(packet: Uint8Array): void {
 
 /** The packet of a processed slot, null where it was dropped. */
 export function arrivedAt(slot: Slot): Arrived | null {
-  // A frame has no IP version of its own, and is left alone.
-  if (slot.word(DESCRIPTOR_REASON) !== REASON_NONE || slot.word(DESCRIPTOR_VERSION) === 0)
-    return null;
+  const ip = slot.word(DESCRIPTOR_IP);
+  if (slot.word(DESCRIPTOR_REASON) !== REASON_NONE || ip === 0) return null;
   const record = slot.word(DESCRIPTOR_TUNNEL);
-  return { record, packet: slot.packet(), deviceHeader: slot.deviceHeader().slice() };
+  const deviceHeader = slot.deviceHeader().slice();
+  return { record, packet: slot.packet(), start: ip >>> 8, deviceHeader };
 }
 
 // What DESCRIPTOR_MERGED keeps is the first packet's headers as far as merging changes them; asm/superpacket.ts
@@ -183,8 +187,9 @@ export function writeRun(batch: readonly Slot[], run: Run): void {
     slot.setWord(DESCRIPTOR_LENGTH, slot.word(DESCRIPTOR_LENGTH) - run.headers);
   }
   arrival.setHalf(DESCRIPTOR_EMIT, first.index + 1);
-  const { start, isFour, isTcp } = shape(packet);
-  const view = new DataView(packet.buffer);
+  const link = first.word(DESCRIPTOR_IP) >>> 8;
+  const { start, isFour, isTcp } = shape(packet.subarray(link));
+  const view = new DataView(packet.buffer, link);
   first.setHalf(DESCRIPTOR_MERGED + MERGED.length, swap(view.getUint16(isFour ? 2 : 4)));
   if (isFour) {
     first.setHalf(DESCRIPTOR_MERGED + MERGED.networkChecksum, swap(view.getUint16(10)));
@@ -203,9 +208,10 @@ export function writeRun(batch: readonly Slot[], run: Run): void {
 export function separateSlots(slotAt: (index: number) => Slot, index: number): void {
   const first = slotAt(index);
   if (first.half(DESCRIPTOR_NEXT) === 0) return;
-  const address = first.word(DESCRIPTOR_ADDRESS);
-  const length = first.word(DESCRIPTOR_LENGTH);
-  const { start, isFour, isTcp } = shape(first.packet());
+  const link = first.word(DESCRIPTOR_IP) >>> 8;
+  const address = first.word(DESCRIPTOR_ADDRESS) + link;
+  const length = first.word(DESCRIPTOR_LENGTH) - link;
+  const { start, isFour, isTcp } = shape(first.packet().subarray(link));
   const view = new DataView(first.bytes.buffer, address, length);
   const saved = (field: number): number => swap(first.half(DESCRIPTOR_MERGED + field));
   view.setUint16(isFour ? 2 : 4, saved(MERGED.length));
@@ -216,7 +222,7 @@ export function separateSlots(slotAt: (index: number) => Slot, index: number): v
   const header = first.deviceHeader();
   const isPartial = first.half(DESCRIPTOR_MERGED + MERGED.flags) >>> 8;
   header.fill(0);
-  if (isPartial) header.set([1, 0, 0, 0, 0, 0, start, 0, isTcp ? 16 : 6, 0]);
+  if (isPartial) header.set([1, 0, 0, 0, 0, 0, link + start, 0, isTcp ? 16 : 6, 0]);
   const headers = first.half(DESCRIPTOR_MERGED + MERGED.headers);
   for (let next = first.half(DESCRIPTOR_NEXT); next !== 0; ) {
     const slot = slotAt(next - 1);

@@ -74,7 +74,9 @@ class JsCodec implements Codec {
 
   segment(ring: number, position: number, room: number, keep: number): number {
     const slots = this.#slots(ring);
-    return segmentSlots((index) => slots.at(position + index), room, keep);
+    const entry = this.#liveTable().entries[slots.at(position).word(DESCRIPTOR_TUNNEL) - 1];
+    const isFrame = entry?.carries === 'ethernet';
+    return segmentSlots((index) => slots.at(position + index), room, keep, isFrame);
   }
 
   encap(ring: number): number {

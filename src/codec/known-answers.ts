@@ -1,5 +1,5 @@
 // What a codec build must answer before it goes live: one batch of packets a direction, with every
-// outcome they must have. The bytes are in known-encap.ts and known-decap-*.ts, made by another encoder.
+// outcome they must have. The bytes are in the other known-*.ts, made by another encoder.
 import type { Reason } from '../packet/reason.js';
 import type { GreTunnel, Tunnel } from '../packet/tunnel.js';
 
@@ -54,7 +54,11 @@ const EVERYTHING: GreTunnel = {
   pmtudisc: false,
 };
 
-/** The tunnels of the answers: records 1 to 7. */
+const OVER6 = { ...BASE, local: '2001:db8::1', mtu: 1456 } as const;
+
+const GRE6 = { ...GRE, ...OVER6, mode: 'ip6gre' } as const;
+
+/** The tunnels of the answers: records 1 to 20. */
 export const KNOWN_TUNNELS: readonly Tunnel[] = [
   { ...GRE, name: 'plain', remote: '192.0.2.2' },
   EVERYTHING,
@@ -63,6 +67,48 @@ export const KNOWN_TUNNELS: readonly Tunnel[] = [
   { ...GRE, name: 'anyone', remote: 'any', keyIn: 7, mtu: 48 },
   { ...GRE, mode: 'gre-udp', name: 'udp', remote: '192.0.2.6' },
   { ...EVERYTHING, mode: 'gre-udp', name: 'udp everything', remote: '192.0.2.7' },
+  { ...GRE6, name: 'over IPv6', remote: '2001:db8::2', mss: 'auto' },
+  {
+    ...EVERYTHING,
+    ...{ mode: 'ip6gre', name: 'everything over IPv6', flowLabel: 'inherit' },
+    ...{ local: '2001:db8::1', remote: '2001:db8::3' },
+  },
+  {
+    ...OVER6,
+    ...{ mode: 'ip4ip6', name: 'ip4ip6', remote: '2001:db8::4' },
+    ...{ ttl: 255, tos: 0x20, flowLabel: 0x12345 },
+  },
+  { ...OVER6, mode: 'ip6ip6', name: 'ip6ip6', remote: '2001:db8::5', encapLimit: 4 },
+  {
+    ...GRE,
+    ...{ mode: 'gretap', name: 'frames', remote: '192.0.2.8', mtu: 1462, mss: 'auto' },
+    ...{ ttl: 'inherit', tos: 'inherit', pmtudisc: false },
+  },
+  {
+    ...GRE6,
+    mode: 'ip6gretap',
+    name: 'frames over IPv6',
+    remote: '2001:db8::6',
+    keyIn: 6,
+    keyOut: 6,
+  },
+  { ...GRE6, mode: 'gre-udp', name: 'udp over IPv6', remote: '2001:db8::7' },
+  {
+    ...GRE,
+    ...{ name: 'compatible', remote: '192.0.2.9', tos: 'inherit', ecn: 'compatibility', mss: 1000 },
+  },
+  { ...GRE, name: 'uniform', remote: '192.0.2.10', tosIn: 'inherit', ttlIn: 'inherit' },
+  {
+    ...GRE,
+    name: 'as Linux, all',
+    checksumIn: true,
+    sequenceIn: true,
+    remote: '192.0.2.11',
+    profile: 'linux',
+  },
+  { ...GRE, name: 'as Linux', remote: '192.0.2.12', profile: 'linux' },
+  { ...GRE, name: 'group', remote: '239.1.1.1' },
+  { ...BASE, mode: 'sit', name: 'sit as Linux', remote: '192.0.2.13', profile: 'linux' },
 ];
 
 /** Bytes and their Internet checksum. The first is the example of RFC 1071, 3: the sum is 0xddf2. */

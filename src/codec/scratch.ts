@@ -3,9 +3,9 @@ import {
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_EMIT,
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_IP,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_SUM,
-  DESCRIPTOR_VERSION,
   DEVICE_HEADER_SIZE,
   SLOT_COUNT,
   SLOT_HEADROOM,
@@ -85,7 +85,7 @@ export class Scratch {
       const slot = position & (SLOT_COUNT - 1);
       const descriptor = header - DESCRIPTOR_DEVICE_HEADER;
       words[(descriptor + DESCRIPTOR_EMIT) >>> 2] = slot + 1; // and nothing follows
-      words[(descriptor + DESCRIPTOR_VERSION) >>> 2] = (bytes[0] ?? 0) >>> 4;
+      words[(descriptor + DESCRIPTOR_IP) >>> 2] = (bytes[0] ?? 0) >>> 4;
     }
     ring.restore(ring.filled, ring.filled, first);
     return first;

@@ -21,6 +21,9 @@ import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answer
 import { INNER_ANSWERS } from './known-decap-inner.js';
 import { OUTER_ANSWERS } from './known-decap-outer.js';
 import { ENCAP_ANSWERS as PLAIN_ANSWERS } from './known-encap.js';
+import { FRAME_DECAP_ANSWERS, FRAME_ENCAP_ANSWERS } from './known-frames.js';
+import { OPTION_DECAP_ANSWERS, OPTION_ENCAP_ANSWERS } from './known-options.js';
+import { OVER6_DECAP_ANSWERS, OVER6_ENCAP_ANSWERS } from './known-over6.js';
 import { UDP_DECAP_ANSWERS, UDP_ENCAP_ANSWERS } from './known-udp.js';
 import { runFault } from './run-fault.js';
 import { Scratch } from './scratch.js';
@@ -30,8 +33,24 @@ import { refusal } from './wasm.js';
 
 type Direction = 'encap' | 'decap';
 
-const ENCAP_ANSWERS = [...PLAIN_ANSWERS, ...UDP_ENCAP_ANSWERS];
-const DECAP_ANSWERS = [...OUTER_ANSWERS, ...INNER_ANSWERS, ...UDP_DECAP_ANSWERS];
+const ENCAP_ANSWERS = [
+  ...PLAIN_ANSWERS,
+  ...UDP_ENCAP_ANSWERS,
+  ...OVER6_ENCAP_ANSWERS,
+  ...FRAME_ENCAP_ANSWERS,
+  ...OPTION_ENCAP_ANSWERS,
+];
+const DECAP_ANSWERS = [
+  ...OUTER_ANSWERS,
+  ...INNER_ANSWERS,
+  ...UDP_DECAP_ANSWERS,
+  ...OVER6_DECAP_ANSWERS,
+  ...FRAME_DECAP_ANSWERS,
+  ...OPTION_DECAP_ANSWERS,
+];
+
+/** Every packet that a build is asked about. */
+export const KNOWN_ANSWERS: readonly KnownAnswer[] = [...ENCAP_ANSWERS, ...DECAP_ANSWERS];
 
 /** Wall clock handed to settle; any fixed time. */
 const NOW_MS = 1_700_000_000_000;

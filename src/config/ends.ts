@@ -79,12 +79,12 @@ function checkRemote(subject: Subject): Endpoint | undefined {
     report.add(CODE.ethernetRemote, place, message, 'name the peer, or a multicast group');
     return remote;
   }
-  const isMultipoint = values.peers !== undefined && values.peers.length > 0;
+  if (values.peers !== undefined && values.peers.length > 0) return remote; // to and from those alone
   report.add(
     CODE.anyRemote,
     place,
-    `${title} takes packets from every sender (a key keeps nobody out), and sends ${isMultipoint ? 'to its peers alone' : 'none'}`,
-    isMultipoint ? undefined : 'name the peer, if there is one',
+    `${title} takes packets from every sender (a key keeps nobody out), and sends none`,
+    'name the peer, if there is one',
   );
   return remote;
 }

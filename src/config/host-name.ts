@@ -15,3 +15,8 @@ export function isHostName(text: string): boolean {
     !NUMBER.test(last)
   );
 }
+
+/** Whether an endpoint of a config, which is right, is a host name. */
+export function isName(endpoint: string): boolean {
+  return endpoint !== 'any' && /[a-z]/i.test(endpoint) && !endpoint.includes(':');
+}

@@ -12,7 +12,6 @@ const LATER: readonly (readonly [
   ['keepalive', ({ keepalive }) => keepalive !== undefined],
   ['probe', ({ probe }) => probe !== undefined],
   ['reflect', ({ reflect }) => reflect === true],
-  ['peers', ({ peers }) => peers !== undefined && peers.length > 0],
 ];
 
 /** Names the keys of the table that have no effect. */

@@ -12,8 +12,9 @@ await Promise.all(
 
 async function replyOf({ name, version }: Question): Promise<object> {
   try {
-    const { address } = await lookup(name, { family: version ?? 0 });
-    return { address };
+    const found = await lookup(name, { family: version ?? 0, all: true });
+    const [address, ...others] = found.map((one) => one.address);
+    return { address, ...(others.length > 0 ? { others } : {}) };
   } catch (error) {
     if (!(error instanceof Error)) return { error: String(error) };
     return { error: 'code' in error ? String(error.code) : error.message };

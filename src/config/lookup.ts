@@ -11,8 +11,10 @@ export interface Question {
   readonly version?: 4 | 6;
 }
 
-/** An address, or what the system says instead: one of its error codes, or text. */
-export type Reply = { readonly address: string } | { readonly error: string };
+/** An address and what others there are, or what the system says instead: one of its error codes, or text. */
+export type Reply =
+  | { readonly address: string; readonly others?: readonly string[] }
+  | { readonly error: string };
 
 export interface LookupOptions {
   readonly limitMs: number;

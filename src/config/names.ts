@@ -3,11 +3,12 @@
 import type { Config } from './config.js';
 import { CODE, type Diagnostic, inFileOrder, type Spot } from './diagnostic.js';
 import { judgeEndpoint } from './endpoint.js';
+import { isName } from './host-name.js';
 import type { LoadedConfig } from './load.js';
 import { type Lookup, type Question, type Reply, systemLookup } from './lookup.js';
 import { underlayVersion } from './tunnel.js';
 
-export { isHostName } from './host-name.js';
+export { isHostName, isName } from './host-name.js';
 
 /** The remote of a tunnel, or of one of its peers, that is a host name. */
 export interface Name extends Question {
@@ -20,7 +21,13 @@ export interface PlacedName extends Name {
 }
 
 /** What came of a name. */
-export type Answer = { readonly address: string } | { readonly fault: string };
+export type Answer =
+  | {
+      readonly address: string;
+      /** Further addresses of the name, where it has some. */
+      readonly others?: readonly string[];
+    }
+  | { readonly fault: string };
 
 export type Resolved<T extends Name = Name> = T & { readonly answer: Answer };
 
@@ -43,11 +50,6 @@ export function namesOf({ tunnels }: Config): Name[] {
       return { tunnel, name, ...(version === undefined ? {} : { version }) };
     });
   });
-}
-
-/** Whether an endpoint of a config is a host name. */
-export function isName(endpoint: string): boolean {
-  return endpoint !== 'any' && /[a-z]/i.test(endpoint) && !endpoint.includes(':');
 }
 
 /** Resolves all names of a config side by side. Never rejects, and takes 5 s at most. */
@@ -82,7 +84,7 @@ export async function checkNames(
 }
 
 /** Resolves names; each is asked for once, however many have it. */
-async function resolveAll<T extends Name>(
+export async function resolveAll<T extends Name>(
   names: readonly T[],
   { lookup = systemLookup, signal }: ResolveOptions,
 ): Promise<Resolved<T>[]> {
@@ -104,8 +106,11 @@ async function resolveAll<T extends Name>(
 function answerOf({ version }: Question, reply: Reply | undefined): Answer {
   if (reply === undefined) return { fault: `no answer within ${LIMIT_MS / 1000} s` };
   if ('error' in reply) return { fault: faultOf(reply.error, version) };
-  const judged = judgeEndpoint({ name: 'its address', kind: 'peer' }, reply.address);
-  return 'code' in judged ? { fault: judged.message } : { address: judged.text };
+  const judge = (address: string) => judgeEndpoint({ name: 'its address', kind: 'peer' }, address);
+  const judged = [reply.address, ...(reply.others ?? [])].map(judge);
+  const [first, ...others] = judged.flatMap((one) => ('code' in one ? [] : [one.text]));
+  if (first !== undefined) return { address: first, ...(others.length > 0 ? { others } : {}) };
+  return { fault: judged.flatMap((one) => ('code' in one ? [one.message] : [])).join('; ') };
 }
 
 function faultOf(error: string, version: 4 | 6 | undefined): string {

@@ -19,7 +19,10 @@ export interface PeerDraft {
 
 export function checkPeers(subject: Subject, ends: Ends): PeerDraft[] {
   const written = subject.values.peers ?? [];
-  if (written.length > 0) checkOpenRemote(subject, ends.remote);
+  if (written.length > 0) {
+    checkOpenRemote(subject, ends.remote);
+    checkOwnAllow(subject);
+  }
   const peers = written.map((peer, index): PeerDraft => {
     const place = valuePlace(subject, 'peers', index, 'remote');
     const rule = { name: `peers[${index}].remote`, kind: 'peer' } as const;
@@ -64,6 +67,15 @@ function checkOpenRemote(subject: Subject, remote: Endpoint | undefined): void {
     message,
     'remote = "any", and this address as one of the peers',
   );
+}
+
+/** Whom a peer may speak for is said by its routes. */
+function checkOwnAllow(subject: Subject): void {
+  const { allow } = subject.values;
+  if (allow === undefined || allow.includes('any')) return;
+  const message =
+    'allow has no effect beside peers: of each the senders in its routes are accepted';
+  subject.report.add(CODE.noEffect, keyPlace(subject, 'allow'), message);
 }
 
 /** Each peer is compared with `local`, or with the first peer where that is open. */

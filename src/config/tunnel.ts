@@ -4,9 +4,11 @@ import {
   type Mode,
   outerVersion,
   overhead,
+  type Peer,
   type Tunnel,
 } from '../packet/tunnel.js';
 import type { TunnelConfig } from './config.js';
+import { isName } from './host-name.js';
 
 /** MTU of an underlay path that nobody has measured: Ethernet's. */
 const DEFAULT_PATH_MTU = 1500;
@@ -17,8 +19,11 @@ export interface Surroundings {
   readonly pathMtu?: number | undefined;
   /** Index of the network device `dev` names, 0 = any. */
   readonly link?: number;
-  /** Address of the remote, where the config has a host name. Without it the tunnel keeps the name. */
-  readonly remote?: string;
+  /**
+   * Address of a remote that is a host name. Without one the tunnel keeps the name, and a peer is none that packets go
+   * to.
+   */
+  readonly addressOf?: (name: string) => string | undefined;
 }
 
 /** Whether packets of this mode have a GRE header. */
@@ -53,14 +58,20 @@ export function tunnelOf(config: TunnelConfig, known: Surroundings = {}): Tunnel
   return { ...tunnel, mtu: config.mtu ?? pathMtu - overhead(tunnel) };
 }
 
+function peersOf({ peers }: TunnelConfig, find: (remote: string) => string | undefined): Peer[] {
+  return peers.map(({ remote, routes }) => ({ remote: find(remote) ?? null, routes }));
+}
+
 function withMode(
   config: TunnelConfig,
-  { link = 0, remote = config.remote }: Surroundings,
+  { link = 0, addressOf = () => undefined }: Surroundings,
 ): Tunnel {
+  const find = (remote: string): string | undefined =>
+    isName(remote) ? addressOf(remote) : remote;
   const base = {
     name: config.name,
     local: config.local,
-    remote,
+    remote: find(config.remote) ?? config.remote,
     ttl: config.ttl,
     ttlIn: config.ttlIn,
     tos: config.tos,
@@ -76,6 +87,7 @@ function withMode(
     allow: config.allow,
     addresses: config.address,
     profile: config.profile,
+    ...(config.peers.length === 0 ? {} : { peers: peersOf(config, find) }),
   };
   const { mode } = config;
   if (!isGreMode(mode)) return { ...base, mode };

@@ -9,7 +9,9 @@ import {
   isCodecsMessage,
   isFields,
   isStatusMessage,
+  isTraceLine,
   type StatusMessage,
+  type TraceLine,
 } from './message.js';
 
 const STATUS_TIMEOUT_MS = 2000;
@@ -32,6 +34,62 @@ export async function useCodec(path: string, name: string): Promise<CodecMessage
   return ask(path, 'PUT', '/v1/codec', SWAP_TIMEOUT_MS, isCodecMessage, { name });
 }
 
+/** What a trace is asked for; absent: all tunnels, all packets, the router's own rate. */
+export interface TraceQuery {
+  readonly tunnel?: string | undefined;
+  readonly dropsOnly: boolean;
+  readonly rate?: string | undefined;
+}
+
+/**
+ * Lets the router at `path` trace packets until `signal` ends it, and hands every line to `take`. Resolves when it is
+ * ended; rejects with a Failure when the router refuses, cannot be reached or goes away.
+ */
+export function followTrace(
+  path: string,
+  { tunnel, dropsOnly, rate }: TraceQuery,
+  signal: AbortSignal,
+  take: (line: TraceLine) => void,
+): Promise<void> {
+  const query = new URLSearchParams({
+    ...(tunnel === undefined ? {} : { tunnel }),
+    ...(dropsOnly ? { drops: '1' } : {}),
+    ...(rate === undefined ? {} : { rate }),
+  });
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath: path, path: `/v1/trace?${query}`, signal });
+    const fail = (error: Error): void => {
+      if (signal.aborted) resolve();
+      else reject(error instanceof Failure ? error : unreachable(path, error));
+    };
+    call.once('error', fail);
+    call.once('response', (response) => {
+      let text = '';
+      const isRefused = response.statusCode !== 200;
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        const lines = (text + chunk).split('\n');
+        text = lines.pop() ?? '';
+        for (const line of isRefused ? [] : lines) {
+          const parsed = parseJson(line);
+          if (signal.aborted) return;
+          if (isTraceLine(parsed)) take(parsed);
+          else call.destroy(strangeAnswer(path));
+        }
+      });
+      response.once('error', fail);
+      response.once('end', () => {
+        fail(isRefused ? refusal(path, parseJson(text)) : goneAway(path));
+      });
+    });
+    call.end();
+  });
+}
+
+function goneAway(path: string): Failure {
+  return new Failure(EXIT.unreachable, `the router at ${path} has ended the trace`, 'see its log');
+}
+
 async function ask<T>(
   socketPath: string,
   method: 'GET' | 'PUT',
@@ -43,11 +101,18 @@ async function ask<T>(
   const { status, text } = await exchange(socketPath, method, path, timeoutMs, body);
   const answer = parseJson(text);
   if (status < 400 && isAnswer(answer)) return answer;
-  if (status >= 400 && isFields(answer) && typeof answer.error === 'string') {
-    const hint = typeof answer.hint === 'string' ? answer.hint : undefined;
-    throw new Failure(exitCodeOf(answer.exitCode), answer.error, hint);
-  }
-  throw new Failure(
+  throw status >= 400 ? refusal(socketPath, answer) : strangeAnswer(socketPath);
+}
+
+/** The Failure that an answer tells. */
+function refusal(socketPath: string, answer: unknown): Failure {
+  if (!isFields(answer) || typeof answer.error !== 'string') return strangeAnswer(socketPath);
+  const hint = typeof answer.hint === 'string' ? answer.hint : undefined;
+  return new Failure(exitCodeOf(answer.exitCode), answer.error, hint);
+}
+
+function strangeAnswer(socketPath: string): Failure {
+  return new Failure(
     EXIT.unreachable,
     `what answers on ${socketPath} is no grebe router of this version`,
     'stop it and start it again: grebe run',

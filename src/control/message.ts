@@ -4,10 +4,19 @@
 //   GET /v1/codecs              CodecsMessage
 //   PUT /v1/codec {"name"}      CodecMessage
 //   GET /metrics                Prometheus text or OpenMetrics: metrics.ts
+//   GET /v1/trace?tunnel=&drops=&rate=   lines of JSON until one end closes: TraceStart, then TraceLine
 //   anything that fails         ErrorMessage, with a status from 400 on
 
 import type { BuildListing } from '../codec/builds.js';
-import type { Drops, RouterStatus, TunnelStatus } from '../router/contract.js';
+import type { Tunnel } from '../packet/tunnel.js';
+import type {
+  Drops,
+  PeerStatus,
+  RouterStatus,
+  Trace,
+  TracedPacket,
+  TunnelStatus,
+} from '../router/contract.js';
 import type { ExitCode } from '../sys/failure.js';
 
 export interface StatusMessage extends RouterStatus {
@@ -33,6 +42,58 @@ export interface ErrorMessage {
   readonly exitCode: ExitCode;
 }
 
+/** The first line of a trace: what is needed to explain the packets that follow. */
+export interface TraceStart {
+  readonly kind: 'start';
+  /** By record, the first is 1. */
+  readonly tunnels: readonly Tunnel[];
+  /** Devices that tunnels are bound to. */
+  readonly links: readonly (readonly [index: number, name: string])[];
+}
+
+/** A packet of a trace. */
+export interface TracePacket extends Omit<TracedPacket, 'bytes'> {
+  readonly kind: 'packet';
+  /** Hex digits of its first bytes. */
+  readonly bytes: string;
+}
+
+export type TraceLine =
+  | TraceStart
+  | TracePacket
+  /** Packets that were to be shown and came too fast. */
+  | { readonly kind: 'missed'; readonly count: number };
+
+export function traceStart({ tunnels, links }: Trace): TraceStart {
+  return { kind: 'start', tunnels, links: [...links] };
+}
+
+export function tracePacket({ bytes, ...packet }: TracedPacket): TracePacket {
+  return { kind: 'packet', ...packet, bytes: Buffer.from(bytes).toString('hex') };
+}
+
+/** Whether a line of a trace is one, in all that the command line reads from it. */
+export function isTraceLine(value: unknown): value is TraceLine {
+  if (!isFields(value)) return false;
+  switch (value.kind) {
+    case 'start':
+      return Array.isArray(value.tunnels) && Array.isArray(value.links);
+    case 'packet':
+      return (
+        typeof value.bytes === 'string' &&
+        [value.lane, value.record, value.link, value.length, value.packets, value.timeMs].every(
+          (one) => typeof one === 'number',
+        ) &&
+        (value.direction === 'decap' || value.direction === 'encap') &&
+        isOr(value.reason, 'string')
+      );
+    case 'missed':
+      return typeof value.count === 'number';
+    default:
+      return false;
+  }
+}
+
 /** A status as it is sent and printed: the fields of the contract, in its order. */
 export function statusMessage(status: RouterStatus): StatusMessage {
   return {
@@ -50,9 +111,17 @@ export function statusMessage(status: RouterStatus): StatusMessage {
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { queueDrops, lastReceivedMs } = tunnel;
-  const lost = queueDrops === undefined ? {} : { queueDrops };
-  return { name, mode, local, remote, state, mtu, rx, tx, drops, ...lost, lastReceivedMs };
+  const { remoteAddress, downReason, queueDrops, lastReceivedMs, peers } = tunnel;
+  return {
+    ...{ name, mode, local, remote },
+    ...(remoteAddress === undefined ? {} : { remoteAddress }),
+    state,
+    ...(downReason === undefined ? {} : { downReason }),
+    ...{ mtu, rx, tx, drops },
+    ...(queueDrops === undefined ? {} : { queueDrops }),
+    lastReceivedMs,
+    ...(peers === undefined ? {} : { peers }),
+  };
 }
 
 type Fields = { readonly [key: string]: unknown };
@@ -81,8 +150,25 @@ function isTunnelStatus(value: unknown): value is TunnelStatus {
     isTraffic(value.rx) &&
     isTraffic(value.tx) &&
     isDrops(value.drops) &&
-    (value.queueDrops === undefined || typeof value.queueDrops === 'number')
+    (value.queueDrops === undefined || typeof value.queueDrops === 'number') &&
+    [value.remoteAddress, value.downReason].every(isTextOrAbsent) &&
+    (value.peers === undefined || (Array.isArray(value.peers) && value.peers.every(isPeerStatus)))
   );
+}
+
+function isPeerStatus(value: unknown): value is PeerStatus {
+  return (
+    isFields(value) &&
+    typeof value.remote === 'string' &&
+    [value.remoteAddress, value.downReason].every(isTextOrAbsent) &&
+    isTraffic(value.rx) &&
+    isTraffic(value.tx) &&
+    isDrops(value.drops)
+  );
+}
+
+function isTextOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === 'string';
 }
 
 function isTraffic(value: unknown): boolean {

@@ -9,7 +9,7 @@ import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getRequestListener } from '@hono/node-server';
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { BuildListing } from '../codec/builds.js';
 import type { Router } from '../router/contract.js';
@@ -23,6 +23,7 @@ import {
 } from './message.js';
 import { CONTENT_TYPES, chooseFormat } from './metrics-format.js';
 import { MetricsPage } from './metrics-page.js';
+import { streamTrace, traceRequest } from './trace-stream.js';
 
 export interface ControlServer {
   /** Answers for `router` from here on; before, every request gets 503. */
@@ -66,13 +67,15 @@ export async function openControl(path: string, builds: BuildLister): Promise<Co
   };
 }
 
-function createApp(router: () => Router | undefined, builds: BuildLister): Hono {
+type App = Hono<{ Bindings: HttpBindings }>;
+
+function createApp(router: () => Router | undefined, builds: BuildLister): App {
   const ready = (): Router => {
     const started = router();
     if (started !== undefined) return started;
     throw new Failure(EXIT.unreachable, 'the router is still starting', 'try again in a moment');
   };
-  const app = new Hono();
+  const app: App = new Hono();
   const metrics = new MetricsPage();
   app.get('/metrics', async (context) => {
     const format = chooseFormat(context.req.header('Accept'));
@@ -95,9 +98,14 @@ function createApp(router: () => Router | undefined, builds: BuildLister): Hono 
     const message: CodecMessage = { schema: 'grebe.codec/1', codec };
     return context.json(message);
   });
+  app.get('/v1/trace', (context) => {
+    const trace = ready().trace(traceRequest(context.req.query()));
+    const stream = streamTrace(trace, () => context.env.outgoing.destroy());
+    return new Response(stream, { headers: { 'Content-Type': 'application/x-ndjson' } });
+  });
   app.notFound((context) => {
     const { method, path } = context.req;
-    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /metrics';
+    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /metrics';
     return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
   });
   app.onError((error, context) => {
@@ -181,7 +189,7 @@ function makeFolders(folder: string): void {
 }
 
 /** Listens on `path`, once more after a dead router's socket was removed. */
-async function listen(path: string, app: Hono): Promise<Server> {
+async function listen(path: string, app: App): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await bind(path, app);
@@ -200,7 +208,7 @@ async function listen(path: string, app: Hono): Promise<Server> {
   }
 }
 
-function bind(path: string, app: Hono): Promise<Server> {
+function bind(path: string, app: App): Promise<Server> {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   const server = createServer((request, response) => void listener(request, response));
   server.requestTimeout = REQUEST_TIMEOUT_MS;

@@ -148,6 +148,7 @@ function withoutGuess(decoded: Decoded, outer: Outer, parts: Parts): Decoded {
       parts.inner >= (decoded.inner?.version === 4 ? IPV4_HEADER : IPV6_HEADER)
         ? decoded.inner
         : null,
+    ...(decoded.nearest === undefined ? {} : { nearest: reason === null ? null : decoded.nearest }),
   };
 }
 

@@ -14,8 +14,9 @@ import { type ByteSource, CaptureError, openFile } from './byte-source.js';
 import { readCapture } from './capture.js';
 import { decodeCaptured } from './cut.js';
 import { formatPacket } from './format-packet.js';
-import { parseHex } from './hex.js';
+import { readHex } from './hex.js';
 import { ipOffset, isKnownLinkType } from './link.js';
+import { loadTunnels } from './tunnels.js';
 
 export interface DecodeCommand {
   /** A pcap or pcapng file, `-` for standard input. */
@@ -35,8 +36,6 @@ export interface DecodeCommand {
 
 /** Packets after which other work of the process gets its turn: writing to a pipe that closed, signals. */
 const BREATH = 256;
-/** Most text that hex digits of one packet can take, separators included. */
-const HEX_TEXT_LIMIT = 1024 * 1024;
 
 /**
  * Decodes every tunnel packet of a capture file or of hex digits. Returns 0 whatever the verdicts. Throws a
@@ -53,7 +52,7 @@ export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
   }
   const report = new Report(command, await optionsOf(command));
   if (command.hex !== undefined) {
-    const bytes = parseHex(command.hex === '-' ? readText('-') : command.hex);
+    const bytes = readHex(command.hex, 'decode');
     report.packet(1, bytes, bytes.length);
     if (report.shown === 0) command.warn('no tunnel packet: it holds no GRE, IPIP or SIT');
     return EXIT.ok;
@@ -63,21 +62,7 @@ export async function runDecode(command: DecodeCommand): Promise<ExitCode> {
 
 async function optionsOf({ config: file, warn }: DecodeCommand): Promise<DecodeOptions> {
   if (file === undefined) return {};
-  // Loaded here because reading a config takes longer to load than most captures to decode.
-  const { loadConfigOrFail } = await import('../config/load.js');
-  const { resolveNames } = await import('../config/names.js');
-  const { tunnelOf } = await import('../config/tunnel.js');
-  const config = loadConfigOrFail(file);
-  const resolved = await resolveNames(config);
-  const answers = new Map(resolved.map((one) => [`${one.tunnel} ${one.name}`, one.answer]));
-  const tunnels = config.tunnels.flatMap((tunnel) => {
-    const { name, remote } = tunnel;
-    const answer = answers.get(`${name} ${remote}`);
-    if (answer === undefined) return [tunnelOf(tunnel)];
-    if ('address' in answer) return [tunnelOf(tunnel, { remote: answer.address })];
-    warn(`tunnel ${name} is left out: cannot resolve ${remote}: ${answer.fault}`);
-    return [];
-  });
+  const { tunnels } = await loadTunnels(file, warn);
   return { tunnels: createTable(tunnels), state: createState() };
 }
 
@@ -179,23 +164,4 @@ class Report {
 
 function count<Key>(counts: Map<Key, number>, key: Key): void {
   counts.set(key, (counts.get(key) ?? 0) + 1);
-}
-
-/** Everything a file or standard input holds, as text. */
-function readText(path: string): string {
-  const { source, close } = openFile(path);
-  try {
-    const bytes = source.peek(HEX_TEXT_LIMIT + 1);
-    if (bytes.length <= HEX_TEXT_LIMIT) return Buffer.from(bytes).toString('latin1');
-    throw new Failure(
-      EXIT.usage,
-      '--hex: standard input is longer than any packet',
-      'head -c 200000',
-    );
-  } catch (error) {
-    if (!(error instanceof CaptureError)) throw error;
-    throw new Failure(EXIT.noInput, `--hex: standard input ${error.message}`);
-  } finally {
-    close();
-  }
 }

@@ -1,32 +1,13 @@
 import type { Paint } from '../config/diagnostic.js';
 import type { Decoded, DecodedGre } from '../packet/decode.js';
+import type { Difference, Nearest } from '../packet/nearest.js';
+import { protocolName } from '../packet/protocol-name.js';
 
 const TUNNELS: ReadonlyMap<number, string> = new Map([
   [4, 'ipip'],
   [17, 'gre-udp'],
   [41, 'sit'],
   [47, 'gre'],
-]);
-
-/** IP protocols that are met inside tunnels, as in /etc/protocols. */
-const PROTOCOLS: ReadonlyMap<number, string> = new Map([
-  [0, 'hop-by-hop'],
-  [1, 'icmp'],
-  [2, 'igmp'],
-  [4, 'ipip'],
-  [6, 'tcp'],
-  [17, 'udp'],
-  [41, 'sit'],
-  [44, 'fragment'],
-  [47, 'gre'],
-  [50, 'esp'],
-  [51, 'ah'],
-  [58, 'icmp6'],
-  [88, 'eigrp'],
-  [89, 'ospf'],
-  [103, 'pim'],
-  [112, 'vrrp'],
-  [132, 'sctp'],
 ]);
 
 const ETHERTYPES: ReadonlyMap<number, string> = new Map([
@@ -52,12 +33,25 @@ export function formatPacket(number: number, packet: Decoded, paint: Paint): str
     ...(packet.gre === null ? [] : greWords(packet.gre)),
   ];
   const line = words.join(' ');
-  if (inner === null) return line;
-  const protocol = PROTOCOLS.get(inner.protocol) ?? `protocol ${inner.protocol}`;
+  const near = packet.nearest ? `; nearly ${formatNearest(packet.nearest)}` : '';
+  if (inner === null) return line + near;
+  const protocol = protocolName(inner.protocol);
   return (
     `${line} ${paint('dim', '|')} ` +
-    `${inner.source} > ${inner.destination} ${protocol}, ${inner.length} bytes`
+    `${inner.source} > ${inner.destination} ${protocol}, ${inner.length} bytes${near}`
   );
+}
+
+/** `gre1: key 8, expected 7`. */
+export function formatNearest({ tunnel, differs }: Nearest): string {
+  return `${tunnel}: ${differs.map(formatDifference).join('; ')}`;
+}
+
+function formatDifference({ field, packet, expected }: Difference): string {
+  const name = field === 'type' ? 'protocol type' : field;
+  if (field === 'type') return `${name} ${packet}, but the tunnel is ${expected}`;
+  if (packet === null) return `no ${name}, expected ${expected}`;
+  return `${name} ${packet}, expected ${expected ?? 'none'}`;
 }
 
 function greWords(gre: DecodedGre): string[] {

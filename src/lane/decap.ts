@@ -5,7 +5,7 @@
 //   3. coalesce     the codec merges neighbours of a flow into runs
 //   4. writeBatch   hand finished packets to the devices, in order, each run as one
 //   5. settle       count every slot once and free it
-import { SLOT_COUNT } from '../../asm/layout.js';
+import { DIRECTION_DECAP, SLOT_COUNT } from '../../asm/layout.js';
 import {
   REASON_CODEC_FAULT,
   REASON_EARLY,
@@ -47,10 +47,12 @@ export function releaseEarly(lane: Lane): void {
 
 /** Takes the packets from `from` on through the codec to the devices. */
 function deliver(lane: Lane, ring: Ring, from: number): void {
+  const isTraced = lane.tracer.before(ring, from);
   lane.process(ring);
   if (lane.reorder !== undefined) holdEarly(lane.reorder, ring, from, ring.processed);
   lane.coalesce();
   writeBatch(lane, ring, from, ring.processed);
+  if (isTraced) lane.tracer.after(ring, from, DIRECTION_DECAP);
 }
 
 /** Puts the packets aside that the codec found early. */
@@ -104,7 +106,7 @@ function isRun(ring: Ring, first: number, from: number, to: number): boolean {
 
 /** Writes a run to the device of its tunnel. */
 function writeRun(lane: Lane, ring: Ring, first: number): void {
-  const device = lane.devices[ring.tunnel(first)];
+  const device = lane.deviceOf(ring.tunnel(first));
   const reason = device === undefined ? REASON_TUNNEL_DOWN : device.write(ring, first);
   if (reason === REASON_NONE) return;
   const members: number[] = [];

@@ -4,7 +4,7 @@
 //   2. process     the codec puts the outer header into the headroom, or gives a reason
 //   3. send        hand finished slots to the underlay, in order
 //   4. settle      count every slot once and free it
-import { SEGMENT_LIMIT } from '../../asm/layout.js';
+import { DIRECTION_ENCAP, SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
@@ -28,8 +28,10 @@ export function encapBatch(lane: Lane, record: number): number {
 
   const count = (ring.filled - from) >>> 0;
   lane.countDeviceReceived(packets);
+  const isTraced = lane.tracer.before(ring, from);
   lane.process(ring);
   lane.underlay.send(ring, from, ring.processed);
+  if (isTraced) lane.tracer.after(ring, from, DIRECTION_ENCAP);
   lane.settle(ring);
   return count;
 }

@@ -1,5 +1,6 @@
 import {
   BATCH_CLASSES,
+  LANE_TURN,
   SEGMENT_LIMIT,
   SLOT_COUNT,
   TOTAL_BATCHES,
@@ -13,6 +14,7 @@ import {
 import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
 import type { CodecBuild } from '../codec/builds.js';
 import type { Codec } from '../codec/contract.js';
+import type { PeerRange } from '../packet/peers.js';
 import type { Reorder } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
@@ -20,6 +22,7 @@ import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { ReorderBuffer } from './reorder.js';
+import { Tracer } from './tracer.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -69,6 +72,7 @@ export interface LaneOptions {
   readonly merge: number;
   /** By record, the tunnels whose early packets wait for those before them. */
   readonly reorder?: ReadonlyMap<number, Reorder>;
+  readonly peers?: readonly PeerRange[] | undefined;
   /** Told once when a kernel refused superpackets and merging went off. */
   readonly onMergeRefused?: (device: string) => void;
   /** Told of a trap, once each time the codec is replaced. */
@@ -85,10 +89,14 @@ export class Lane {
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
   readonly reorder: ReorderBuffer | undefined;
+  readonly tracer: Tracer;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
+  /** By record of a peer: that of the tunnel whose device it has. */
+  readonly #owners = new Uint16Array(TUNNEL_CAPACITY);
   readonly #totals: BigUint64Array;
   readonly #words: Uint32Array;
+  readonly #turn: number;
   readonly #options: LaneOptions;
   #codec: Codec;
   /** The codec that merged the batch in hand. */
@@ -102,8 +110,13 @@ export class Lane {
     this.encapRing = new Ring(memory, plan.encap);
     this.decapRing = new Ring(memory, plan.decap);
     this.reorder = options.reorder && new ReorderBuffer(memory, this.decapRing, options.reorder);
+    this.tracer = new Tracer(memory, plan.trace);
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
+    this.#turn = (plan.counters + LANE_TURN) >>> 2;
+    for (const { device, first, count } of options.peers ?? []) {
+      this.#owners.fill(device, first, first + count);
+    }
     this.#codec = options.codec;
     this.#merger = options.codec;
     this.#merge = options.merge;
@@ -111,6 +124,12 @@ export class Lane {
 
   get codec(): Codec {
     return this.#codec;
+  }
+
+  /** The device that packets of a record come from and go to. */
+  deviceOf(record: number): TunDevice | undefined {
+    const owner = this.#owners[record] as number;
+    return this.devices[owner === 0 ? record : owner];
   }
 
   /** Swaps the codec. Call it between batches only: then no packet is half done. */
@@ -158,6 +177,8 @@ export class Lane {
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       packetsOf[position & MASK] = ring.packets(position);
     }
+    // A publisher waits for this (src/tunnel/table.ts): the codec looks up which image is live behind the first store.
+    Atomics.add(this.#words, this.#turn, 1);
     try {
       if (ring === this.encapRing) codec.encap(ring.address);
       else codec.decap(ring.address);
@@ -168,6 +189,7 @@ export class Lane {
         ring.setReason(position, REASON_CODEC_FAULT);
       }
     }
+    Atomics.add(this.#words, this.#turn, 1);
     ring.restore(to, to, drained);
     // INVARIANT: after this loop every packet without a reason lies where it may and has a possible record,
     // and every packet counts for as many as it was received for.

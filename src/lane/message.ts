@@ -1,4 +1,5 @@
 import type { CodecBuild } from '../codec/builds.js';
+import type { PeerRange } from '../packet/peers.js';
 import type { Reorder } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
@@ -30,6 +31,8 @@ export interface LaneStart {
   /** Link of each record that is bound to one. */
   readonly linkOfRecord: readonly (readonly [number, number])[];
   readonly devices: readonly LaneDevice[];
+  /** Records that share the device of another; absent: none. */
+  readonly peers?: readonly PeerRange[] | undefined;
   /** Absent: raw sockets alone. */
   readonly xdp?: XdpStart | undefined;
   /** Microseconds to look for more work before waiting; 0 = wait at once. */

@@ -7,7 +7,7 @@ import { Lane, type LaneEvents } from './lane.js';
 import type { LaneStart } from './message.js';
 
 export interface OpenLaneOptions
-  extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge' | 'reorder'> {
+  extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge' | 'reorder' | 'peers'> {
   /** Closed with the lane. */
   readonly underlay: Underlay;
   /** Makes the devices by record, over the ring that packets are read into. */
@@ -17,7 +17,7 @@ export interface OpenLaneOptions
 
 /** Opens a lane; who runs it calls encapBatch and decapBatch. */
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
-  const { memory, plan, underlay, codec, merge, reorder } = options;
+  const { memory, plan, underlay, codec, merge, reorder, peers } = options;
   const lane = new Lane({
     memory,
     plan,
@@ -26,6 +26,7 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
     fallback: openCodec({ name: 'js' }, memory),
     merge,
     ...(reorder.length === 0 ? {} : { reorder: new Map(reorder) }),
+    peers,
     onMergeRefused: events.onMergeRefused,
     onFault: (name, error) => events.onFault(name, String(error)),
   });

@@ -32,9 +32,9 @@ try {
 port.close();
 
 function runLane(start: LaneStart): void {
-  const { memory, plan, codec, merge, reorder, devices } = start;
+  const { memory, plan, codec, merge, reorder, peers, devices } = start;
   const lane = openLane({
-    ...{ memory, plan, codec, merge, reorder },
+    ...{ memory, plan, codec, merge, reorder, peers },
     underlay: openUnderlay(start),
     devices: kernelDevices(memory, devices),
     events: {

@@ -14,7 +14,10 @@ import { PROTOCOL_TCP, PROTOCOL_UDP } from './ipv4.js';
 export interface Arrived {
   /** Record of its tunnel: packets of different tunnels never meet. */
   readonly record: number;
+  /** An IP packet, or a frame with one in it. */
   readonly packet: Uint8Array;
+  /** Where the IP packet begins; default 0. */
+  readonly start?: number;
   /** struct virtio_net_hdr. */
   readonly deviceHeader: Uint8Array;
 }
@@ -29,7 +32,7 @@ export interface Kinds {
 export interface Run {
   /** Indexes of the packets in it, in the order of their payload. */
   readonly members: readonly number[];
-  /** Bytes of IP and transport header; those of the first member stand for all. */
+  /** Bytes of all headers; those of the first member stand for all. */
   readonly headers: number;
   readonly packet: Uint8Array;
   readonly deviceHeader: Uint8Array;
@@ -58,10 +61,13 @@ const EXTENSIONS: readonly number[] = [0, 43, 44, 50, 51, 60, 135];
 interface Part {
   readonly index: number;
   readonly inner: Inner;
+  /** The Ethernet header of a frame. */
+  readonly link: Uint8Array;
   readonly isTcp: boolean;
   readonly isPartial: boolean;
   /** From the transport header on. */
   readonly upper: Uint8Array;
+  /** Bytes of IP and transport header. */
   readonly headers: number;
   readonly payload: number;
 }
@@ -81,8 +87,9 @@ export function coalesce(arrived: readonly (Arrived | null)[], kinds: Kinds): Ru
   const flows = new Map<string, Open>();
   for (const [index, arrival] of arrived.entries()) {
     if (arrival === null) continue;
-    const inner = readInner(arrival.packet, u8(arrival.packet, 0) >>> 4 === 4 ? 4 : 6);
-    const flow = flowOf(inner, arrival.record, kinds);
+    const { packet, start = 0 } = arrival;
+    const inner = readInner(packet.subarray(start), u8(packet, start) >>> 4 === 4 ? 4 : 6);
+    const flow = flowOf(inner, arrival, kinds);
     if (flow === 'any') flows.clear();
     const part = flow === null || flow === 'any' ? null : readPart(index, inner, arrival);
     const open = flow === null ? undefined : flows.get(flow);
@@ -102,10 +109,10 @@ export function coalesce(arrived: readonly (Arrived | null)[], kinds: Kinds): Ru
 }
 
 /**
- * Tunnel, addresses, ports and protocol; null for a packet of no flow that is merged, `any` for one whose flow
+ * Tunnel, Ethernet header, addresses, ports and protocol; null for a packet of no flow that is merged, `any` for one whose flow
  * cannot be told.
  */
-function flowOf(inner: Inner, record: number, kinds: Kinds): string | null {
+function flowOf(inner: Inner, { record, packet, start = 0 }: Arrived, kinds: Kinds): string | null {
   const { protocol, bytes, headerLength, version } = inner;
   if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) {
     return version === 6 && EXTENSIONS.includes(protocol) ? 'any' : null;
@@ -115,12 +122,15 @@ function flowOf(inner: Inner, record: number, kinds: Kinds): string | null {
   const isPlain = version === 6 || (u8(bytes, 0) === 0x45 && !inner.isFragment);
   if (!isPlain || bytes.length < headerLength + least) return 'any';
   const addresses = [...inner.source, ...inner.destination].join('.');
-  return `${record} ${version} ${protocol} ${addresses} ${u32(bytes, headerLength)}`;
+  const link = packet.subarray(0, start).join('.');
+  return `${record} ${link} ${version} ${protocol} ${addresses} ${u32(bytes, headerLength)}`;
 }
 
 /** The packet as part of a run, or null when it must go alone. */
-function readPart(index: number, inner: Inner, { deviceHeader }: Arrived): Part | null {
+function readPart(index: number, inner: Inner, arrival: Arrived): Part | null {
+  const { deviceHeader, packet, start = 0 } = arrival;
   const isTcp = inner.protocol === PROTOCOL_TCP;
+  if (start + inner.bytes.length !== packet.length) return null; // a padded frame
   if (u8(deviceHeader, 1) !== 0) return null; // the kernel merged it before
   const upper = inner.bytes.subarray(inner.headerLength);
   const own = isTcp ? (u8(upper, TCP.offset) >>> 4) * 4 : UDP.header;
@@ -131,6 +141,7 @@ function readPart(index: number, inner: Inner, { deviceHeader }: Arrived): Part 
   return {
     index,
     inner,
+    link: packet.subarray(0, start),
     isTcp,
     isPartial: (u8(deviceHeader, 0) & NEEDS_CHECKSUM) !== 0,
     upper,
@@ -208,8 +219,11 @@ function alone(index: number, { packet, deviceHeader }: Arrived): Run {
 function merge(parts: readonly Part[], arrival: Arrived): Run {
   const [first] = parts;
   if (first === undefined || parts.length === 1) return alone(first?.index ?? 0, arrival);
-  const { headers, inner, isTcp } = first;
-  const packet = new Uint8Array(parts.reduce((total, { payload }) => total + payload, headers));
+  const { headers, inner, isTcp, link } = first;
+  const length = parts.reduce((total, { payload }) => total + payload, headers);
+  const whole = new Uint8Array(link.length + length);
+  whole.set(link);
+  const packet = whole.subarray(link.length);
   packet.set(inner.bytes.subarray(0, headers));
   let end = headers;
   for (const part of parts) {
@@ -230,21 +244,21 @@ function merge(parts: readonly Part[], arrival: Arrived): Run {
   setU16(upper, isTcp ? TCP.checksum : UDP.checksum, fold(pseudo));
   return {
     members: parts.map(({ index }) => index),
-    headers,
-    packet,
+    headers: link.length + headers,
+    packet: whole,
     deviceHeader: superpacketHeader(first),
   };
 }
 
-function superpacketHeader({ inner, isTcp, headers, payload }: Part): Uint8Array {
+function superpacketHeader({ inner, link, isTcp, headers, payload }: Part): Uint8Array {
   const header = new Uint8Array(10);
   const view = new DataView(header.buffer);
   const tcp = inner.version === 4 ? GSO.tcp4 : GSO.tcp6;
   view.setUint8(0, NEEDS_CHECKSUM);
   view.setUint8(1, isTcp ? tcp : GSO.udp);
-  view.setUint16(2, headers, true);
+  view.setUint16(2, link.length + headers, true);
   view.setUint16(4, payload, true);
-  view.setUint16(6, inner.headerLength, true);
+  view.setUint16(6, link.length + inner.headerLength, true);
   view.setUint16(8, isTcp ? TCP.checksum : UDP.checksum, true);
   return header;
 }

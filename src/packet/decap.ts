@@ -27,6 +27,7 @@ import { checkInner, type Inner, readInner, setTos, setTtl } from './inner.js';
 import { PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_UDP } from './ipv4.js';
 import { lookup } from './lookup.js';
 import { clampMss } from './mss.js';
+import type { Observe } from './observe.js';
 import { type Payload, payloadOf } from './payload.js';
 import { checkFramePolicy, checkPolicy } from './policy.js';
 import type { Reason } from './reason.js';
@@ -44,6 +45,8 @@ export type Decapped =
       readonly record: number;
       /** The inner packet or frame, a copy: a few of its fields may differ from those inside the outer packet. */
       readonly packet: Uint8Array;
+      /** The IP packet: its version, and where in a frame it begins; null: the frame has none. */
+      readonly ip: { readonly version: 4 | 6; readonly start: number } | null;
       /** Where it began in the outer packet. */
       readonly offset: number;
       /** What a TUN device with a virtio_net_hdr wants in front of it. */
@@ -81,26 +84,29 @@ interface Opened {
 
 /**
  * Takes a packet that begins at its outer IP header and looks for its tunnel among `tunnels`. `link` is
- * the index of the device it came from, 0 = not known.
+ * the index of the device it came from, 0 = not known. `observe` is told of every check that it passes.
  */
 export function decap(
   packet: Uint8Array,
   tunnels: Tunnels,
   state: State = createState(),
   link = 0,
+  observe?: Observe,
 ): Decapped {
   const table = toTable(tunnels);
-  const outer = checkOuter(packet, table);
+  const outer = checkOuter(packet, table, observe);
   if (typeof outer === 'string') return drop(outer);
   const hasGre = outer.protocol === PROTOCOL_GRE || outer.protocol === PROTOCOL_UDP;
   const gre = hasGre ? (checkGre(outer.payload) ?? readGre(outer.payload)) : null;
   if (typeof gre === 'string') return drop(gre);
+  if (gre !== null) observe?.({ at: 'gre', gre });
 
   const record = find(table, outer, gre, link);
   const entry = table.entries[record - 1];
   if (entry === undefined) return drop('no-tunnel');
+  observe?.({ at: 'tunnel', entry });
 
-  const opened = open(outer, gre, entry, table, state.of(entry.tunnel, record));
+  const opened = open(outer, gre, { entry, table, observe }, state.of(entry.tunnel, record));
   if (typeof opened === 'string') return drop(opened, entry.tunnel, record);
   if ('early' in opened) {
     const { early: sequence } = opened;
@@ -108,12 +114,14 @@ export function decap(
   }
   const arrived = arrive(opened, outer, entry);
   if (arrived === null) return drop('ecn', entry.tunnel, record);
+  observe?.({ at: 'ecn' });
   return {
     verdict: 'ok',
     reason: null,
     tunnel: entry.tunnel,
     record,
     packet: arrived,
+    ip: opened.ip && { version: opened.ip.version, start: opened.start },
     offset: opened.offset,
     deviceHeader: deviceHeader(opened.ip, entry.mtu, opened.start),
   };
@@ -147,57 +155,64 @@ interface Early {
   readonly early: number;
 }
 
+/** By what a packet is judged whose tunnel is found. */
+interface Judge {
+  readonly entry: Entry;
+  readonly table: Table;
+  readonly observe: Observe | undefined;
+}
+
 /** What is inside, or why the tunnel refuses it. */
 function open(
   outer: Received,
   gre: GreHeader | null,
-  entry: Entry,
-  table: Table,
+  judge: Judge,
   state: TunnelState,
 ): Opened | Early | Reason {
   if (gre === null) {
-    return openPacket(
-      outer.payload,
-      outer.protocol === PROTOCOL_IPIP ? 4 : 6,
-      entry,
-      table,
-      outer.length,
-    );
+    return openPacket(outer.payload, outer.protocol === PROTOCOL_IPIP ? 4 : 6, judge, outer.length);
   }
-  const payload = checkReceive(outer, gre, entry, state);
+  const payload = checkReceive(outer, gre, judge, state);
   if (typeof payload === 'string' || 'early' in payload) return payload;
   const start = gre.length + payload.offset;
   if (start > outer.payload.length) return 'gre-truncated';
   const bytes = outer.payload.subarray(start);
   const offset = outer.length + start;
   return payload.kind === 'ethernet'
-    ? openFrame(bytes, entry, table, offset)
-    : openPacket(bytes, payload.kind, entry, table, offset);
+    ? openFrame(bytes, judge, offset)
+    : openPacket(bytes, payload.kind, judge, offset);
 }
 
 /** What a tunnel asks of a GRE packet. */
 function checkReceive(
   { payload, version }: Received,
   gre: GreHeader,
-  { tunnel, carries }: Entry,
+  { entry: { tunnel, carries }, observe }: Judge,
   state: TunnelState,
 ): Payload | Early | Reason {
   const { profile } = tunnel;
   if (hasReservedBits(payload, profile)) return 'gre-reserved-bits';
+  observe?.({ at: 'reserved' });
   // RFC 2784, 2.2: a checksum is checked whether or not the tunnel sends one itself.
   if (gre.hasChecksum && !isValid(payload) && !isMerged(payload, gre)) return 'gre-checksum';
-  if (profile === 'linux' && isGre(tunnel)) {
-    if (gre.hasChecksum !== (tunnel.checksumIn ?? false)) return 'gre-checksum';
-    if (tunnel.sequenceIn && gre.sequence === null) return 'gre-sequence';
+  if (profile === 'linux' && isGre(tunnel) && gre.hasChecksum !== (tunnel.checksumIn ?? false)) {
+    return 'gre-checksum';
   }
-  if (isGre(tunnel) && tunnel.sequenceIn && gre.sequence !== null) {
-    if (tunnel.reorder !== undefined && isEarly(state, gre.sequence))
+  observe?.({ at: 'checksum' });
+  const isOrdered = isGre(tunnel) && tunnel.sequenceIn;
+  if (profile === 'linux' && isOrdered && gre.sequence === null) return 'gre-sequence';
+  if (isOrdered && gre.sequence !== null) {
+    if (tunnel.reorder !== undefined && isEarly(state, gre.sequence)) {
       return { early: gre.sequence };
+    }
     if (!acceptSequence(state, gre.sequence)) return 'gre-sequence';
   }
+  observe?.({ at: 'sequence' });
   const carried = payloadOf(payload, gre, version);
   if (carried === null) return 'unknown-protocol';
-  return (carried.kind === 'ethernet') === (carries === 'ethernet') ? carried : 'unknown-protocol';
+  if ((carried.kind === 'ethernet') !== (carries === 'ethernet')) return 'unknown-protocol';
+  observe?.({ at: 'payload', payload: carried });
+  return carried;
 }
 
 /**
@@ -218,22 +233,28 @@ export function isMerged(payload: Uint8Array, gre: GreHeader): boolean {
 function openPacket(
   bytes: Uint8Array,
   version: 4 | 6,
-  entry: Entry,
-  table: Table,
+  { entry, table, observe }: Judge,
   offset: number,
 ): Opened | Reason {
   const malformed = checkInner(bytes, version);
   if (malformed !== null) return malformed;
   const inner = readInner(bytes, version);
-  return checkPolicy(inner, entry, table) ?? { bytes: inner.bytes, ip: inner, start: 0, offset };
+  observe?.({ at: 'inner', inner, length: inner.bytes.length });
+  const refused = checkPolicy(inner, entry, table, observe);
+  return refused ?? { bytes: inner.bytes, ip: inner, start: 0, offset };
 }
 
-function openFrame(bytes: Uint8Array, entry: Entry, table: Table, offset: number): Opened | Reason {
+function openFrame(
+  bytes: Uint8Array,
+  { entry, table, observe }: Judge,
+  offset: number,
+): Opened | Reason {
   if (bytes.length < ETHERNET_HEADER) return 'inner-truncated';
   if (isGroupSource(bytes)) return 'inner-martian';
   const framed = findIp(bytes);
+  observe?.({ at: 'inner', inner: framed?.inner ?? null, length: bytes.length });
   if (framed === null) return { bytes, ip: null, start: 0, offset };
-  const refused = checkFramePolicy(framed.inner, entry, table);
+  const refused = checkFramePolicy(framed.inner, entry, table, observe);
   return refused ?? { bytes, ip: framed.inner, start: framed.start, offset };
 }
 

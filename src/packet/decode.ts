@@ -13,11 +13,13 @@ import { checkGre, hasReservedBits, readGre } from './gre.js';
 import { checkInner } from './inner.js';
 import { IPV4_HEADER, PROTOCOL_IPIP, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER, readIpv6 } from './ipv6.js';
+import { type Known, keep } from './known.js';
+import { type Nearest, nearestOf } from './nearest.js';
 import { type Outer, readOuter } from './outer.js';
 import { payloadOf } from './payload.js';
 import type { Reason } from './reason.js';
 import type { State } from './state.js';
-import type { Tunnels } from './table.js';
+import { type Tunnels, toTable } from './table.js';
 import { ETHERNET_HEADER } from './tunnel.js';
 
 export interface DecodedOuter {
@@ -59,6 +61,8 @@ export interface Decoded {
   readonly outer: DecodedOuter;
   readonly gre: DecodedGre | null;
   readonly inner: DecodedInner | null;
+  /** With tunnels: the one that the packet nearly belonged to, or null. */
+  readonly nearest?: Nearest | null;
 }
 
 export interface DecodeOptions {
@@ -75,17 +79,28 @@ export interface DecodeOptions {
 export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded | null {
   const outer = readOuter(bytes);
   if (outer === null) return null;
-  const reason =
-    options.tunnels === undefined
-      ? checkForm(outer)
-      : decap(bytes, options.tunnels, options.state).reason;
+  const { reason, ...judged } = options.tunnels
+    ? judge(bytes, options.tunnels, options.state)
+    : { reason: checkForm(outer) };
   return {
     verdict: reason === null ? 'ok' : 'drop',
     reason,
     outer: describeOuter(bytes, outer),
     gre: describeGre(outer),
     inner: describeInner(outer),
+    ...judged,
   };
+}
+
+function judge(
+  bytes: Uint8Array,
+  tunnels: Tunnels,
+  state?: State,
+): Pick<Decoded, 'reason' | 'nearest'> {
+  const table = toTable(tunnels);
+  const known: Known = { packet: bytes, table, way: [] };
+  const { reason } = decap(bytes, table, state, 0, keep.bind(null, known));
+  return { reason, nearest: nearestOf(reason, known) };
 }
 
 /** What is wrong with the packet whatever tunnels there are, or null. */

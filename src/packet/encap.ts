@@ -1,12 +1,15 @@
 // encap: an inner packet or frame -> the outer packet that carries it, or the reason why not
 //
 //   1. readCarried   a whole IP packet of a version the tunnel carries, or a whole Ethernet frame
+//      recordFor     the peer it is for, in a tunnel with several (peers.ts)
 //   2. checkFit      not larger than the tunnel's MTU, TTL left
-//   3. checkRoute    there is a peer, the packet is not for the peer itself, it may enter one tunnel more
+//   3. checkRoute    there is a peer, the packet is not for the peer itself, nor one that a group has had already;
+//      limitOf       it may enter one tunnel more
 //   4. clampMss      what hosts tell each other of segment sizes
 //   5. outer header  IPv4 or IPv6, with TOS, TTL and DF of the tunnel or of the inner packet
 //   6. UDP header    a source port for each flow, for gre-udp
 //   7. GRE header    key, sequence number, checksum
+import { contains } from './address.js';
 import { setU16, setU32, u8, u16 } from './bytes.js';
 import { checksum } from './checksum.js';
 import { encapLimitOf } from './encap-limit.js';
@@ -24,10 +27,12 @@ import { type Inner, readInner } from './inner.js';
 import { IPV4_HEADER, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 import { clampMss } from './mss.js';
+import type { Observe } from './observe.js';
 import { outerHeader } from './outer-header.js';
+import { recordFor } from './peers.js';
 import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
-import { createEntry, type Entry, ownName } from './table.js';
+import { createTable, type Entry, isGroup, ownName, type Table } from './table.js';
 import { ETHERNET_HEADER, type GreTunnel, isGre, outerLength, type Tunnel } from './tunnel.js';
 import { flowPort, ORDERED_PORT, putUdp, UDP_HEADER, udpChecksum } from './udp.js';
 
@@ -44,14 +49,25 @@ export type Encapped =
 
 /**
  * Puts `inner`, a whole IPv4 or IPv6 packet or what else the mode carries, into `tunnel`. Undefined: a tunnel that is
- * not there.
+ * not there. In a tunnel with peers `state` is that of the peer the packet is for.
  */
 export function encap(
   inner: Uint8Array,
   tunnel: Tunnel | undefined,
   state: TunnelState = createTunnelState(),
 ): Encapped {
-  return encapInto(inner, tunnel === undefined ? undefined : createEntry(tunnel), state);
+  const table = createTable([tunnel]);
+  const entry = table.entries[recordOf(inner, table, 1) - 1];
+  return encapInto(inner, entry, state, undefined, table.ownInner);
+}
+
+/** The record that takes `bytes` out of the device of `record`: in a tunnel with peers that of one of them. */
+export function recordOf(bytes: Uint8Array, table: Table, record: number): number {
+  const entry = table.entries[record - 1];
+  if (entry?.routes === undefined || entry.carries === 'ethernet') return record;
+  const carried = readCarried(bytes, entry);
+  if (typeof carried === 'string' || carried.ip === null) return record;
+  return recordFor(table, record, carried.ip.destination);
 }
 
 /** What a tunnel is to carry. */
@@ -67,21 +83,29 @@ interface Carried {
 
 /**
  * `encap` for a tunnel that was made ready before. `whole`: of a superpacket that a kernel splits behind us, the
- * length of its longest segment and how many there are.
+ * length of its longest segment and how many there are. `ownInner`: addresses of our devices. `observe` is told of every
+ * check that the packet passes.
  */
 export function encapInto(
   bytes: Uint8Array,
   entry: Entry | undefined,
   state: TunnelState,
   whole: { readonly length: number; readonly count: number } = { length: bytes.length, count: 1 },
+  ownInner: ReadonlySet<string> = new Set(),
+  observe?: Observe,
 ): Encapped {
   if (entry === undefined) return drop('tunnel-down');
+  observe?.({ at: 'tunnel', entry });
   const carried = readCarried(bytes, entry);
   if (typeof carried === 'string') return drop(carried);
-  const refused = checkFit(carried, entry, whole.length) ?? checkRoute(carried, entry);
+  observe?.({ at: 'inner', inner: carried.ip, length: bytes.length });
+  const refused =
+    checkFit(carried, entry, whole.length, observe) ?? checkRoute(carried, entry, observe);
   if (refused !== null) return drop(refused);
+  if (isBack(carried, entry, ownInner)) return drop('no-route');
   const limit = limitOf(carried, entry);
   if (limit !== null && limit < 0) return drop('encap-limit');
+  observe?.({ at: 'limit', limit });
 
   const { tunnel } = entry;
   const { ip, start } = carried;
@@ -156,28 +180,56 @@ function checkPacket(bytes: Uint8Array): Reason | null {
   return IPV6_HEADER + u16(bytes, 4) === bytes.length ? null : 'inner-header';
 }
 
-function checkFit({ ip }: Carried, { carries, mtu }: Entry, length: number): Reason | null {
+function checkFit(
+  { ip }: Carried,
+  { carries, mtu }: Entry,
+  length: number,
+  observe?: Observe,
+): Reason | null {
   const isFrame = carries === 'ethernet';
   if (length > mtu + (isFrame ? ETHERNET_HEADER : 0)) return 'too-big';
-  return !isFrame && ip?.ttl === 0 ? 'inner-ttl' : null; // RFC 2003, 3.1
+  observe?.({ at: 'mtu', length });
+  if (!isFrame && ip?.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
+  observe?.({ at: 'ttl' });
+  return null;
 }
 
-function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry): Reason | null {
+function checkRoute(
+  { ip }: Carried,
+  { carries, version, local, remote }: Entry,
+  observe?: Observe,
+): Reason | null {
   if (remote === null) return 'no-route';
   // No kernel fills in the source of an IPv6 header.
   if (version === 6 && local === null) return 'no-route';
   // To the peer's own outer address: the tunnel would carry its own packets (RFC 2003, 3.2).
   const isForPeer = ip !== null && ownName(ip.destination) === ownName(remote);
-  return carries !== 'ethernet' && isForPeer ? 'nesting-limit' : null;
+  if (carries !== 'ethernet' && isForPeer) return 'nesting-limit';
+  observe?.({ at: 'peer' });
+  return null;
+}
+
+/**
+ * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
+ * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
+ */
+function isBack(
+  { ip }: Carried,
+  { carries, remote, allow }: Entry,
+  ownInner: ReadonlySet<string>,
+): boolean {
+  if (ip === null || carries === 'ethernet' || allow === 'any') return false;
+  if (remote === null || !isGroup(remote) || ownInner.has(ownName(ip.source))) return false;
+  return allow.some((block) => contains(block, ip.source));
 }
 
 /**
  * What the encapsulation limit option is to say, null where none is sent; below 0: the packet may enter no tunnel more
- * (RFC 2473, 4.1.1), of whatever kind. Linux looks for that only where it sends the option.
+ * (RFC 2473, 4.1.1), of whatever kind. Linux looks for that only in tunnels over IPv6.
  */
 function limitOf({ ip }: Carried, { tunnel, version }: Entry): number | null {
   const isSent = version === 6 && tunnel.encapLimit !== undefined;
-  const isRead = isSent || tunnel.profile !== 'linux';
+  const isRead = version === 6 || tunnel.profile !== 'linux';
   const inner = ip === null || !isRead ? null : encapLimitOf(ip);
   if (inner === 0) return -1;
   if (!isSent) return null;

@@ -21,16 +21,22 @@ export interface Framed {
 
 /** The sound IP packet that a frame carries, behind up to two VLAN tags, or null: there is none to look into. */
 export function findIp(frame: Uint8Array): Framed | null {
-  let start = ETHERNET_HEADER;
-  for (let tags = 0; TAG_TYPES.includes(u16(frame, start - 2)); tags++) {
-    if (tags === TAG_LIMIT) return null;
-    start += TAG_LENGTH;
-  }
-  const type = u16(frame, start - 2);
-  if (type !== TYPE_IPV4 && type !== TYPE_IPV6) return null;
-  const version = type === TYPE_IPV4 ? 4 : 6;
+  const start = linkLength(frame);
+  if (start === 0) return null;
+  const version = u16(frame, start - 2) === TYPE_IPV4 ? 4 : 6;
   const bytes = frame.subarray(start);
   return checkInner(bytes, version) === null ? { inner: readInner(bytes, version), start } : null;
+}
+
+/** Bytes of the Ethernet header in front of IP, up to two VLAN tags included; 0: the frame carries something else. */
+export function linkLength(frame: Uint8Array): number {
+  let start = ETHERNET_HEADER;
+  for (let tags = 0; TAG_TYPES.includes(u16(frame, start - 2)); tags++) {
+    start += TAG_LENGTH;
+    if (tags === TAG_LIMIT || start > frame.length) return 0;
+  }
+  const type = u16(frame, start - 2);
+  return frame.length >= start && (type === TYPE_IPV4 || type === TYPE_IPV6) ? start : 0;
 }
 
 /** Whether the source of a frame is a group, which no sender is (IEEE 802.3, 3.2.3). */

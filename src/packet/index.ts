@@ -14,6 +14,8 @@
  * const received = decap(sent.packet, tunnels, state);
  * if (received.verdict === 'drop') console.log(received.reason); // 'no-tunnel', 'inner-src-spoof', ...
  * else deliver(received.packet);
+ *
+ * explain(sent.packet, tunnels).stages; // every check with what it compared, and where the packet ended
  * ```
  *
  * Packets never make it throw; options that make no sense do. Nothing is remembered between calls
@@ -55,6 +57,16 @@ export {
   encapSit,
   type GreOptions,
 } from './encap-options.js';
+export {
+  type Difference,
+  type Direction,
+  type ExplainOptions,
+  type Explanation,
+  explain,
+  type Nearest,
+  type Stage,
+  type StageName,
+} from './explain.js';
 export type { Reason } from './reason.js';
 export {
   createState,
@@ -70,6 +82,7 @@ export {
   type IpTunnel,
   type Mode,
   overhead,
+  type Peer,
   type Prefix,
   type Reorder,
   type Tunnel,

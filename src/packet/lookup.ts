@@ -49,7 +49,8 @@ function isOpenTo(entry: Entry, packet: LookupKey): boolean {
 }
 
 /** Mode, outer family and device fit: a tunnel without a device takes packets from any. */
-function isCandidate({ tunnel, version }: Entry, packet: LookupKey): boolean {
+function isCandidate({ tunnel, version, routes }: Entry, packet: LookupKey): boolean {
+  if (routes !== undefined) return false; // its peers are entries of their own
   if (tunnel.mode !== packet.mode || version !== (packet.local.length === 4 ? 4 : 6)) return false;
   return tunnel.link === 0 || packet.link === 0 || tunnel.link === packet.link;
 }

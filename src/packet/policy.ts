@@ -1,5 +1,5 @@
 // Whether an inner packet may leave the tunnel, judged by its addresses and its TTL.
-import { contains } from './address.js';
+import { contains, isMapped } from './address.js';
 import { u32 } from './bytes.js';
 import type { Inner } from './inner.js';
 import {
@@ -18,19 +18,29 @@ import {
   isMulticast6,
   isUnspecified6,
 } from './ipv6.js';
+import type { Observe } from './observe.js';
 import type { Reason } from './reason.js';
 import { type Entry, ownName, type Table } from './table.js';
 
 /** Why an inner packet may not pass, or null. The rules are ordered: the first that is broken names it. */
-export function checkPolicy(inner: Inner, entry: Entry, table: Table): Reason | null {
+export function checkPolicy(
+  inner: Inner,
+  entry: Entry,
+  table: Table,
+  observe?: Observe,
+): Reason | null {
   if (isMartian(inner, entry)) return 'inner-martian';
+  observe?.({ at: 'addresses' });
   if (isOwn(table, inner.source)) return 'inner-src-spoof';
   if (table.ownOuter.has(ownName(inner.destination))) {
     // One level of tunnel a packet: what is inside must not be for a tunnel of ours again.
     return isTunnelProtocol(inner.protocol) ? 'nesting-limit' : 'inner-dst-policy';
   }
+  observe?.({ at: 'destination' });
   if (!isAllowed(inner, entry)) return 'inner-src-spoof';
+  observe?.({ at: 'source' });
   if (inner.ttl === 0 || (inner.ttl === 1 && isForwarded(inner, table))) return 'inner-ttl';
+  observe?.({ at: 'ttl' });
   return null;
 }
 
@@ -38,10 +48,18 @@ export function checkPolicy(inner: Inner, entry: Entry, table: Table): Reason | 
  * The same for the IP packet of an Ethernet frame. A segment is no border between networks: what is judged is
  * whether it came from where the tunnel accepts sources, and whether it is a tunnel packet for us again.
  */
-export function checkFramePolicy(inner: Inner, entry: Entry, table: Table): Reason | null {
+export function checkFramePolicy(
+  inner: Inner,
+  entry: Entry,
+  table: Table,
+  observe?: Observe,
+): Reason | null {
   const isOurs = table.ownOuter.has(ownName(inner.destination));
   if (isOurs && isTunnelProtocol(inner.protocol)) return 'nesting-limit';
-  return isAllowed(inner, entry) ? null : 'inner-src-spoof';
+  observe?.({ at: 'destination' });
+  if (!isAllowed(inner, entry)) return 'inner-src-spoof';
+  observe?.({ at: 'source' });
+  return null;
 }
 
 function isMartian({ version, source, destination }: Inner, entry: Entry): boolean {
@@ -66,6 +84,8 @@ function isTunnelProtocol(protocol: number): boolean {
 /** Whether the tunnel accepts the source. */
 function isAllowed({ version, source }: Inner, entry: Entry): boolean {
   if (entry.allow === 'any') return true;
+  // An IPv4 address in an IPv6 header is no sender's, and not the one that IPv4 prefixes are about.
+  if (version === 6 && isMapped(source)) return false;
   // To another link these were martians.
   if (version === 6 && (isLinkLocal6(source) || isUnspecified6(source))) return true;
   return entry.allow.some((block) => contains(block, source));

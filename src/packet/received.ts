@@ -13,6 +13,7 @@ import {
   readIpv4,
 } from './ipv4.js';
 import { IPV6_HEADER, isMartianSource6, readIpv6, walkExtensions } from './ipv6.js';
+import type { Observe } from './observe.js';
 import type { Reason } from './reason.js';
 import { ownName, type Table } from './table.js';
 import type { Mode } from './tunnel.js';
@@ -34,18 +35,19 @@ export interface Received {
 }
 
 /** The outer header with its payload, or why the packet is not looked at. */
-export function checkOuter(packet: Uint8Array, table: Table): Received | Reason {
+export function checkOuter(packet: Uint8Array, table: Table, observe?: Observe): Received | Reason {
   const read = u8(packet, 0) >>> 4 === 6 ? readOuter6(packet) : readOuter4(packet);
   if (typeof read === 'string') return read;
   // A packet of our own that came back, or a forged one.
   if (table.ownOuter.has(ownName(read.source))) return 'outer-martian';
+  observe?.({ at: 'outer', outer: read });
   switch (read.protocol) {
     case PROTOCOL_GRE:
     case PROTOCOL_IPIP:
     case PROTOCOL_SIT:
       return read;
     case PROTOCOL_UDP:
-      return behindUdp(read);
+      return behindUdp(read, observe);
     default:
       return 'no-tunnel';
   }
@@ -89,11 +91,12 @@ function readOuter6(packet: Uint8Array): Received | Reason {
   };
 }
 
-function behindUdp(outer: Received): Received | Reason {
+function behindUdp(outer: Received, observe?: Observe): Received | Reason {
   const { version, source, destination, payload, length } = outer;
   if (!isGreUdp(payload)) return 'no-tunnel';
   const malformed = checkUdp(payload, version, source, destination);
   if (malformed !== null) return malformed;
+  observe?.({ at: 'udp', header: payload.subarray(0, UDP_HEADER) });
   const gre = payload.subarray(UDP_HEADER, udpLength(payload));
   return { ...outer, length: length + UDP_HEADER, payload: gre };
 }

@@ -1,6 +1,7 @@
 // A packet as a TUN device hands it over -> the packets it stands for, each with its checksum.
 import { setU8, setU16, setU32, u8, u16, u32 } from './bytes.js';
 import { checksum, finish, sum } from './checksum.js';
+import { linkLength } from './frame.js';
 import { IPV4_HEADER } from './ipv4.js';
 import { IPV6_HEADER } from './ipv6.js';
 
@@ -32,25 +33,38 @@ export interface Superpacket {
 
 /**
  * Does what `header`, a struct virtio_net_hdr, asks for: nothing, a checksum to be completed, or TCP or UDP to
- * be split into segments of gso_size bytes of payload. Null when it makes no sense or there would be more than
+ * be split into segments of gso_size bytes of payload. `isFrame`: the packet is an Ethernet frame, whose header every
+ * segment gets. Null when it makes no sense or there would be more than
  * `limit` segments.
  */
 export function segment(
   packet: Uint8Array,
   header: Uint8Array,
   limit: number,
+  isFrame = false,
 ): Uint8Array[] | null {
   const asked = readHeader(packet, header);
   if (asked === null) return null;
   const { start, field, type, size } = asked;
   if (asked.isDone) return [packet];
   if (type === GSO_NONE) return [withChecksum(packet, start, field)];
-  const headers = headersOf(packet, type, start, field);
-  if (headers === null || size === 0) return null;
+  const link = isFrame ? linkLength(packet) : 0;
+  if (start < link || (isFrame && link === 0)) return null;
+  const own = headersOf(packet.subarray(link), type, start - link, field - link);
+  if (own === null || size === 0) return null;
+  const headers = link + own;
   if (packet.length <= headers + size) return [withChecksum(packet, start, field)];
   const count = Math.ceil((packet.length - headers) / size);
   if (count > limit) return null;
-  return Array.from({ length: count }, (_, index) => cut(packet, start, headers, size, index));
+  const ip = packet.subarray(link);
+  return Array.from({ length: count }, (_, index) => {
+    const piece = cut(ip, start - link, own, size, index);
+    if (link === 0) return piece;
+    const segmentFrame = new Uint8Array(link + piece.length);
+    segmentFrame.set(packet.subarray(0, link));
+    segmentFrame.set(piece, link);
+    return segmentFrame;
+  });
 }
 
 /** What the device header says of a packet that stands for more than one, or null: it does not, or is unsound. */

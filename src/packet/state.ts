@@ -50,15 +50,16 @@ export function createTunnelState(sequence = 0, identification = 0): TunnelState
   };
 }
 
-/** A memory in which no tunnel has sent or received anything. Tunnels are told apart by name. */
+/** A memory in which no tunnel has sent or received anything. Tunnels are told apart by name and remote. */
 export function createState(): State {
   const states = new Map<string, TunnelState>();
   return {
-    of(tunnel) {
-      const known = states.get(tunnel.name);
+    of({ name, remote }) {
+      const id = `${name} ${remote}`;
+      const known = states.get(id);
       if (known !== undefined) return known;
       const created = createTunnelState();
-      states.set(tunnel.name, created);
+      states.set(id, created);
       return created;
     },
   };

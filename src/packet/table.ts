@@ -11,6 +11,7 @@ import {
 } from './address.js';
 import { u8, u32 } from './bytes.js';
 import { isLinkLocal4 } from './ipv4.js';
+import { type PeerRoute, recordsOf } from './peers.js';
 import { type Carried, carries, overhead, type Prefix, type Tunnel, versionOf } from './tunnel.js';
 
 /** Largest IPv4 packet, and largest payload of an IPv6 packet. */
@@ -34,10 +35,12 @@ export interface Entry {
   readonly mtu: number;
   /** Largest TCP segment over IPv4 and IPv6, 0 = not limited. */
   readonly mss: { readonly 4: number; readonly 6: number };
+  /** What is behind its peers, for a tunnel with several: it receives nothing itself then. */
+  readonly routes?: readonly PeerRoute[];
 }
 
 export interface Table {
-  /** Tunnel i is record i + 1; undefined is a hole. */
+  /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
   readonly entries: readonly (Entry | undefined)[];
   /** Local endpoints of tunnels, as text. */
   readonly ownOuter: ReadonlySet<string>;
@@ -55,9 +58,11 @@ export type Tunnels = readonly (Tunnel | undefined)[] | Table;
 export function createTable(tunnels: readonly (Tunnel | undefined)[]): Table {
   const ownOuter = new Set<string>();
   const ownInner = new Set<string>();
-  const entries = tunnels.map((tunnel) => {
+  let peerRecord = tunnels.length + 1;
+  const entries = recordsOf(tunnels).map(({ tunnel }) => {
     if (tunnel === undefined) return undefined;
-    const entry = createEntry(tunnel);
+    const entry = createEntry(tunnel, peerRecord);
+    peerRecord += tunnel.peers?.length ?? 0;
     if (entry.local !== null) ownOuter.add(ownName(entry.local));
     for (const { address } of tunnel.addresses) {
       const parsed = parseAddress(address);
@@ -74,7 +79,8 @@ export function toTable(tunnels: Tunnels): Table {
   return 'ownOuter' in tunnels ? tunnels : createTable(tunnels);
 }
 
-export function createEntry(tunnel: Tunnel): Entry {
+/** The entry of a tunnel; `peerRecord`: that of its first peer. */
+export function createEntry(tunnel: Tunnel, peerRecord = 0): Entry {
   return {
     tunnel,
     version: versionOf(tunnel),
@@ -85,7 +91,21 @@ export function createEntry(tunnel: Tunnel): Entry {
     allowsLinkLocal: allowsLinkLocal(tunnel),
     mtu: mtuOf(tunnel),
     mss: { 4: mssOf(tunnel, 4), 6: mssOf(tunnel, 6) },
+    ...(hasPeers(tunnel) ? { routes: routesOf(tunnel, peerRecord) } : {}),
   };
+}
+
+/** Whether a tunnel's packets go to its peers alone. */
+export function hasPeers({ peers = [] }: Tunnel): boolean {
+  return peers.length > 0;
+}
+
+/** What is behind the peers of a tunnel, the first of which has the record `first`. */
+export function routesOf(tunnel: Tunnel, first: number): PeerRoute[] {
+  const { peers = [] } = tunnel;
+  return peers.flatMap(({ routes }, index) =>
+    routes.map((prefix) => ({ block: block(tunnel, prefix), record: first + index })),
+  );
 }
 
 /** The tunnel's MTU, or less where packet and outer headers would pass 65535 bytes. */

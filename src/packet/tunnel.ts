@@ -6,6 +6,14 @@ export interface Prefix {
   readonly bits: number;
 }
 
+/** One of several peers of a tunnel. */
+export interface Peer {
+  /** Outer address of one host; null while it is not known: packets to this peer are dropped. */
+  readonly remote: string | null;
+  /** Inner networks behind it: sent to it, and accepted from it. The longest that holds a destination decides. */
+  readonly routes: readonly Prefix[];
+}
+
 /** How a header field of the outer packet is chosen: a fixed value, or the inner packet's. */
 export type Inherit = 'inherit';
 
@@ -30,6 +38,11 @@ interface TunnelBase {
    * its members, received from any that sends to the group.
    */
   readonly remote: string;
+  /**
+   * Peers that share the tunnel, whose `remote` is then `any`: packets go to the one that has their destination, and
+   * come from no one else. For IP packets only.
+   */
+  readonly peers?: readonly Peer[];
   /** Outer TTL or hop limit, 1..255. */
   readonly ttl: number | Inherit;
   /** Inner TTL on arrival: `inherit` takes the outer one where that is less. Default `keep`. */
@@ -108,6 +121,9 @@ const MODES: Readonly<
   'gre-udp': { outer: null, isGre: true, carries: 'ip' },
 };
 
+/** All modes by name. */
+export const MODE_NAMES = Object.keys(MODES) as readonly Mode[];
+
 /** Whether a tunnel has a GRE header, and with it key, checksum and sequence number. */
 export function isGre(tunnel: Tunnel): tunnel is GreTunnel {
   return MODES[tunnel.mode].isGre;
@@ -124,8 +140,9 @@ export function outerVersion(mode: Mode): 4 | 6 | null {
 }
 
 /** IP version of a tunnel's outer header. */
-export function versionOf({ mode, local, remote }: Tunnel): 4 | 6 {
-  return MODES[mode].outer ?? (local.includes(':') || remote.includes(':') ? 6 : 4);
+export function versionOf({ mode, local, remote, peers = [] }: Tunnel): 4 | 6 {
+  const ends = [local, remote, ...peers.map((peer) => peer.remote)];
+  return MODES[mode].outer ?? (ends.some((end) => end?.includes(':')) ? 6 : 4);
 }
 
 /** Bytes of an Ethernet header. */

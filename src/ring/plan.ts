@@ -18,12 +18,14 @@ import {
   RING_MASK,
   RING_SLOTS,
   RING_STATES,
+  ROUTE_SIZE,
   SLOT_COUNT,
   SLOT_STRIDE,
   STATE_SIZE,
   TOTALS_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
+import { planTraceRing } from './trace-ring.js';
 
 /** Buckets of the tunnel lookup: at most half full, so that a miss ends after a probe or two. */
 export const BUCKET_COUNT = TUNNEL_CAPACITY * 2;
@@ -31,6 +33,9 @@ export const BUCKET_COUNT = TUNNEL_CAPACITY * 2;
 export const OWN_COUNT = TUNNEL_CAPACITY * 8;
 /** Accepted source prefixes of all tunnels together. */
 export const PREFIX_CAPACITY = TUNNEL_CAPACITY * 8;
+
+/** Places of networks behind peers: each of those is an accepted source as well. */
+export const ROUTE_COUNT = PREFIX_CAPACITY * 2;
 
 const PAGE = 65536;
 const WASM_PAGE = 65536;
@@ -42,6 +47,7 @@ export interface ImagePlan {
   readonly buckets: number;
   readonly own: number;
   readonly prefixes: number;
+  readonly routes: number;
 }
 
 /** Addresses of what one lane owns. */
@@ -51,6 +57,8 @@ export interface LanePlan {
   readonly counters: number;
   /** What coalesce works in. */
   readonly flows: number;
+  /** Headers of packets that are traced: see trace-ring.ts. */
+  readonly trace: number;
 }
 
 /** Where every region lies: see asm/layout.ts. Pages that nobody writes cost address space only. */
@@ -88,6 +96,7 @@ export function planMemory(
     buckets: reserve(BUCKET_COUNT * BUCKET_SIZE),
     own: reserve(OWN_COUNT * OWN_SIZE),
     prefixes: reserve(PREFIX_CAPACITY * PREFIX_SIZE),
+    routes: reserve(ROUTE_COUNT * ROUTE_SIZE),
   });
   const images = [image(), image()] as const;
   const ringSize = RING_HEADER_SIZE + SLOT_COUNT * (DESCRIPTOR_SIZE + SLOT_STRIDE);
@@ -96,6 +105,7 @@ export function planMemory(
     decap: reserve(ringSize, PAGE),
     counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
     flows: reserve(FLOWS_SIZE),
+    trace: planTraceRing(reserve),
   });
   const lanes = [lane(), ...Array.from({ length: laneCount - 1 }, lane)] as const;
   more(reserve);

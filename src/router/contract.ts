@@ -1,5 +1,5 @@
 import type { Reason } from '../packet/reason.js';
-import type { Mode } from '../packet/tunnel.js';
+import type { Mode, Tunnel } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
 import type { KernelDrops } from '../underlay/contract.js';
 
@@ -8,12 +8,30 @@ export type { KernelDrops };
 /** Drops by reason; reasons that never occurred are left out. */
 export type Drops = Partial<Record<Reason, number>>;
 
+/** One of several peers of a tunnel. */
+export interface PeerStatus {
+  /** As the config has it. */
+  readonly remote: string;
+  /** What a host name stands for, while that is known. */
+  readonly remoteAddress?: string;
+  /** Why nothing can be sent to it; absent where nothing is known to be in the way. */
+  readonly downReason?: string;
+  readonly rx: { readonly packets: number; readonly bytes: number };
+  readonly tx: { readonly packets: number; readonly bytes: number };
+  readonly drops: Drops;
+  readonly lastReceivedMs: number | null;
+}
+
 export interface TunnelStatus {
   readonly name: string;
   readonly mode: Mode;
   readonly local: string;
   readonly remote: string;
+  /** What a host name stands for, while that is known. */
+  readonly remoteAddress?: string;
   readonly state: 'up' | 'down';
+  /** Why it is down, where the device is not the reason. */
+  readonly downReason?: string;
   readonly mtu: number;
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
@@ -26,6 +44,8 @@ export interface TunnelStatus {
   readonly queueDrops?: number;
   /** When the last packet came out of the tunnel, ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
+  /** Of a tunnel with several: its own counters are their sum, and what went to none of them. */
+  readonly peers?: readonly PeerStatus[];
 }
 
 export interface RouterStatus {
@@ -69,6 +89,47 @@ export interface RouterMetrics extends RouterStatus {
   readonly lastReload: { readonly isSuccessful: boolean; readonly successMs: number };
 }
 
+/** Which packets are traced. */
+export interface TraceRequest {
+  /** Name of a tunnel; null: all, and packets of none. */
+  readonly tunnel: string | null;
+  readonly dropsOnly: boolean;
+  /** Most packets a second. */
+  readonly limit: number;
+}
+
+/** A packet that passed while it was traced. */
+export interface TracedPacket {
+  readonly lane: number;
+  readonly direction: 'decap' | 'encap';
+  /** Place of its tunnel, from 1; 0 = none. */
+  readonly record: number;
+  /** Null: forwarded. */
+  readonly reason: Reason | null;
+  /** Index of the device it came from, 0 = not known. */
+  readonly link: number;
+  /** Bytes of the whole packet, as it came. */
+  readonly length: number;
+  /** Packets on the wire that it stands for. */
+  readonly packets: number;
+  /** When its batch was through, ms since 1970. */
+  readonly timeMs: number;
+  /** Its first bytes, as it came. */
+  readonly bytes: Uint8Array;
+}
+
+/** Packets of a running router; open until it is closed. */
+export interface Trace {
+  /** The tunnels by their records: the first is record 1. */
+  readonly tunnels: readonly Tunnel[];
+  /** Names of devices that tunnels are bound to, by index. */
+  readonly links: ReadonlyMap<number, string>;
+  /** What passed since the last call, in order, and how many packets more did that were not copied. Never blocks. */
+  read(): { readonly packets: readonly TracedPacket[]; readonly missed: number };
+  /** Idempotent. From here on tracing costs the lanes nothing. */
+  close(): void;
+}
+
 /** A running router, as control and the command line see it. */
 export interface Router {
   /** Reads the counters, and asks the kernel for its own. */
@@ -82,6 +143,12 @@ export interface Router {
    * every lane runs it. Rejects with a Failure when the build is refused; the old one then keeps running.
    */
   useCodec(name: string): Promise<string>;
+
+  /**
+   * Begins to copy headers of packets, until the trace is closed. Throws a Failure for a tunnel that is not there,
+   * and while another trace is open.
+   */
+  trace(request: TraceRequest): Trace;
 
   /** Stops the lanes and removes every device. Idempotent. */
   stop(): Promise<void>;

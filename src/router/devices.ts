@@ -2,10 +2,12 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { OffloadConfig, TunnelConfig } from '../config/config.js';
+import { isName } from '../config/host-name.js';
 import { tunnelOf } from '../config/tunnel.js';
+import { network } from '../packet/address.js';
 import { carries, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { type IpLine, ipBatch, pathMtus, tunNames } from '../sys/ip.js';
+import { type IpLine, ipBatch, type Path, pathMtus, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
 import { addQueue, createTun } from '../tun/linux.js';
 import { hardwareAddress, readMachineId } from './hardware-address.js';
@@ -122,9 +124,25 @@ function isGrouped(devices: readonly unknown[]): boolean {
   return devices.length > CLOSE_LIMIT;
 }
 
+/** What a host name stands for in a tunnel, where that is known. */
+export type AddressOf = (tunnel: string, name: string) => string | undefined;
+
+/** Paths to the remote of a tunnel, or to all of its peers, as far as they have addresses. */
+function pathsOf({ name, remote, peers, dev }: TunnelConfig, addressOf: AddressOf): Path[] {
+  const remotes = peers.length === 0 ? [remote] : peers.map((peer) => peer.remote);
+  const known = remotes.map((one) => (isName(one) ? addressOf(name, one) : one));
+  // Where none is known there is still the device that it is bound to.
+  return [...new Set(known)].map((one) => ({ remote: one ?? 'any', dev }));
+}
+
 /** Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. */
-export async function resolveTunnels(configs: readonly TunnelConfig[]): Promise<Tunnel[]> {
-  const pathMtu = await pathMtus(configs.filter(({ mtu }) => mtu === undefined));
+export async function resolveTunnels(
+  configs: readonly TunnelConfig[],
+  addressOf: AddressOf = () => undefined,
+): Promise<Tunnel[]> {
+  const pathMtu = await pathMtus(
+    configs.filter(({ mtu }) => mtu === undefined).flatMap((config) => pathsOf(config, addressOf)),
+  );
   return configs.map((config) => {
     const link = config.dev === undefined ? 0 : interfaceIndex(config.dev);
     if (config.dev !== undefined && link === 0) {
@@ -134,15 +152,21 @@ export async function resolveTunnels(configs: readonly TunnelConfig[]): Promise<
         'see which devices there are: ip link',
       );
     }
-    const tunnel = tunnelOf(config, { pathMtu: pathMtu(config), link });
+    const mtus = pathsOf(config, addressOf).flatMap((path) => pathMtu(path) ?? []);
+    const tunnel = tunnelOf(config, {
+      ...(mtus.length === 0 ? {} : { pathMtu: Math.min(...mtus) }),
+      link,
+      addressOf: (name) => addressOf(config.name, name),
+    });
     requireIpv6Room(config, tunnel.mtu);
     return tunnel;
   });
 }
 
 /** The kernel's own answer to an IPv6 address on too small a device is EINVAL alone. */
-function requireIpv6Room({ name, address, routes }: TunnelConfig, mtu: number): void {
-  const ipv6 = [...address, ...routes].find((prefix) => prefix.address.includes(':'));
+function requireIpv6Room({ name, address, routes, peers }: TunnelConfig, mtu: number): void {
+  const behind = peers.flatMap((peer) => peer.routes);
+  const ipv6 = [...address, ...routes, ...behind].find((prefix) => prefix.address.includes(':'));
   if (ipv6 === undefined || mtu >= IPV6_MTU_MIN) return;
   throw new Failure(
     EXIT.kernelRefused,
@@ -169,10 +193,17 @@ export function configureDevices(
       `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}${group}`,
       ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
       `link set dev ${name} up`,
-      ...config.routes.map((prefix) => `route add ${formatPrefix(prefix)} dev ${name}`),
+      ...[...routesOf(config)].map((route) => `route add ${route} dev ${name}`),
     ].map((line) => ({ line, owner: `tunnel ${name}` }));
   });
   return ipBatch(lines);
+}
+
+/** Networks that are routed to the device: a peer may well have the subnet of `address`, or a part of `routes` again. */
+function routesOf({ address, routes, peers }: TunnelConfig): Set<string> {
+  const subnets = new Set(address.map((one) => formatPrefix(network(one) ?? one)));
+  const behind = peers.flatMap((peer) => peer.routes).map(formatPrefix);
+  return new Set([...routes.map(formatPrefix), ...behind.filter((route) => !subnets.has(route))]);
 }
 
 /**

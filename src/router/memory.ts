@@ -3,6 +3,7 @@ import { EventedLane } from '../lane/evented.js';
 import type { LaneEvents } from '../lane/lane.js';
 import { openLane } from '../lane/open.js';
 import { reorderLimits } from '../lane/reorder.js';
+import { peerRanges, recordsOf } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, planMemory } from '../ring/plan.js';
 import type { Failure } from '../sys/failure.js';
@@ -11,6 +12,7 @@ import { TunnelTable } from '../tunnel/table.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import type { Router } from './contract.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
+import { Traces } from './trace.js';
 
 /** A router without a kernel: the devices are there for the caller to send to and take from. */
 export interface MemoryRouter extends Router {
@@ -48,8 +50,9 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   };
   const lane = openLane({
     ...{ memory, plan: plan.lanes[0], codec: build, underlay, events },
+    peers: peerRanges(tunnels),
     merge: 0, // hosts in memory take packets as they are
-    reorder: reorderLimits(tunnels),
+    reorder: reorderLimits(recordsOf(tunnels).map(({ tunnel }) => tunnel)),
     devices: () => devices.map((device, index) => [index + 1, device]),
   });
   const running = new EventedLane(lane, memory, events);
@@ -66,6 +69,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     kernelDrops: [await running.kernelDrops()],
     queueDrops: new Map(),
   });
+  const traces = new Traces(memory, plan, tunnels, new Map());
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,
@@ -79,6 +83,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
       live = next.name;
       return live;
     },
+    trace: (request) => traces.open(request),
     async stop() {
       await running.stop();
       finish(null);

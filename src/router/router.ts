@@ -12,9 +12,11 @@ import { MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
+import { tunnelOf } from '../config/tunnel.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
+import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
@@ -23,7 +25,7 @@ import { isKernelAtLeast } from '../sys/kernel.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
-import type { Router, RouterMetrics, RouterStatus } from './contract.js';
+import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
 import {
   configureDevices,
   createDevices,
@@ -32,8 +34,11 @@ import {
   resolveTunnels,
 } from './devices.js';
 import { endpointsOf } from './endpoints.js';
+import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
+import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
+import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
 
 /** How long a lane may take over its last batch before its thread is ended by force. */
@@ -51,22 +56,26 @@ export async function startRouter(config: Config, log: Logger): Promise<Router> 
       .filter(({ local }) => local !== 'any')
       .map(({ local, name, dev }) => ({ address: local, owner: `tunnel ${name}`, dev })),
   );
-  const tunnels = await resolveTunnels(config.tunnels);
+  const names = new HostNames(config, { log });
+  await names.ask();
+  const tunnels = await resolveTunnels(config.tunnels, (...name) => names.addressOf(...name));
   const underlay = chooseUnderlay(config, log);
   const laneCount = isThreaded(underlay) ? chooseLanes(config) : 1;
   const devices = await createDevices(config.tunnels, laneCount, config.router.offload);
   let xdp: XdpPath | undefined;
   try {
     await configureDevices(config.tunnels, tunnels);
-    xdp = await openXdp(config, underlay, tunnels, log);
+    xdp = await openXdp(config, underlay, routerRecords(config.tunnels, tunnels), log);
     const router = new RunningRouter(config, tunnels, devices, log, {
       underlay: underlay === 'xdp' && xdp === undefined ? 'raw' : underlay,
       laneCount,
       xdp,
+      names,
     });
     await router.start(build);
     return router;
   } catch (error) {
+    names.close();
     xdp?.close();
     await removeDevices(devices);
     throw error;
@@ -99,16 +108,14 @@ function chooseLanes({ router: { lanes } }: Config): number {
 async function openXdp(
   config: Config,
   underlay: UnderlayName,
-  tunnels: readonly Tunnel[],
+  records: readonly RouterRecord[],
   log: Logger,
 ): Promise<XdpPath | undefined> {
   const { gso } = config.router.offload;
   const receive = underlay === 'xdp';
   if (!receive && (underlay !== 'raw' || gso !== true)) return undefined;
-  const paths = config.tunnels.map(({ remote, dev }) => ({ remote, dev }));
   const options = {
-    tunnels,
-    paths,
+    records,
     receive,
     segment: gso !== false,
     segmentUdp: gso === true,
@@ -127,15 +134,20 @@ interface Choices {
   readonly underlay: UnderlayName;
   readonly laneCount: number;
   readonly xdp: XdpPath | undefined;
+  readonly names: HostNames;
 }
 
 class RunningRouter implements Router {
   readonly #config: Config;
-  readonly #tunnels: readonly Tunnel[];
+  /** As the config has them, with what is known of host names. */
+  #tunnels: readonly Tunnel[];
+  #records: readonly RouterRecord[];
+  readonly #table: TunnelTable;
   readonly #devices: readonly Device[];
   readonly #log: Logger;
   readonly #plan: MemoryPlan;
   readonly #memory: WebAssembly.Memory;
+  readonly #traces: Traces;
   readonly #flags = new InterfaceFlags();
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
@@ -158,12 +170,20 @@ class RunningRouter implements Router {
     });
     this.#config = config;
     this.#tunnels = tunnels;
+    this.#records = routerRecords(config.tunnels, tunnels);
     this.#devices = devices;
     this.#log = log;
     this.#choices = choices;
     this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve));
     this.#memory = createMemory(this.#plan);
-    new TunnelTable(this.#memory, this.#plan).publish(tunnels);
+    this.#table = new TunnelTable(this.#memory, this.#plan);
+    this.#table.publish(tableTunnels(tunnels));
+    this.#traces = new Traces(
+      this.#memory,
+      this.#plan,
+      tunnels,
+      new Map(this.#bound().map(({ link, dev }) => [link, dev])),
+    );
   }
 
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
@@ -179,6 +199,35 @@ class RunningRouter implements Router {
       throw error;
     }
     this.#choices.xdp?.start();
+    this.#choices.names.watch(() => this.#followNames());
+  }
+
+  /**
+   * Makes what the names of remotes stand for known to all that go by it. Devices stay as they are, and so does the MTU.
+   * Never rejects; false: to be tried again.
+   */
+  async #followNames(): Promise<boolean> {
+    const { names, xdp } = this.#choices;
+    const configs = this.#config.tunnels;
+    const tunnels = this.#tunnels.map((tunnel, index) => {
+      const config = configs[index];
+      const addressOf = (name: string) => names.addressOf(tunnel.name, name);
+      if (config === undefined) return tunnel;
+      return { ...tunnelOf(config, { link: tunnel.link, addressOf }), mtu: tunnel.mtu };
+    });
+    const records = routerRecords(configs, tunnels);
+    const changed = changedRecords(this.#records, records);
+    if (changed.size === 0 || this.#stopped !== undefined) return true;
+    const publish = () => this.#table.publishWhenSafe(tableTunnels(tunnels), changed);
+    try {
+      await (xdp === undefined ? publish() : xdp.change(records, publish));
+    } catch (error) {
+      this.#log.warn({ event: 'names' }, `remotes stay as they were: ${String(error)}`);
+      return false;
+    }
+    this.#tunnels = tunnels;
+    this.#records = records;
+    return true;
   }
 
   /** Goes on over raw sockets: no queue has a socket of AF_XDP. */
@@ -202,6 +251,8 @@ class RunningRouter implements Router {
       memory: this.#memory,
       plan: this.#plan,
       tunnels: this.#tunnels,
+      configs: this.#config.tunnels,
+      faultOf: (tunnel, name) => this.#choices.names.faultOf(tunnel, name),
       isUp: (name) => !this.#lost.has(name) && this.#flags.isUp(name),
       codec: this.#codec,
       underlay: this.#choices.underlay,
@@ -221,12 +272,17 @@ class RunningRouter implements Router {
     return build.name;
   }
 
+  trace(request: TraceRequest): Trace {
+    return this.#traces.open(request);
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
   }
 
   async #stop(): Promise<void> {
+    this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
@@ -247,20 +303,25 @@ class RunningRouter implements Router {
 
   #sharedStart(build: CodecBuild): SharedStart {
     const { offload, busypoll } = this.#config.router;
-    const bound = this.#tunnels.flatMap(({ link }, index) => {
-      const dev = this.#config.tunnels[index]?.dev;
-      return dev === undefined || link === 0 ? [] : [{ record: index + 1, link, dev }];
-    });
+    const bound = this.#bound();
     return {
       memory: this.#memory,
       codec: build,
       merge: (offload.gro ? MERGE_TCP : 0) | (this.#mergesUdp() ? MERGE_UDP : 0),
-      reorder: reorderLimits(this.#tunnels),
-      ...endpointsOf(this.#tunnels),
+      reorder: reorderLimits(this.#records.map(({ tunnel }) => tunnel)),
+      ...endpointsOf(this.#records.map(({ tunnel }) => tunnel)),
+      peers: peerRanges(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
     };
+  }
+
+  /** Records that are bound to a device. */
+  #bound(): { readonly record: number; readonly link: number; readonly dev: string }[] {
+    return this.#records.flatMap(({ tunnel: { link }, dev }, index) => {
+      return dev === undefined || link === 0 ? [] : [{ record: index + 1, link, dev }];
+    });
   }
 
   /**
@@ -290,7 +351,7 @@ class RunningRouter implements Router {
 
   async #openEvented(): Promise<Underlay> {
     if (this.#choices.underlay === 'memory') return new MemoryUnderlay(this.#memory);
-    const { protocols, groups, udp } = endpointsOf(this.#tunnels);
+    const { protocols, groups, udp } = endpointsOf(this.#records.map(({ tunnel }) => tunnel));
     const isOver6 = this.#tunnels.some((tunnel) => versionOf(tunnel) === 6);
     const isRefused = isOver6 || udp.records.length > 0 || groups.length > 0;
     if (isRefused) {

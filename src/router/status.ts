@@ -1,9 +1,19 @@
+import type { TunnelConfig } from '../config/config.js';
+import { isName } from '../config/host-name.js';
+import { peerRanges } from '../packet/peers.js';
 import { isGre, type Tunnel } from '../packet/tunnel.js';
 import type { MemoryPlan } from '../ring/plan.js';
-import { addDrops, type Counters, type RecordCounters, readCounters } from '../tunnel/counters.js';
+import {
+  addCounters,
+  addDrops,
+  type Counters,
+  type RecordCounters,
+  readCounters,
+} from '../tunnel/counters.js';
 import { addKernelDrops } from '../underlay/kernel-drops.js';
 import type {
   KernelDrops,
+  PeerStatus,
   RouterMetrics,
   RouterStatus,
   TunnelMetrics,
@@ -14,6 +24,10 @@ export interface StatusSources {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
   readonly tunnels: readonly Tunnel[];
+  /** Where the tunnels have host names; absent: they have none. */
+  readonly configs?: readonly TunnelConfig[];
+  /** Why a name of a tunnel stands for nothing. */
+  readonly faultOf?: (tunnel: string, name: string) => string | undefined;
   readonly isUp: (name: string) => boolean;
   readonly codec: string;
   readonly underlay: string;
@@ -61,47 +75,83 @@ function routerStatus(sources: StatusSources, counters: Counters): Omit<RouterSt
   };
 }
 
-type Describe<T> = (sources: StatusSources, tunnel: Tunnel, record: RecordCounters) => T;
+type Describe<T> = (sources: StatusSources, shown: Shown) => T;
 
 function mapTunnels<T>(sources: StatusSources, counters: Counters, describe: Describe<T>): T[] {
+  const ranges = new Map(peerRanges(sources.tunnels).map((range) => [range.device, range]));
   return sources.tunnels.flatMap((tunnel, index): T[] => {
-    const record = counters.records[index + 1];
-    return record === undefined ? [] : [describe(sources, tunnel, record)];
+    const own = counters.records[index + 1];
+    if (own === undefined) return [];
+    const range = ranges.get(index + 1);
+    const peers = range && counters.records.slice(range.first, range.first + range.count);
+    return [describe(sources, { tunnel, own, peers, config: sources.configs?.[index] })];
   });
 }
 
-function tunnelStatus(
-  { isUp, queueDrops }: StatusSources,
-  tunnel: Tunnel,
-  record: RecordCounters,
-): TunnelStatus {
-  const lost = queueDrops.get(tunnel.name);
+interface Shown {
+  readonly tunnel: Tunnel;
+  /** Counters of the record that its device's packets begin with. */
+  readonly own: RecordCounters;
+  /** Those of its peers, for a tunnel with some. */
+  readonly peers: readonly RecordCounters[] | undefined;
+  readonly config: TunnelConfig | undefined;
+}
+
+/** Counters of a tunnel, those of its peers among them. */
+function sumOf({ own, peers = [] }: Shown): RecordCounters {
+  return peers.reduce(addCounters, own);
+}
+
+function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
+  const { tunnel, peers, config } = shown;
+  const { name, mode, local, mtu } = tunnel;
+  const sum = sumOf(shown);
+  const queueDrops = sources.queueDrops.get(name);
+  const remote = remoteStatus(sources, name, config?.remote ?? tunnel.remote, tunnel.remote);
+  const isUp = sources.isUp(name) && remote.downReason === undefined;
   return {
-    name: tunnel.name,
-    mode: tunnel.mode,
-    local: tunnel.local,
-    remote: tunnel.remote,
-    state: isUp(tunnel.name) ? 'up' : 'down',
-    mtu: tunnel.mtu,
-    rx: record.rx,
-    tx: record.tx,
-    drops: addDrops(record.decapDrops, record.encapDrops),
-    ...(lost === undefined ? {} : { queueDrops: lost }),
-    lastReceivedMs: record.lastReceivedMs,
+    ...{ name, mode, local, ...remote, state: isUp ? 'up' : 'down', mtu },
+    ...{ rx: sum.rx, tx: sum.tx, drops: addDrops(sum.decapDrops, sum.encapDrops) },
+    ...(queueDrops === undefined ? {} : { queueDrops }),
+    lastReceivedMs: sum.lastReceivedMs,
+    ...(peers === undefined ? {} : { peers: peerStatus(sources, shown, peers) }),
   };
 }
 
-function tunnelMetrics(
-  sources: StatusSources,
-  tunnel: Tunnel,
-  record: RecordCounters,
-): TunnelMetrics {
+function tunnelMetrics(sources: StatusSources, shown: Shown): TunnelMetrics {
+  const { tunnel } = shown;
+  const { decapDrops, encapDrops } = sumOf(shown);
   const { keyIn, keyOut } = isGre(tunnel) ? tunnel : {};
   return {
-    ...tunnelStatus(sources, tunnel, record),
-    decapDrops: record.decapDrops,
-    encapDrops: record.encapDrops,
+    ...tunnelStatus(sources, shown),
+    ...{ decapDrops, encapDrops },
     ...(keyIn === undefined ? {} : { keyIn }),
     ...(keyOut === undefined ? {} : { keyOut }),
   };
+}
+
+function peerStatus(
+  sources: StatusSources,
+  { tunnel, config }: Shown,
+  counters: readonly RecordCounters[],
+): PeerStatus[] {
+  return counters.map(({ rx, tx, lastReceivedMs, decapDrops, encapDrops }, index) => {
+    const address = tunnel.peers?.[index]?.remote ?? undefined;
+    const written = config?.peers[index]?.remote ?? address ?? 'any';
+    const remote = remoteStatus(sources, tunnel.name, written, address);
+    return { ...remote, rx, tx, drops: addDrops(decapDrops, encapDrops), lastReceivedMs };
+  });
+}
+
+/** A remote as it was written, and what a host name stands for, or why it stands for nothing. */
+function remoteStatus(
+  { faultOf }: StatusSources,
+  tunnel: string,
+  remote: string,
+  address: string | undefined,
+): Pick<PeerStatus, 'remote' | 'remoteAddress' | 'downReason'> {
+  if (!isName(remote)) return { remote };
+  const downReason = faultOf?.(tunnel, remote);
+  if (downReason !== undefined) return { remote, downReason };
+  return { remote, ...(address === undefined ? {} : { remoteAddress: address }) };
 }

@@ -8,6 +8,7 @@
 //
 // Nothing here touches a packet. Programs and sockets are held by descriptors: also after kill -9 nothing stays.
 import type { Logger } from 'pino';
+import { isName } from '../config/host-name.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
 import { carries, isGre, outerLength, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
@@ -32,6 +33,7 @@ import {
 import type { XdpDevice } from '../underlay/xdp.js';
 import { Xsk } from '../underlay/xsk.js';
 import { isToGroup } from './endpoints.js';
+import { changedRecords, type RouterRecord } from './records.js';
 
 /**
  * Frames to receive into, of all queues of a device together and of one at least: what a few TCP flows may have under
@@ -62,9 +64,7 @@ interface Device {
 }
 
 export interface XdpPathOptions {
-  readonly tunnels: readonly Tunnel[];
-  /** By tunnel. */
-  readonly paths: readonly Path[];
+  readonly records: readonly RouterRecord[];
   /** Whether received packets come by AF_XDP; otherwise superpackets leave past the IP stack and nothing else. */
   readonly receive: boolean;
   /** Whether superpackets may be segmented by the kernel. */
@@ -85,7 +85,8 @@ export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | un
     return undefined;
   }
   const links = new Map<number, Hop>();
-  for (const adjacency of await resolveAdjacencies(unicastPaths(options))) {
+  const paths = unicastPaths(options.records).filter((path) => path !== undefined);
+  for (const adjacency of await resolveAdjacencies(paths)) {
     if ('link' in adjacency) links.set(adjacency.link, adjacency);
     else log.info({ event: 'xdp-unavailable' }, unavailable(adjacency));
   }
@@ -104,11 +105,12 @@ export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | un
   return devices.length === 0 ? undefined : new XdpPath(options, devices);
 }
 
-/** Paths to a next hop: those to groups have none, and those to anyone are none. */
-function unicastPaths({ tunnels, paths }: XdpPathOptions): Path[] {
-  return paths.filter((path, index) => {
-    const tunnel = tunnels[index];
-    return path.remote !== 'any' && tunnel !== undefined && !isToGroup(tunnel);
+/** The path to the next hop of each record; undefined: to groups, to anyone, and to a name without an address. */
+function unicastPaths(records: readonly RouterRecord[]): (Path | undefined)[] {
+  return records.map(({ tunnel, dev }) => {
+    const { remote } = tunnel;
+    const hasNone = remote === 'any' || isName(remote) || isToGroup(tunnel);
+    return hasNone ? undefined : { remote, dev };
   });
 }
 
@@ -134,19 +136,24 @@ function openDevice(hop: Hop, options: XdpPathOptions): Device {
   return { ...base, plans: [], sockets: [] };
 }
 
+/** Peers that the program has room for: where names come to stand for others, both are there for a moment. */
+function peerRoom(records: readonly RouterRecord[]): number {
+  return Math.max(1, records.length * 2);
+}
+
 /** Attaches the program that redirects the packets of all tunnels' peers. */
 function redirectPeers(
   device: Omit<RedirectOptions, 'maxPeers'>,
-  { tunnels, log }: XdpPathOptions,
+  { records, log }: XdpPathOptions,
 ): Redirect {
-  const redirect = openRedirect({ ...device, maxPeers: Math.max(1, tunnels.length) });
+  const redirect = openRedirect({ ...device, maxPeers: peerRoom(records) });
   if (redirect.mode === 'generic') {
     log.info(
       { event: 'xdp-generic', device: device.device },
       `${device.device}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
     );
   }
-  for (const tunnel of tunnels) {
+  for (const { tunnel } of records) {
     const peer = peerOf(tunnel);
     if (peer !== undefined) redirect.addPeer(peer);
   }
@@ -178,11 +185,25 @@ function peerOf(tunnel: Tunnel): Peer | undefined {
   // What goes over UDP has sockets of the kernel, which merge and segment better than this could.
   if (mode === 'gre-udp' || local === 'any' || remote === 'any') return undefined;
   if (isToGroup(tunnel)) return undefined; // any member may send
+  if (isName(remote)) return undefined;
   return { source: remote, destination: local, protocol: PROTOCOL_OF[mode] };
+}
+
+/** Those of all records, by what they say. */
+function peersOf(records: readonly RouterRecord[]): [string, Peer][] {
+  return records.flatMap(({ tunnel }): [string, Peer][] => {
+    const peer = peerOf(tunnel);
+    return peer === undefined
+      ? []
+      : [[`${peer.source} ${peer.destination} ${peer.protocol}`, peer]];
+  });
 }
 
 export class XdpPath {
   readonly #options: XdpPathOptions;
+  #records: readonly RouterRecord[];
+  /** Those that are about to have another remote. */
+  #changing: ReadonlySet<number> = new Set();
   readonly #devices: readonly Device[];
   readonly #watch = new RouteWatch();
   #nextHopPlan: NextHopPlan | undefined;
@@ -193,6 +214,7 @@ export class XdpPath {
 
   constructor(options: XdpPathOptions, devices: readonly Device[]) {
     this.#options = options;
+    this.#records = options.records;
     this.#devices = devices;
   }
 
@@ -260,7 +282,7 @@ export class XdpPath {
 
   /** Records whose superpackets the kernel can segment, with the length of their outer header. */
   segmentedRecords(): [number, number][] {
-    return this.#options.tunnels.flatMap((tunnel, index): [number, number][] => {
+    return this.#records.flatMap(({ tunnel }, index): [number, number][] => {
       const length = outerLength(tunnel);
       return this.#isSegmented(tunnel) && segmentationMark(length) !== 0
         ? [[index + 1, length]]
@@ -281,6 +303,28 @@ export class XdpPath {
     return !isGre(tunnel) || !(tunnel.sequenceOut || tunnel.checksumOut);
   }
 
+  /**
+   * Takes other remotes, in as many records as before. `publish` makes them known to the lanes: from before it until
+   * after it, the changed records have no next hop, so that no packet leaves for another host than it says.
+   */
+  async change(records: readonly RouterRecord[], publish: () => Promise<void>): Promise<void> {
+    const before = new Map(peersOf(this.#records));
+    const after = new Map(peersOf(records));
+    this.#changing = changedRecords(this.#records, records);
+    for (const record of this.#changing) this.#nextHops?.set(record, undefined);
+    try {
+      await publish();
+      this.#records = records;
+      for (const { redirect } of this.#devices) {
+        for (const [id, peer] of after) if (!before.has(id)) redirect?.addPeer(peer);
+        for (const [id, peer] of before) if (!after.has(id)) redirect?.removePeer(peer);
+      }
+    } finally {
+      this.#changing = new Set();
+      await this.#refresh();
+    }
+  }
+
   /** Follows what changed in the network. Resolves once next hops are as it is, and further changes may be told. */
   async onChange(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
@@ -289,17 +333,21 @@ export class XdpPath {
 
   /** Resolves all next hops again. */
   async #refresh(): Promise<void> {
-    const { paths, tunnels } = this.#options;
-    const unicast = unicastPaths(this.#options);
-    this.#adjacencies = await resolveAdjacencies(unicast);
-    if (this.#closed) return;
+    const records = this.#records;
+    const paths = unicastPaths(records);
+    const unicast = paths.filter((path) => path !== undefined);
+    const adjacencies = await resolveAdjacencies(unicast);
+    // Other remotes may have come meanwhile: then theirs are being resolved.
+    if (this.#closed || records !== this.#records) return;
+    this.#adjacencies = adjacencies;
     this.#watch.watch(this.#adjacencies);
     const byPath = new Map(unicast.map((path, index) => [path, this.#adjacencies[index]]));
-    for (const [index, path] of paths.entries()) {
-      const adjacency = byPath.get(path);
-      const tunnel = tunnels[index];
+    for (const [index, { tunnel }] of records.entries()) {
+      const path = paths[index];
+      const adjacency = path && byPath.get(path);
       // Without a local address the source is for the kernel to fill in, which it does for what passes its IP stack.
-      if (adjacency?.kind !== 'resolved' || tunnel === undefined || tunnel.local === 'any') {
+      const isChanging = this.#changing.has(index + 1);
+      if (adjacency?.kind !== 'resolved' || tunnel.local === 'any' || isChanging) {
         this.#nextHops?.set(index + 1, undefined);
         continue;
       }

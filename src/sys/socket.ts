@@ -42,7 +42,13 @@ export function openSocket(family: number, type: number, protocol: number, what:
       CAPABILITY_HINT,
     );
   }
-  throw new Failure(EXIT.kernelRefused, `${what}: the kernel refused: ${errnoName(error)}`);
+  throw new Failure(
+    EXIT.kernelRefused,
+    `${what}: the kernel refused: ${errnoName(error)}`,
+    family === AF_INET6 && error === ERRNO.EAFNOSUPPORT
+      ? 'it has no IPv6: see whether it was started with ipv6.disable=1 (cat /proc/cmdline)'
+      : undefined,
+  );
 }
 
 /** Sets an integer option; returns whether the kernel took it. */

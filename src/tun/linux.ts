@@ -58,7 +58,7 @@ export interface TunOptions {
   readonly offload?: DeviceOffload;
   /** Lets `addQueue` add queues to it. */
   readonly isMultiQueue?: boolean;
-  /** A TAP device, which has Ethernet frames. They come finished: the codec completes and splits packets alone. */
+  /** A TAP device, which has Ethernet frames. */
   readonly isTap?: boolean;
 }
 
@@ -79,7 +79,7 @@ export function createTun(name: string, options: TunOptions = {}): number {
   if (fd < 0) throw openFailure(name, errno());
 
   if (attach(fd, name, flagsOf(isTap, isMultiQueue))) {
-    if (!isTap) setOffload(fd, offload);
+    setOffload(fd, offload);
     return fd;
   }
 

@@ -86,6 +86,23 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
   };
 }
 
+/** Counters of two records together. */
+export function addCounters(left: RecordCounters, right: RecordCounters): RecordCounters {
+  const add = (one: Traffic, other: Traffic): Traffic => ({
+    packets: one.packets + other.packets,
+    bytes: one.bytes + other.bytes,
+  });
+  const last = Math.max(left.lastReceivedMs ?? 0, right.lastReceivedMs ?? 0);
+  return {
+    rx: add(left.rx, right.rx),
+    tx: add(left.tx, right.tx),
+    lastReceivedMs: last === 0 ? null : last,
+    early: left.early + right.early,
+    decapDrops: addDrops(left.decapDrops, right.decapDrops),
+    encapDrops: addDrops(left.encapDrops, right.encapDrops),
+  };
+}
+
 /** Adds drops of two directions or two records together. */
 export function addDrops(left: DropCounts, right: DropCounts): DropCounts {
   const sum: { [reason in Reason]?: number } = { ...left };

@@ -49,3 +49,8 @@ export function hashAddress(w0: number, w1: number, w2: number, w3: number): num
       Math.imul(w3, 0x27d4eb2f),
   );
 }
+
+/** Hash of a route: the tunnel whose peer has it, its address as `hashAddress` has it, and its length, IPv4 as 96+n. */
+export function hashRoute(tunnel: number, address: number, bits: number): number {
+  return finalize(address ^ ((tunnel << 8) | bits));
+}

@@ -2,22 +2,31 @@
 import {
   FLAG_ALLOW_LINK_LOCAL,
   FLAG_OVER6,
+  FLAG_PEERS,
   IMAGE_OWN,
   IMAGE_OWN_MASK,
   IMAGE_RECORD_COUNT,
   IMAGE_RECORDS,
+  IMAGE_ROUTE_MASK,
+  IMAGE_ROUTES,
   OWN_FLAGS,
   OWN_INNER,
   OWN_OUTER,
   OWN_SIZE,
   PREFIX_MASK,
   PREFIX_SIZE,
+  RECORD_DEFAULT,
   RECORD_FLAGS,
   RECORD_PREFIX_COUNT,
   RECORD_PREFIXES,
   RECORD_SIZE,
+  ROUTE_BITS,
+  ROUTE_PEER,
+  ROUTE_SIZE,
+  ROUTE_TUNNEL,
 } from '../../asm/layout.js';
-import { formatIpv4, formatIpv6, isMapped } from '../packet/address.js';
+import { type Block, formatIpv4, formatIpv6, isMapped, toBlock } from '../packet/address.js';
+import type { PeerRoute } from '../packet/peers.js';
 import { createEntry, type Entry, ownName, type Table } from '../packet/table.js';
 import type { Prefix } from '../packet/tunnel.js';
 import { decodeMss, decodeRecord } from './record.js';
@@ -28,8 +37,17 @@ export function decodeTable(memory: WebAssembly.Memory, image: number): Table {
   const records = view.getUint32(image + IMAGE_RECORDS, true);
   const count = view.getUint32(image + IMAGE_RECORD_COUNT, true);
   const entries: (Entry | undefined)[] = [];
+  const routes = decodeRoutes(view, image);
   for (let record = 1; record < count; record++) {
-    entries.push(decodeEntry(view, records + record * RECORD_SIZE, `record ${record}`));
+    const address = records + record * RECORD_SIZE;
+    const entry = decodeEntry(view, address, `record ${record}`);
+    const hasPeers = (view.getUint32(address + RECORD_FLAGS, true) & FLAG_PEERS) !== 0;
+    if (entry === undefined || !hasPeers) entries.push(entry);
+    else
+      entries.push({
+        ...entry,
+        routes: [...(routes.get(record) ?? []), ...defaultRoute(view, address)],
+      });
   }
   return { entries, ...decodeOwn(view, image) };
 }
@@ -45,6 +63,40 @@ function decodeEntry(view: DataView, address: number, name: string): Entry | und
     allowsLinkLocal: (flags & FLAG_ALLOW_LINK_LOCAL) !== 0,
     mss: decodeMss(view, address),
   };
+}
+
+/** Networks behind peers, by the record of their tunnel. */
+function decodeRoutes(view: DataView, image: number): Map<number, PeerRoute[]> {
+  const first = view.getUint32(image + IMAGE_ROUTES, true);
+  const mask = view.getUint32(image + IMAGE_ROUTE_MASK, true);
+  const routes = new Map<number, PeerRoute[]>();
+  for (let slot = 0; slot <= mask; slot++) {
+    const place = first + slot * ROUTE_SIZE;
+    const tunnel = view.getUint32(place + ROUTE_TUNNEL, true);
+    if (tunnel === 0) continue;
+    const prefix = {
+      address: formatIpv6(copy16(view, place)),
+      bits: view.getUint32(place + ROUTE_BITS, true),
+    };
+    const known = routes.get(tunnel);
+    const route = { block: blockOf(prefix), record: view.getUint32(place + ROUTE_PEER, true) };
+    if (known === undefined) routes.set(tunnel, [route]);
+    else known.push(route);
+  }
+  return routes;
+}
+
+/** The peer that has ::/0, which no place is taken for. */
+function defaultRoute(view: DataView, address: number): PeerRoute[] {
+  const record = view.getUint32(address + RECORD_DEFAULT, true);
+  return record === 0 ? [] : [{ block: blockOf({ address: '::', bits: 0 }), record }];
+}
+
+/** INVARIANT: a place holds what was a block when it was written. */
+function blockOf(prefix: Prefix): Block {
+  const block = toBlock(prefix);
+  if (block === null) throw new RangeError(`${prefix.address}/${prefix.bits} is no address block`);
+  return block;
 }
 
 function decodePrefixes(view: DataView, record: number): Prefix[] {

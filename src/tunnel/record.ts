@@ -9,12 +9,14 @@ import {
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
   FLAG_FLOW_INHERIT,
+  FLAG_GROUP,
   FLAG_IGNORE_DF,
   FLAG_KEY_IN,
   FLAG_LINUX,
   FLAG_ONLY4,
   FLAG_ONLY6,
   FLAG_OVER6,
+  FLAG_PEERS,
   FLAG_PMTUDISC,
   FLAG_REORDER,
   FLAG_SEQUENCE_IN,
@@ -48,7 +50,7 @@ import { formatIpv4, formatIpv6 } from '../packet/address.js';
 import { encapLimitHeader } from '../packet/encap-limit.js';
 import { DESTINATION_OPTIONS } from '../packet/ipv6.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { allowsLinkLocal, endpoint, isGroup, mssOf, mtuOf } from '../packet/table.js';
+import { allowsLinkLocal, endpoint, hasPeers, isGroup, mssOf, mtuOf } from '../packet/table.js';
 import {
   carries,
   isGre,
@@ -153,6 +155,11 @@ export function writeMapped(target: Uint8Array, offset: number, bytes: Uint8Arra
   target.set(bytes, offset + 12);
 }
 
+function isToGroup(tunnel: Tunnel): boolean {
+  const remote = outerAddress(tunnel, 'remote');
+  return remote !== null && isGroup(remote);
+}
+
 function flagsOf(tunnel: Tunnel): number {
   const carried = carries(tunnel.mode);
   const over6 = versionOf(tunnel) === 6;
@@ -174,6 +181,8 @@ function flagsOf(tunnel: Tunnel): number {
     [allowsLinkLocal(tunnel), FLAG_ALLOW_LINK_LOCAL],
     [tunnel.profile === 'linux', FLAG_LINUX],
     [tunnel.mode === 'gre-udp', FLAG_UDP],
+    [hasPeers(tunnel), FLAG_PEERS],
+    [isToGroup(tunnel), FLAG_GROUP],
     [isGre(tunnel) && tunnel.keyIn !== undefined, FLAG_KEY_IN],
     [isGre(tunnel) && tunnel.checksumIn === true, FLAG_CHECKSUM_IN],
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],

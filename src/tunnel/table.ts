@@ -1,11 +1,11 @@
 // The tunnel table: control writes it, the codec reads it.
 //
-//   1. build    fill the table image that is not live: records, lookup buckets, own addresses, prefixes
+//   1. build    fill the table image that is not live: records, lookup buckets, own addresses, prefixes, routes to peers
 //   2. publish  name it in CONTROL_TABLE with one atomic store
 //
-// INVARIANT: a lane reads CONTROL_TABLE once a batch and finishes that batch with the image it found.
-// The image being written was live two publications ago; publishers run one after the other on the
-// main thread, far apart compared with a batch.
+// INVARIANT: a lane reads CONTROL_TABLE once a call of the codec and finishes that with the image it found. The image
+// being written was live before the last publication: no call that began since has it. LANE_TURN tells of the calls: a
+// publisher goes on once each lane has none in hand, or another than at first.
 import {
   BUCKET_HASH,
   BUCKET_RECORD,
@@ -19,9 +19,10 @@ import {
   IMAGE_PASSES,
   IMAGE_RECORD_COUNT,
   IMAGE_RECORDS,
+  IMAGE_ROUTE_MASK,
+  IMAGE_ROUTES,
+  LANE_TURN,
   OWN_FLAGS,
-  OWN_INNER,
-  OWN_OUTER,
   OWN_SIZE,
   PASS_ANY,
   PASS_ANY_LOCAL,
@@ -30,14 +31,22 @@ import {
   PREFIX_ADDRESS,
   PREFIX_MASK,
   PREFIX_SIZE,
+  RECORD_DEFAULT,
+  RECORD_LENGTHS,
   RECORD_PREFIX_COUNT,
   RECORD_PREFIXES,
   RECORD_SIZE,
+  ROUTE_ADDRESS,
+  ROUTE_BITS,
+  ROUTE_PEER,
+  ROUTE_SIZE,
+  ROUTE_TUNNEL,
   STATE_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
-import { addressBytes, parseAddress, toBlock } from '../packet/address.js';
-import { ownName } from '../packet/table.js';
+import { toBlock } from '../packet/address.js';
+import { type PeerRoute, recordsOf } from '../packet/peers.js';
+import { hasPeers } from '../packet/table.js';
 import { isGre, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import {
   BUCKET_COUNT,
@@ -45,13 +54,19 @@ import {
   type MemoryPlan,
   OWN_COUNT,
   PREFIX_CAPACITY,
+  ROUTE_COUNT,
 } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
-import { hashAddress, hashEndpoint, hashTunnel } from './hash.js';
-import { encodeRecord, matchOf, modeNumber, outerAddress, writeMapped } from './record.js';
+import { badPrefix, collectOwn, collectRoutes, type OwnAddress } from './contents.js';
+import { hashAddress, hashEndpoint, hashRoute, hashTunnel } from './hash.js';
+import { encodeRecord, matchOf, modeNumber, writeMapped } from './record.js';
 
 /** Smallest hash sets: a router of a few tunnels clears and probes a few cache lines. */
 const SMALLEST_SET = 64;
+
+/** A batch takes a lane well under a millisecond; one that is held up by the kernel, some. */
+const BORDER_POLL_MS = 1;
+const BORDER_LIMIT_MS = 1000;
 
 /** Builds table images in the dataplane's memory and makes them live. */
 export class TunnelTable {
@@ -59,6 +74,8 @@ export class TunnelTable {
   readonly #bytes: Uint8Array;
   readonly #words: Int32Array;
   readonly #view: DataView;
+  /** Ends with the last publication that was asked for. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(memory: WebAssembly.Memory, plan: MemoryPlan) {
     this.#plan = plan;
@@ -68,14 +85,16 @@ export class TunnelTable {
   }
 
   /**
-   * Makes `tunnels` the live table: tunnel i becomes record i + 1, undefined leaves a hole. Throws a
-   * Failure when they do not fit; the live table then stays as it is.
+   * Makes `tunnels` the live table: tunnel i becomes record i + 1, the peers of all the records behind them; undefined
+   * leaves a hole. Throws a Failure when they do not fit; the live table then stays as it is. For the first time, and
+   * where no lane runs; else `publishWhenSafe`.
    */
   publish(tunnels: readonly (Tunnel | undefined)[]): void {
-    if (tunnels.length >= TUNNEL_CAPACITY) {
+    const records = recordsOf(tunnels).map(({ tunnel }) => tunnel);
+    if (records.length >= TUNNEL_CAPACITY) {
       throw new Failure(
         EXIT.config,
-        `${tunnels.length} tunnels are more than a router holds (${TUNNEL_CAPACITY - 1})`,
+        `${records.length} tunnels and peers are more than a router holds (${TUNNEL_CAPACITY - 1})`,
         'split them over several routers, each with its own config',
       );
     }
@@ -83,25 +102,77 @@ export class TunnelTable {
     const live = Atomics.load(this.#words, CONTROL_TABLE >>> 2);
     const image = live === first.header ? second : first;
     const generation = live === 0 ? 1 : this.#load(live + IMAGE_GENERATION) + 1;
-    const buckets = setSize(tunnels.length, BUCKET_COUNT);
+    const buckets = setSize(records.length, BUCKET_COUNT);
     const own = collectOwn(tunnels);
     const ownSlots = setSize(own.size, OWN_COUNT);
+    const routes = collectRoutes(tunnels);
+    const places = setSize(routes.length, ROUTE_COUNT);
 
-    this.#clear(image.records, (tunnels.length + 1) * RECORD_SIZE);
+    this.#clear(image.records, (records.length + 1) * RECORD_SIZE);
     this.#clear(image.buckets, buckets * BUCKET_SIZE);
     this.#clear(image.own, ownSlots * OWN_SIZE);
-    const passes = this.#writeRecords(image, tunnels, buckets - 1);
+    this.#clear(image.routes, places * ROUTE_SIZE);
+    const passes = this.#writeRecords(image, records, buckets - 1);
     this.#writeOwn(image, own, ownSlots - 1);
+    for (const { tunnel, route } of routes) this.#writeRoute(image, places - 1, tunnel, route);
 
     this.#store(image.header + IMAGE_GENERATION, generation);
     this.#store(image.header + IMAGE_RECORDS, image.records);
-    this.#store(image.header + IMAGE_RECORD_COUNT, tunnels.length + 1);
+    this.#store(image.header + IMAGE_RECORD_COUNT, records.length + 1);
     this.#store(image.header + IMAGE_BUCKETS, image.buckets);
     this.#store(image.header + IMAGE_BUCKET_MASK, buckets - 1);
     this.#store(image.header + IMAGE_OWN, image.own);
     this.#store(image.header + IMAGE_OWN_MASK, ownSlots - 1);
     this.#store(image.header + IMAGE_PASSES, passes);
+    this.#store(image.header + IMAGE_ROUTES, image.routes);
+    this.#store(image.header + IMAGE_ROUTE_MASK, places - 1);
     Atomics.store(this.#words, CONTROL_TABLE >>> 2, image.header);
+  }
+
+  /**
+   * `publish` while lanes run: waits until none has the image to be written. Publications that are asked for meanwhile
+   * wait for their turn. `fresh`: records whose packets come from and go to another host than before; they are holes for
+   * a moment, in which they forget their sequence numbers. Rejects with a Failure when the tunnels do not fit, or a lane
+   * does not end its batch.
+   */
+  publishWhenSafe(
+    tunnels: readonly (Tunnel | undefined)[],
+    fresh: ReadonlySet<number> = new Set(),
+  ): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#batchBorder();
+      if (fresh.size > 0) {
+        this.publish(withHoles(tunnels, fresh));
+        await this.#batchBorder();
+        for (const record of fresh) this.resetState(record);
+      }
+      this.publish(tunnels);
+    });
+  }
+
+  /** Runs `work` behind what was asked for before, whatever came of that. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /** Resolves once no lane works with an image that is not live. */
+  async #batchBorder(): Promise<void> {
+    const until = performance.now() + BORDER_LIMIT_MS;
+    for (const [lane, { counters }] of this.#plan.lanes.entries()) {
+      const turn = (counters + LANE_TURN) >>> 2;
+      const first = Atomics.load(this.#words, turn);
+      while ((first & 1) === 1 && Atomics.load(this.#words, turn) === first) {
+        if (performance.now() > until) {
+          throw new Failure(
+            EXIT.bug,
+            `lane ${lane} does not end its batch; the tunnels stay as they are`,
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, BORDER_POLL_MS));
+      }
+    }
   }
 
   /**
@@ -144,7 +215,8 @@ export class TunnelTable {
         this.#writePrefix(image.prefixes + prefixes * PREFIX_SIZE, tunnel, prefix);
         prefixes++;
       }
-      passes |= 1 << this.#writeBucket(image, bucketMask, tunnel, index + 1);
+      // What comes is for a peer's record, or for none.
+      if (!hasPeers(tunnel)) passes |= 1 << this.#writeBucket(image, bucketMask, tunnel, index + 1);
     }
     return passes;
   }
@@ -179,6 +251,37 @@ export class TunnelTable {
     return pass;
   }
 
+  /** Files a network behind a peer. The first of two that are the same stays. */
+  #writeRoute(image: ImagePlan, mask: number, tunnel: number, { block, record }: PeerRoute): void {
+    const owner = image.records + tunnel * RECORD_SIZE;
+    const bits = block.version === 4 ? 96 + block.bits : block.bits;
+    if (bits === 0) {
+      if (this.#load(owner + RECORD_DEFAULT) === 0) this.#store(owner + RECORD_DEFAULT, record);
+      return;
+    }
+    const mapped = new Uint8Array(16);
+    writeMapped(mapped, 0, block.bytes);
+    const words = new DataView(mapped.buffer);
+    const word = (index: number): number => words.getUint32(index * 4, true);
+    let slot = hashRoute(tunnel, hashAddress(word(0), word(1), word(2), word(3)), bits) & mask;
+    for (;;) {
+      const place = image.routes + slot * ROUTE_SIZE;
+      const owned = this.#load(place + ROUTE_TUNNEL);
+      if (owned === 0) break;
+      const isSame = mapped.every((byte, index) => this.#bytes[place + index] === byte);
+      if (owned === tunnel && this.#load(place + ROUTE_BITS) === bits && isSame) return;
+      slot = (slot + 1) & mask;
+    }
+    const place = image.routes + slot * ROUTE_SIZE;
+    this.#bytes.set(mapped, place + ROUTE_ADDRESS);
+    this.#store(place + ROUTE_TUNNEL, tunnel);
+    this.#store(place + ROUTE_BITS, bits);
+    this.#store(place + ROUTE_PEER, record);
+    const lengths = owner + RECORD_LENGTHS + (bits > 64 ? 8 : 0);
+    const bit = 1n << BigInt(bits > 64 ? 128 - bits : 64 - bits);
+    this.#view.setBigUint64(lengths, this.#view.getBigUint64(lengths, true) | bit, true);
+  }
+
   #writeOwn(image: ImagePlan, own: ReadonlyMap<string, OwnAddress>, mask: number): void {
     const mapped = new Uint8Array(16);
     const words = new DataView(mapped.buffer);
@@ -206,36 +309,21 @@ export class TunnelTable {
   }
 }
 
-interface OwnAddress {
-  readonly bytes: Uint8Array;
-  readonly flags: number;
-}
-
-/** Every local endpoint and every device address, once, with what it is. */
-function collectOwn(tunnels: readonly (Tunnel | undefined)[]): Map<string, OwnAddress> {
-  const own = new Map<string, OwnAddress>();
-  const add = (bytes: Uint8Array, flag: number): void => {
-    const name = ownName(bytes);
-    own.set(name, { bytes, flags: (own.get(name)?.flags ?? 0) | flag });
-  };
-  for (const tunnel of tunnels) {
-    if (tunnel === undefined) continue;
-    const local = outerAddress(tunnel, 'local');
-    if (local !== null) add(local, OWN_OUTER);
-    for (const prefix of tunnel.addresses) {
-      const address = parseAddress(prefix.address);
-      if (address === null) throw badPrefix(tunnel, 'address', prefix);
-      add(addressBytes(address), OWN_INNER);
-    }
-  }
-  if (own.size > OWN_COUNT / 2) {
-    throw new Failure(
-      EXIT.config,
-      `${own.size} local and device addresses are more than a router holds (${OWN_COUNT / 2})`,
-      'give the tunnel devices fewer addresses',
+/** The tunnels without those of these records. */
+function withHoles(
+  tunnels: readonly (Tunnel | undefined)[],
+  records: ReadonlySet<number>,
+): (Tunnel | undefined)[] {
+  let peerRecord = tunnels.length + 1;
+  return tunnels.map((tunnel, index) => {
+    if (tunnel?.peers === undefined) return records.has(index + 1) ? undefined : tunnel;
+    const first = peerRecord;
+    peerRecord += tunnel.peers.length;
+    const peers = tunnel.peers.map((peer, at) =>
+      records.has(first + at) ? { ...peer, remote: null } : peer,
     );
-  }
-  return own;
+    return { ...tunnel, peers };
+  });
 }
 
 /** The lookup pass that finds a record with these endpoints (null = any). */
@@ -249,12 +337,4 @@ function setSize(count: number, most: number): number {
   let size = SMALLEST_SET;
   while (size < count * 2) size *= 2;
   return Math.min(size, most);
-}
-
-function badPrefix(tunnel: Tunnel, key: string, prefix: Prefix): Failure {
-  return new Failure(
-    EXIT.config,
-    `tunnel ${tunnel.name}: ${key} ${prefix.address}/${prefix.bits} is no address block`,
-    'write it as ADDRESS/BITS, such as 10.20.0.0/16',
-  );
 }

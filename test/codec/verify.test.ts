@@ -321,6 +321,152 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
     after: '',
     cause: /settle left packets of encap uncounted/,
   },
+  {
+    file: 'encap.ts',
+    before: 'second = (second & 0x00ffffff) | (innerTtl(inner, family) << 24)',
+    after: 'second &= 0x00ffffff',
+    cause:
+      /encap, ip6gre with checksum, key and sequence, class, hop limit and flow label inherited/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'label = flowLabel(inner)',
+    after: 'label = 0',
+    cause:
+      /encap, ip6gre with checksum, key and sequence, class, hop limit and flow label inherited/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'let label = flowLabel(template)',
+    after: 'let label: u32 = 0',
+    cause: /encap, ip4ip6 with a flow label of its own: packet/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'swap16(outerLength - IPV6_LENGTH + length)',
+    after: 'swap16(outerLength + length)',
+    cause: /encap, ip6gre carries IPv4: packet/,
+  },
+  {
+    file: 'encap.ts',
+    before: '<u8>(limit - 1)',
+    after: '<u8>limit',
+    cause: /encap, ip6ip6 says one less than the packet that it carries: packet/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'if (limit === 0) return REASON_ENCAP_LIMIT;',
+    after: '',
+    cause: /encap, ip6gre with a packet that may enter no tunnel more: verdict forwarded/,
+  },
+  {
+    file: 'encap.ts',
+    before: '(flags & (FLAG_LINUX | FLAG_OVER6)) === <u32>FLAG_LINUX',
+    after: 'false',
+    cause: /encap, as Linux over IPv4, a packet that may enter no tunnel more: verdict encap-limit/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'flags & FLAG_ECN_COMPATIBILITY ? 0 : inner & ECN_MASK',
+    after: 'inner & ECN_MASK',
+    cause: /encap, compatibility mode sends no ECN: packet/,
+  },
+  {
+    file: 'encap.ts',
+    before: 'load<u32>(record, RECORD_MTU) + ETHERNET_LENGTH',
+    after: '1600',
+    cause: /encap, a frame larger than the MTU and its own header: verdict forwarded, not too-big/,
+  },
+  {
+    file: 'frame.ts',
+    before: 'TAG_LIMIT: u32 = 2',
+    after: 'TAG_LIMIT: u32 = 1',
+    cause: /encap, gretap looks behind two VLAN tags: packet/,
+  },
+  {
+    file: 'mss.ts',
+    before: '(at & 1) !== 0',
+    after: 'false',
+    cause: /encap, lowers an MSS at an odd offset: packet/,
+  },
+  {
+    file: 'mss.ts',
+    before: 'if (isPartial) return;',
+    after: '',
+    cause: /decap, lowers an MSS under a checksum that is left to the device: packet/,
+  },
+  {
+    file: 'mss.ts',
+    before: 'load16(tcp + at) <= most',
+    after: 'false',
+    cause: /encap, leaves an MSS that is low enough: packet/,
+  },
+  {
+    file: 'deliver.ts',
+    before: 'clampMss(record, ip, own, family, true)',
+    after: '',
+    cause: /decap, lowers the MSS of a connection that opens: packet/,
+  },
+  {
+    file: 'deliver.ts',
+    before: 'flags & FLAG_TOS_IN ? outerTos : tos',
+    after: 'tos',
+    cause: /decap, DSCP and TTL are those of the outer header: packet/,
+  },
+  {
+    file: 'deliver.ts',
+    before: 'ttl < <u32>load<u8>(inner, IPV6_HOP_LIMIT)',
+    after: 'true',
+    cause: /decap, a TTL is lowered, never raised: packet/,
+  },
+  {
+    file: 'deliver.ts',
+    before: 'if (isGroupSource(inner)) return REASON_INNER_MARTIAN;',
+    after: '',
+    cause: /decap, gretap, a frame sent by a group: verdict forwarded, not inner-martian/,
+  },
+  {
+    file: 'deliver.ts',
+    before: 'const after = ((flags & FLAG_TOS_IN ? outerTos : tos) & ~ECN_MASK) | ecn;',
+    after: 'const after = over4 ? (tos & ~ECN_MASK) | ecn : tos;',
+    cause: /decap, ip6gre, congestion marked on the way: packet/,
+  },
+  {
+    file: 'decap.ts',
+    before: 'isLinux ? GRE_RESERVED_LINUX : GRE_RESERVED',
+    after: 'GRE_RESERVED',
+    cause: /decap, as Linux, bits 4 to 8 are ignored: verdict gre-reserved-bits, not forwarded/,
+  },
+  {
+    file: 'wire/gre.ts',
+    before: 'GRE_RESERVED_LINUX: u32 = 0x0078',
+    after: 'GRE_RESERVED_LINUX: u32 = 0x0070',
+    cause: /decap, as Linux, bit 12 is part of the version: verdict forwarded/,
+  },
+  {
+    file: 'decap.ts',
+    before: 'own & FLAG_SEQUENCE_IN && !(flags & GRE_S)',
+    after: 'false',
+    cause: /decap, as Linux, the sequence number is missing: verdict forwarded, not gre-sequence/,
+  },
+  {
+    file: 'decap.ts',
+    before: 'return isBare ? 0 : WCCP_LENGTH;',
+    after: 'return WCCP_LENGTH;',
+    cause: /decap, a redirected packet, WCCP version 1: verdict/,
+  },
+  {
+    file: 'decap.ts',
+    before: 'if (header > available) return REASON_GRE_TRUNCATED;',
+    after: '',
+    cause: /decap, a redirect header that is cut: verdict/,
+  },
+  {
+    file: 'wire/udp.ts',
+    before: '=== 0) return family === 4;',
+    after: '=== 0) return true;',
+    cause: /decap, gre-udp over IPv6 without a UDP checksum: verdict forwarded, not udp-checksum/,
+  },
 ];
 
 for (const { cause, ...change } of MISTAKES) {

@@ -142,7 +142,7 @@ test('the remote may be a group, a name or anyone', () => {
   const name = tunnel('mode = "gre"\nremote = "Router.Example.net"\nallow = ["any"]');
   assert.equal(name.remote, 'router.example.net');
   assert.equal(tunnelOf(name).remote, 'router.example.net');
-  assert.equal(tunnelOf(name, { remote: '192.0.2.9' }).remote, '192.0.2.9');
+  assert.equal(tunnelOf(name, { addressOf: () => '192.0.2.9' }).remote, '192.0.2.9');
   for (const any of ['any', '0.0.0.0', '::', '0::0']) {
     const open = tunnel(`mode = "ip6gre"\nlocal = "${any}"\nremote = "${any}"\nallow = ["any"]`, [
       'W202',
@@ -194,7 +194,6 @@ peers = [
   { remote = "203.0.113.7", routes = ["10.30.0.0/16", "fd00:30::/32"] },
   { remote = "router.example.net", routes = ["10.31.0.0/16"] },
 ]`,
-    ['W202', 'W201'],
   );
   assert.deepEqual(config.peers, [
     {
@@ -216,7 +215,7 @@ test('a tunnel with ten thousand peers is read as fast as as many tunnels', () =
     return `  { remote = "198.18.${high}.${low}", routes = ["10.${high}.${low}.0/24"] },`;
   });
   const toml = `mode = "gre"\nlocal = "192.0.2.1"\nremote = "any"\npeers = [\n${peers.join('\n')}\n]`;
-  assert.equal(tunnel(toml, ['W202', 'W201']).peers.length, 10_000);
+  assert.equal(tunnel(toml).peers.length, 10_000);
 });
 
 test('the outer family of gre-udp comes from any address, and from none it is open', () => {

@@ -99,8 +99,8 @@ test('a name without an address is an error at its place, and others stay', asyn
   const { config, diagnostics } = await checkNames(loaded, { lookup });
   assert.equal(config, undefined);
   const found = diagnostics.map(({ line, column, code }) => `${line}:${column} ${code}`);
-  assert.deepEqual(found, ['11:10 W202', '13:1 W201', '14:14 E133', '19:7 E107', '20:10 E133']);
-  const [, , first, , last] = diagnostics;
+  assert.deepEqual(found, ['14:14 E133', '19:7 E107', '20:10 E133']);
+  const [first, , last] = diagnostics;
   assert.equal(first?.message, 'cannot resolve x.example.net: it has no IPv4 address');
   assert.equal(first?.hint, 'see what the system says: getent ahosts x.example.net');
   assert.equal(first?.source, '  { remote = "x.example.net", routes = [] },');

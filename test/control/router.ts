@@ -72,6 +72,9 @@ export function createRouter(status: RouterStatus = STATUS): Router {
       codec = name;
       return name;
     },
+    trace() {
+      throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
+    },
     async stop() {
       end(null);
     },

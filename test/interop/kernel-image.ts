@@ -48,7 +48,11 @@ const MODULES = [
   'net/ipv4/tunnel4',
   'net/ipv4/ipip',
   'net/ipv6/sit',
+  'net/ipv6/tunnel6',
+  'net/ipv6/ip6_tunnel',
+  'net/ipv6/ip6_gre',
   'net/ipv4/fou',
+  'net/ipv6/fou6',
 ];
 
 /**

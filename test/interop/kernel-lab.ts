@@ -1,7 +1,8 @@
 // The wire between a guest with a real tunnel driver and a namespace for grebe:
 //
-//   guest eth0 192.0.2.2 --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1 grebe
-//          tunnel                                         tunnel
+//   guest eth0 192.0.2.2   --tap-- p0 [br0] w0 --veth-- u0 192.0.2.1   grebe
+//              2001:db8::2                                 2001:db8::1
+//          tunnel                                          tunnel
 //
 // The bridge stands in a namespace of its own. The veth is there because, other than the tap, it can
 // merge packets as a network card does.
@@ -10,11 +11,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ip, Namespaces } from '../../src/demo/namespaces.js';
 import { type RouterProcess, startRouter } from '../../src/demo/router-process.js';
+import { injectPackets, seeFrames } from '../support/packet-task.js';
 import { bootKernelPeer, type KernelPeer } from './kernel-peer.js';
 import type { TransferReport } from './transfer.js';
 
-const GREBE = '192.0.2.1';
-const KERNEL = '192.0.2.2';
+/** The two ends, by version of the outer header. */
+const GREBE = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
+const KERNEL = { 4: '192.0.2.2', 6: '2001:db8::2' } as const;
 /** Name of the tunnel device on both sides. */
 export const DEVICE = 'tun9';
 
@@ -50,13 +53,22 @@ export interface KernelLab {
   /** Runs a command beside grebe and returns its stdout. */
   command(...words: string[]): Promise<string>;
 
-  /** Makes the guest's tunnel device: `words` follow `ip link add NAME`. */
-  addKernelTunnel(words: string, addresses: readonly string[]): Promise<void>;
-  deleteKernelTunnel(): Promise<void>;
-  kernelCounters(): Promise<KernelCounters>;
+  /** Sends IP packets to the guest, or by way of it, as they are, and returns when it has dealt with them. */
+  inject(packets: readonly Uint8Array[]): Promise<void>;
 
-  /** Starts `grebe run` with one tunnel of this TOML; its addresses and ends are filled in. */
-  startGrebe(words: string, addresses: readonly string[]): Promise<RouterProcess>;
+  /** Sees the frames on grebe's end of the wire from here on, a line of hex each. */
+  seeFrames(): Promise<readonly string[]>;
+
+  /**
+   * Makes the guest's tunnel device: `words` follow `ip link add NAME type`. Its two ends are grebe's and the guest's,
+   * over IPv4 unless `ends` are other words.
+   */
+  addKernelTunnel(words: string, addresses: readonly string[], ends?: string): Promise<void>;
+  deleteKernelTunnel(): Promise<void>;
+  kernelCounters(device?: string): Promise<KernelCounters>;
+
+  /** Starts `grebe run` with one tunnel of this TOML; its addresses and its ends over `outer` are filled in. */
+  startGrebe(words: string, addresses: readonly string[], outer?: 4 | 6): Promise<RouterProcess>;
   stopGrebe(router: RouterProcess): Promise<void>;
 
   setOffloads(offloads: Offloads): void;
@@ -91,7 +103,7 @@ export async function openKernelLab(): Promise<KernelLab> {
 function layWire(namespaces: Namespaces, wire: string, router: string): void {
   namespaces.link(
     { namespace: wire, device: 'w0', addresses: [] },
-    { namespace: router, device: 'u0', addresses: [`${GREBE}/24`] },
+    { namespace: router, device: 'u0', addresses: [`${GREBE[4]}/24`, `${GREBE[6]}/64`] },
   );
   ip('-n', wire, 'tuntap', 'add', 'p0', 'mode', 'tap');
   ip('-n', wire, 'link', 'add', 'br0', 'type', 'bridge');
@@ -117,16 +129,23 @@ async function prepare(
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done');
   await peer.ask('for f in /proc/sys/net/ipv6/conf/*/router_solicitations; do echo 0 >$f; done');
   await peer.ask('echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts');
-  await peer.ask(`ip addr add ${KERNEL}/24 dev eth0 && ip link set eth0 up`);
-  await peer.ask('ip fou add port 4754 ipproto 47');
+  await peer.ask(`ip addr add ${KERNEL[4]}/24 dev eth0 && ip addr add ${KERNEL[6]}/64 dev eth0`);
+  await peer.ask('ip link set eth0 up');
+  for (const family of ['', '-6 ']) await peer.ask(`ip ${family}fou add port 4754 ipproto 47`);
   await peer.ask(`head -c ${TRANSFER_SIZE} /dev/urandom >/tmp/data`);
   const dataSum = (await peer.ask('sha256sum </tmp/data')).slice(0, 64);
   await peer.ask(`nc -ll -p ${GET_PORT} -e /bin/cat /tmp/data &`);
   await peer.ask(`nc -ll -p ${PUT_PORT} -e /bin/sha256sum &`);
-  await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL);
+  await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL[4]);
   return {
     peer,
     command,
+    inject: async (packets) => {
+      injectPackets(namespaces, router, packets);
+      // The wire keeps the order: what was sent before has arrived when this is answered.
+      await command('busybox', 'ping', '-c', '1', '-W', '5', KERNEL[4]);
+    },
+    seeFrames: () => seeFrames(namespaces, router, 'u0'),
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
     setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),
@@ -141,11 +160,15 @@ async function prepare(
   };
 }
 
+/** The ends of the guest's tunnel, as `ip link add` takes them. */
+export function kernelEnds(outer: 4 | 6): string {
+  return `local ${KERNEL[outer]} remote ${GREBE[outer]}`;
+}
+
 function kernelSide(peer: KernelPeer) {
   return {
-    addKernelTunnel: async (words: string, addresses: readonly string[]) => {
+    addKernelTunnel: async (words: string, addresses: readonly string[], ends = kernelEnds(4)) => {
       const [kind, ...options] = words.split(' ');
-      const ends = `local ${KERNEL} remote ${GREBE}`;
       const lines = [
         `ip link add ${DEVICE} type ${kind} ${ends} ${options.join(' ')}`,
         ...addresses.map((address) => `ip addr add ${address} dev ${DEVICE}`),
@@ -156,7 +179,8 @@ function kernelSide(peer: KernelPeer) {
     deleteKernelTunnel: async () => {
       await peer.run(`ip link del ${DEVICE}`);
     },
-    kernelCounters: async () => parseCounters(await peer.ask(`ip -j -s -s link show ${DEVICE}`)),
+    kernelCounters: async (device = DEVICE) =>
+      parseCounters(await peer.ask(`ip -j -s -s link show ${device}`)),
   };
 }
 
@@ -183,13 +207,13 @@ function parseCounters(text: string): KernelCounters {
 
 function grebeSide(namespaces: Namespaces, router: string) {
   return {
-    startGrebe: (words: string, addresses: readonly string[]) =>
+    startGrebe: (words: string, addresses: readonly string[], outer: 4 | 6 = 4) =>
       startRouter(
         namespaces,
         router,
         `[tunnel.${DEVICE}]
-local = "${GREBE}"
-remote = "${KERNEL}"
+local = "${GREBE[outer]}"
+remote = "${KERNEL[outer]}"
 address = ${JSON.stringify(addresses)}
 ${words}
 `,

@@ -1,4 +1,5 @@
-// grebe against the tunnel drivers of a real Linux kernel: ip_gre, fou, ipip and sit of a guest under QEMU.
+// grebe against the tunnel drivers of a real Linux kernel: ip_gre, ipip, sit, ip6_gre, ip6_tunnel and fou of a guest
+// under QEMU.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,6 +11,7 @@ import {
   DEVICE,
   type KernelCounters,
   type KernelLab,
+  kernelEnds,
   openKernelLab,
   TRANSFER_SIZE,
 } from './kernel-lab.js';
@@ -22,6 +24,8 @@ interface Pairing {
   /** Words after `ip link add NAME type`. */
   readonly kernel: string;
   readonly carries: readonly ('ipv4' | 'ipv6')[];
+  /** Version of the outer header; default 4. */
+  readonly outer?: 4 | 6;
   /** Whether the kernel's receive offload merges such packets; it leaves numbered ones alone. */
   readonly merges: boolean;
   /**
@@ -90,6 +94,71 @@ const PAIRINGS: readonly Pairing[] = [
   },
   { title: 'ipip', grebe: 'mode = "ipip"', kernel: 'ipip', carries: ['ipv4'], merges: true },
   { title: 'sit', grebe: 'mode = "sit"', kernel: 'sit', carries: ['ipv6'], merges: true },
+  {
+    title: 'gretap with a key',
+    grebe: 'mode = "gretap"\nkey = 42',
+    kernel: 'gretap key 42',
+    carries: ['ipv4', 'ipv6'],
+    merges: true,
+  },
+  {
+    title: 'ip6gre',
+    grebe: 'mode = "ip6gre"',
+    kernel: 'ip6gre encaplimit none',
+    carries: ['ipv4', 'ipv6'],
+    outer: 6,
+    merges: true,
+  },
+  {
+    title: 'ip6gre with key, checksum, sequence and an encapsulation limit',
+    grebe: 'mode = "ip6gre"\nkey = 42\ncsum = true\nseq = true\nencaplimit = 4',
+    kernel: 'ip6gre key 42 csum seq',
+    carries: ['ipv4', 'ipv6'],
+    outer: 6,
+    merges: false,
+    checksum: true,
+  },
+  {
+    title: 'ip6gretap with a key',
+    grebe: 'mode = "ip6gretap"\nkey = 42',
+    kernel: 'ip6gretap key 42 encaplimit none',
+    carries: ['ipv4', 'ipv6'],
+    outer: 6,
+    merges: true,
+  },
+  {
+    title: 'ip6ip6',
+    grebe: 'mode = "ip6ip6"',
+    kernel: 'ip6tnl mode ip6ip6 encaplimit none',
+    carries: ['ipv6'],
+    outer: 6,
+    merges: true,
+  },
+  {
+    title: 'ip6ip6 with an encapsulation limit',
+    grebe: 'mode = "ip6ip6"\nencaplimit = 4',
+    kernel: 'ip6tnl mode ip6ip6',
+    carries: ['ipv6'],
+    outer: 6,
+    merges: true,
+  },
+  {
+    title: 'ip4ip6',
+    grebe: 'mode = "ip4ip6"',
+    kernel: 'ip6tnl mode ipip6 encaplimit none',
+    carries: ['ipv4'],
+    outer: 6,
+    merges: true,
+  },
+  {
+    title: 'gre-udp over IPv6',
+    grebe: 'mode = "gre-udp"',
+    kernel: 'ip6gre encaplimit none encap fou encap-sport auto encap-dport 4754',
+    carries: ['ipv4', 'ipv6'],
+    outer: 6,
+    merges: false,
+    guestMerges: false,
+  },
 ];
 
 const PING_COUNT = 5;
@@ -208,6 +277,7 @@ async function openTunnel(lab: KernelLab, pairing: Pairing): Promise<OpenTunnel>
   const router = await lab.startGrebe(
     pairing.grebe,
     inner.map(({ grebe, bits }) => `${grebe}/${bits}`),
+    pairing.outer,
   );
   const close = async () => {
     await lab.deleteKernelTunnel();
@@ -217,6 +287,7 @@ async function openTunnel(lab: KernelLab, pairing: Pairing): Promise<OpenTunnel>
     await lab.addKernelTunnel(
       pairing.kernel,
       inner.map(({ kernel, bits }) => `${kernel}/${bits}`),
+      kernelEnds(pairing.outer ?? 4),
     );
     return { router, close };
   } catch (error) {

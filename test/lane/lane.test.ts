@@ -7,6 +7,7 @@ import {
   DESCRIPTOR_PAYLOAD_LENGTH,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_TUNNEL,
+  LANE_TURN,
   MERGE_TCP,
   RING_DESCRIPTORS,
   RING_FILLED,
@@ -114,6 +115,26 @@ test('a batch is counted in the class of its size: 1, 2, up to 4, 8, 16, 32, 64,
   const { deviceBatches, underlayBatches } = counters();
   assert.deepEqual(deviceBatches, [1, 1, 2, 2, 1, 1, 2, 2]);
   assert.deepEqual(underlayBatches, deviceBatches);
+});
+
+test('a lane tells by an odd turn that its codec may be reading a table, also where that traps', () => {
+  const turns: number[] = [];
+  const turnOf = (words: Uint32Array): void => {
+    turns.push(words[(planMemory(1).lanes[0].counters + LANE_TURN) >>> 2] ?? 0);
+  };
+  const { lane, device, memory } = openLane((codec, words) => ({
+    ...bind(codec),
+    encap: () => {
+      turnOf(words);
+      throw new Error('a trap');
+    },
+  }));
+  const words = new Uint32Array(memory.buffer);
+  turnOf(words);
+  device.send(INNER);
+  encapBatch(lane, 1);
+  turnOf(words);
+  assert.deepEqual(turns, [0, 1, 2]);
 });
 
 test('a packet for a device that is gone is dropped as tunnel-down', () => {

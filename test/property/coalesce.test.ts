@@ -12,7 +12,7 @@ import { internetChecksum } from '../support/packets.js';
 import type { Plane } from '../support/plane.js';
 import { CODECS, createPlanes } from '../support/planes.js';
 import { Batch, type Written } from '../support/runs.js';
-import { batch } from '../support/streams.js';
+import { batch, frameBatch } from '../support/streams.js';
 
 const BOTH = MERGE_TCP | MERGE_UDP;
 /** Hop-by-hop, routing, fragment, ESP, AH, destination options, mobility. */
@@ -40,45 +40,49 @@ function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
-test('all builds merge the same runs, byte for byte, and take them apart to what they were', () => {
-  const kinds = fc.constantFrom(BOTH, BOTH, BOTH, MERGE_TCP, MERGE_UDP);
-  const shift = fc.constantFrom(0, 20, 24, 28, 33);
-  const separator = fc.nat(2);
-  fc.assert(
-    fc.property(batch, kinds, shift, separator, (arrived, merge, before, other) => {
-      const due = reference(arrived, merge);
-      for (const [index, plane] of planes.entries()) {
-        const run = new Batch(plane, arrived, before);
-        const was = run.snapshot();
-        const written = run.coalesce(merge);
-        assert.deepEqual(
-          written.map(({ members }) => members),
-          due.map(({ members }) => members),
-          `${plane.codec.name}: the runs`,
-        );
-        for (const [place, { packet, deviceHeader, members }] of written.entries()) {
-          const expected = due[place];
-          assert.ok(expected);
-          if (Buffer.compare(packet, expected.packet) !== 0) {
-            assert.equal(
-              text(packet),
-              text(expected.packet),
-              `${plane.codec.name}: run ${members}`,
-            );
+for (const [what, arrivals] of [
+  ['packets', batch],
+  ['frames', frameBatch],
+] as const)
+  test(`all builds merge the same runs of ${what}, byte for byte, and take them apart to what they were`, () => {
+    const kinds = fc.constantFrom(BOTH, BOTH, BOTH, MERGE_TCP, MERGE_UDP);
+    const shift = fc.constantFrom(0, 20, 24, 28, 33);
+    const separator = fc.nat(2);
+    fc.assert(
+      fc.property(arrivals, kinds, shift, separator, (arrived, merge, before, other) => {
+        const due = reference(arrived, merge);
+        for (const [index, plane] of planes.entries()) {
+          const run = new Batch(plane, arrived, before);
+          const was = run.snapshot();
+          const written = run.coalesce(merge);
+          assert.deepEqual(
+            written.map(({ members }) => members),
+            due.map(({ members }) => members),
+            `${plane.codec.name}: the runs`,
+          );
+          for (const [place, { packet, deviceHeader, members }] of written.entries()) {
+            const expected = due[place];
+            assert.ok(expected);
+            if (Buffer.compare(packet, expected.packet) !== 0) {
+              assert.equal(
+                text(packet),
+                text(expected.packet),
+                `${plane.codec.name}: run ${members}`,
+              );
+            }
+            assert.equal(text(deviceHeader), text(expected.deviceHeader), `${plane.codec.name}`);
           }
-          assert.equal(text(deviceHeader), text(expected.deviceHeader), `${plane.codec.name}`);
+          // Whatever merged, any build takes it apart: a swap may come in between.
+          const codec = separators[index]?.[other];
+          assert.ok(codec);
+          run.separate(written, codec);
+          assertSame(run.snapshot(), was, plane.codec.name);
+          run.end();
         }
-        // Whatever merged, any build takes it apart: a swap may come in between.
-        const codec = separators[index]?.[other];
-        assert.ok(codec);
-        run.separate(written, codec);
-        assertSame(run.snapshot(), was, plane.codec.name);
-        run.end();
-      }
-    }),
-    { numRuns: 1500 },
-  );
-});
+      }),
+      { numRuns: 1500 },
+    );
+  });
 
 function assertSame(
   is: ReturnType<Batch['snapshot']>,

@@ -3,10 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { decap } from '../../src/packet/decap.js';
+import type { GreTunnel } from '../../src/packet/tunnel.js';
 import { mutated, noise, outer, tunnel, tunnelList } from '../support/arbitrary.js';
 import { assertAgreement } from '../support/oracle.js';
+import { frame, gre, ipv4, ipv6 } from '../support/packets.js';
 import { dirtyWindow, type Plane } from '../support/plane.js';
 import { createPlanes } from '../support/planes.js';
+import { PLAIN_GRE } from '../support/tunnels.js';
 
 let planes: Plane[] = [];
 before(() => {
@@ -54,6 +57,24 @@ test('decap survives changed, cut and lengthened packets: one reason each, every
     }),
     { numRuns: 2000 },
   );
+});
+
+test('an IPv6 sender in a frame is none of IPv4, though it has the bits of one', () => {
+  const given = { ...PLAIN_GRE, mode: 'gretap', allow: [{ address: '0.0.0.0', bits: 0 }] } as const;
+  const sender = (source: string): Uint8Array => {
+    const inside = ipv6({
+      source,
+      destination: '20010db8000b00000000000000000009',
+      nextHeader: 59,
+    });
+    const payload = gre({ protocol: 0x6558, payload: frame({ payload: inside }) });
+    return ipv4({ source: given.remote, destination: given.local, protocol: 47, payload });
+  };
+  const mapped = sender('00000000000000000000ffff0a010105');
+  assertAgreement(planes, [given], 'decap', [{ bytes: mapped }]);
+  assert.equal(decap(mapped, [given]).reason, 'inner-src-spoof');
+  const any = { ...given, allow: [{ address: '::', bits: 0 }] };
+  assertAgreement(planes, [any], 'decap', [{ bytes: mapped }]);
 });
 
 test('decap survives any bytes', () => {
@@ -116,4 +137,39 @@ test('the random packets reach every verdict that decap can give, and leave tunn
     'udp-header',
     'unknown-protocol',
   ]);
+});
+
+test('an IPv4 address in the IPv6 header of a frame is accepted from nobody but by allow = any', () => {
+  const source = '00000000000000000000ffff0a010105';
+  const destination = '20010db8000b00000000000000000009';
+  const bytes = ipv4({
+    source: '198.51.100.2',
+    destination: '192.0.2.1',
+    protocol: 47,
+    payload: gre({ protocol: 0x6558, payload: frame({ payload: ipv6({ source, destination }) }) }),
+  });
+  const tap: Omit<GreTunnel, 'allow'> = {
+    name: 'tap',
+    mode: 'gretap',
+    local: '192.0.2.1',
+    remote: '198.51.100.2',
+    ttl: 64,
+    tos: 0,
+    pmtudisc: true,
+    mtu: 1462,
+    link: 0,
+    addresses: [],
+    checksumOut: false,
+    sequenceIn: false,
+    sequenceOut: false,
+  };
+  const blocks = [
+    { address: '10.1.1.0', bits: 24 },
+    { address: '::', bits: 0 },
+  ];
+  for (const allow of [blocks, 'any'] as const) {
+    const expected = allow === 'any' ? null : 'inner-src-spoof';
+    assert.equal(decap(bytes, [{ ...tap, allow }]).reason, expected);
+    assertAgreement(planes, [{ ...tap, allow }], 'decap', [{ bytes }]);
+  }
 });

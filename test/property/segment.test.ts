@@ -12,10 +12,12 @@ import {
   SLOT_HEADROOM,
 } from '../../asm/layout.js';
 import { superpacket as readSuperpacket, segment } from '../../src/packet/segment.js';
-import { internetChecksum } from '../support/packets.js';
+import type { Tunnel } from '../../src/packet/tunnel.js';
+import { frame, internetChecksum } from '../support/packets.js';
 import type { Plane } from '../support/plane.js';
 import { CODECS, createPlanes } from '../support/planes.js';
 import { nonsense, type Read, superpacket, unfinished } from '../support/superpackets.js';
+import { PLAIN_GRE } from '../support/tunnels.js';
 
 const TUNNEL = 3;
 const KEEPS = [0, MERGE_TCP, MERGE_UDP, MERGE_TCP | MERGE_UDP];
@@ -37,8 +39,13 @@ function sumOf(bytes: Uint8Array): number {
 }
 
 /** Lets `plane` segment a packet and compares packets, descriptors and every byte around them. */
-function assertSegments(plane: Plane, { packet, header }: Read, room: number): void {
-  const expected = segment(packet, header, room) ?? [new Uint8Array(0)];
+function assertSegments(
+  plane: Plane,
+  { packet, header }: Read,
+  room: number,
+  isFrame = false,
+): void {
+  const expected = segment(packet, header, room, isFrame) ?? [new Uint8Array(0)];
   const ring = plane.rings.encap;
   const position = ring.filled;
   const slots = Array.from({ length: SEGMENT_LIMIT + 2 }, (_, index) => position + index - 1);
@@ -101,6 +108,48 @@ for (const [what, packets, runs] of [
     });
   }
 }
+
+for (const name of CODECS) {
+  test(`${name} makes of every frame what the reference makes, and touches nothing else`, () => {
+    const plane = planes.find(({ codec }) => codec.name === name);
+    assert.ok(plane);
+    const packets = fc.oneof(superpacket, unfinished, nonsense);
+    const room = fc.constantFrom(SEGMENT_LIMIT, SEGMENT_LIMIT, 2);
+    const tags = fc.constantFrom([], [], [7], [7, 8], [7, 8, 9]);
+    const tap: Tunnel = { ...PLAIN_GRE, mode: 'gretap' };
+    plane.publish([undefined, undefined, tap]);
+    fc.assert(
+      fc.property(packets, room, tags, (read: Read, limit, vlans) => {
+        assertSegments(plane, inFrame(read, vlans), limit, true);
+      }),
+      { numRuns: 1500 },
+    );
+    plane.publish([]);
+  });
+}
+
+/** The packet in an Ethernet frame; its device header counts from there. */
+function inFrame({ packet, header }: Read, tags: readonly number[]): Read {
+  const whole = frame({ tags, payload: packet });
+  const link = whole.length - packet.length;
+  const moved = header.slice();
+  const view = new DataView(moved.buffer);
+  view.setUint16(6, (view.getUint16(6, true) + link) & 0xffff, true);
+  return { packet: whole, header: moved };
+}
+
+test('a frame is split as its packet is, each segment behind the same Ethernet header', () => {
+  fc.assert(
+    fc.property(superpacket, (read) => {
+      const { packet, header } = inFrame(read, [7]);
+      const frames = segment(packet, header, SEGMENT_LIMIT, true);
+      const packets = segment(read.packet, read.header, SEGMENT_LIMIT);
+      const link = packet.subarray(0, 18);
+      assert.deepEqual(frames, packets?.map((one) => Uint8Array.from([...link, ...one])) ?? null);
+    }),
+    { numRuns: 200 },
+  );
+});
 
 test('a superpacket that is to be kept stays as it is in every build, and is described', () => {
   fc.assert(

@@ -9,7 +9,7 @@ import { REASON } from '../../src/packet/reason.js';
 import { segment } from '../../src/packet/segment.js';
 import { createState, type TunnelState } from '../../src/packet/state.js';
 import { createEntry } from '../../src/packet/table.js';
-import type { Tunnel } from '../../src/packet/tunnel.js';
+import { carries, type Tunnel } from '../../src/packet/tunnel.js';
 import { tunnel } from '../support/arbitrary.js';
 import type { Plane } from '../support/plane.js';
 import { createPlanes } from '../support/planes.js';
@@ -36,7 +36,8 @@ interface Due {
 
 /** Every segment by itself. */
 function dueSegments({ packet, header }: Read, near: Tunnel, state: TunnelState): Due[] {
-  const segments = segment(packet, header, SEGMENT_LIMIT) ?? [new Uint8Array(0)];
+  const isFrame = carries(near.mode) === 'ethernet';
+  const segments = segment(packet, header, SEGMENT_LIMIT, isFrame) ?? [new Uint8Array(0)];
   return segments.map((bytes) => ({
     result: encapInto(bytes, createEntry(near), state),
     packets: 1,
@@ -49,7 +50,7 @@ function dueWhole(read: Superpacket, near: Tunnel, keep: number, state: TunnelSt
   const { packet, headers, size, count, kind } = read;
   const isKind = (keep & (kind === 'tcp' ? MERGE_TCP : MERGE_UDP)) !== 0;
   const fits = count > 1 && count <= SEGMENT_LIMIT && packet.length <= 65535 - SLOT_HEADROOM;
-  if (!isKind || !fits) return dueSegments(read, near, state);
+  if (!isKind || !fits || carries(near.mode) === 'ethernet') return dueSegments(read, near, state);
   const whole = { length: headers + size, count };
   const result = encapInto(packet, createEntry(near), state, whole);
   return [{ result, packets: count, bytes: packet.length + (count - 1) * headers }];

@@ -158,7 +158,9 @@ test('the regions of a plan do not overlap, and end within its pages', () => {
   const starts = [
     plan.states,
     ...plan.images.flatMap((image) => Object.values(image) as number[]),
-    ...plan.lanes.flatMap((lane) => [lane.encap, lane.decap, lane.counters, lane.flows]),
+    ...plan.lanes.flatMap((lane) => [
+      ...[lane.encap, lane.decap, lane.counters, lane.flows, lane.trace],
+    ]),
   ];
   assert.deepEqual(
     starts,

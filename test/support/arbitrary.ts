@@ -1,7 +1,7 @@
 // Random tunnels and packets. Addresses and keys come from small pools, so that most packets meet a
 // tunnel and get deep into the path; the rest of the odds goes to values that must be refused.
 import fc from 'fast-check';
-import type { Prefix, Tunnel } from '../../src/packet/tunnel.js';
+import type { Peer, Prefix, Tunnel } from '../../src/packet/tunnel.js';
 import { frame, gre, greUdp, ipv4, ipv6, tcp, udp } from './packets.js';
 
 // A property that fails prints its assertion together with the seed.
@@ -156,9 +156,46 @@ export const tunnel: fc.Arbitrary<Tunnel> = fc.oneof(
   { weight: 1, arbitrary: ipTunnel },
 );
 
+/** Networks that packets of `inner` go to, and come from. */
+const ROUTES: Prefix[] = [
+  ...PREFIXES,
+  { address: '10.2.0.0', bits: 16 },
+  { address: '10.2.2.0', bits: 24 },
+  { address: '10.2.2.9', bits: 32 },
+  { address: '224.0.0.0', bits: 4 },
+  { address: '2001:db8:b::', bits: 48 },
+  { address: '2001:db8:b::', bits: 64 },
+  { address: '2001:db8:b::8', bits: 125 },
+  { address: 'ff02::', bits: 16 },
+  { address: '::ffff:10.2.2.9', bits: 127 },
+];
+
+/** Peers of a tunnel that has the outer addresses of one version. */
+function peers(remotes: readonly string[]): fc.Arbitrary<Peer[]> {
+  const peer = fc.record({
+    remote: fc.constantFrom(...remotes, ...remotes, null),
+    routes: fc.subarray(ROUTES, { maxLength: 6 }),
+  });
+  return fc.array(peer, { minLength: 1, maxLength: 3 });
+}
+
+/** A tunnel with several peers, of those that carry packets. */
+const multipoint: fc.Arbitrary<Tunnel> = tunnel.chain((given) => {
+  const isOver6 = given.mode.includes('6') || given.local.includes(':');
+  if (given.mode.includes('tap')) return fc.constant(given);
+  // Of gre-udp the family is that of its addresses, which `any` would leave to the peers.
+  if (given.mode === 'gre-udp' && given.local === 'any') return fc.constant(given);
+  return peers(isOver6 ? REMOTES6 : REMOTES).map((list) => ({
+    ...given,
+    remote: 'any',
+    peers: list,
+  }));
+});
+
 /** A table with holes. */
 export function tunnelList(maxLength: number): fc.Arbitrary<(Tunnel | undefined)[]> {
-  const place = fc.option(tunnel, { nil: undefined, freq: 8 });
+  const any = fc.oneof({ weight: 3, arbitrary: tunnel }, { weight: 1, arbitrary: multipoint });
+  const place = fc.option(any, { nil: undefined, freq: 8 });
   return fc.array(place, { minLength: 1, maxLength, size: 'max' });
 }
 

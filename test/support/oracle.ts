@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { DEVICE_HEADER_SIZE, SLOT_COUNT, SLOT_HEADROOM } from '../../asm/layout.js';
 import { REASON_EARLY } from '../../asm/reason.js';
 import { decap } from '../../src/packet/decap.js';
-import { encapInto } from '../../src/packet/encap.js';
+import { encapInto, recordOf } from '../../src/packet/encap.js';
 import { REASON, reasonName } from '../../src/packet/reason.js';
-import { createState, type State } from '../../src/packet/state.js';
+import { createTunnelState, type State, type TunnelState } from '../../src/packet/state.js';
 import { createTable, type Table } from '../../src/packet/table.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
 import type { Counters, RecordCounters } from '../../src/tunnel/counters.js';
@@ -14,15 +14,12 @@ import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } 
 /** The reference with its own memory of sequence numbers, and the counters it expects. */
 export class Oracle {
   readonly #table: Table;
-  readonly #state: State = createState();
+  readonly #state: State = stateByRecord();
   /** Counter name -> count, for the packets seen so far. */
   readonly #expected = new Map<string, number>();
 
   constructor(tunnels: readonly (Tunnel | undefined)[]) {
-    this.#table = createTable(
-      // The state is kept by name, and random tunnels may share one.
-      tunnels.map((tunnel, index) => tunnel && { ...tunnel, name: `tunnel ${index}` }),
-    );
+    this.#table = createTable(tunnels);
   }
 
   /** What must have become of `packet`. */
@@ -62,12 +59,13 @@ export class Oracle {
     return { reason: 0, tunnel: result.record, ...place, ...SINGLE, deviceHeader, window };
   }
 
-  #encap({ bytes, tunnel: record = 0 }: Filled): Processed {
+  #encap({ bytes, tunnel: device = 0 }: Filled): Processed {
     const window = dirtyWindow(bytes);
+    const record = recordOf(bytes, this.#table, device);
     const isKnown = record <= this.#table.entries.length;
     const entry = this.#table.entries[record - 1];
     const state = this.#state.of(entry?.tunnel ?? NOBODY, record);
-    const result = encapInto(bytes, entry, state);
+    const result = encapInto(bytes, entry, state, undefined, this.#table.ownInner);
     const tunnel = isKnown ? record : 0;
     if (result.verdict === 'drop') {
       return dropped(REASON[result.reason], tunnel, window, bytes.length);
@@ -88,6 +86,18 @@ export class Oracle {
   #count(name: string, amount: number): void {
     this.#expected.set(name, (this.#expected.get(name) ?? 0) + amount);
   }
+}
+
+/** A memory that tells random tunnels apart, which may share name and remote. */
+function stateByRecord(): State {
+  const states = new Map<number, TunnelState>();
+  return {
+    of(_tunnel, record) {
+      const state = states.get(record) ?? createTunnelState();
+      states.set(record, state);
+      return state;
+    },
+  };
 }
 
 /** Stands where the host named a tunnel that is not there. */

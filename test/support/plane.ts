@@ -15,6 +15,7 @@ import {
   SLOT_STRIDE,
 } from '../../asm/layout.js';
 import type { Codec } from '../../src/codec/contract.js';
+import { recordsOf } from '../../src/packet/peers.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
@@ -99,7 +100,8 @@ export class Plane {
   /** Makes `tunnels` the live table and forgets all sequence numbers. */
   publish(tunnels: readonly (Tunnel | undefined)[]): void {
     this.table.publish(tunnels);
-    for (let record = 0; record <= tunnels.length; record++) this.table.resetState(record);
+    for (let record = 0; record <= recordsOf(tunnels).length; record++)
+      this.table.resetState(record);
   }
 
   counters(): Counters {

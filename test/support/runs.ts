@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_EMIT,
+  DESCRIPTOR_IP,
   DESCRIPTOR_SIZE,
-  DESCRIPTOR_VERSION,
   DEVICE_HEADER_SIZE,
   RING_DESCRIPTORS,
   SLOT_COUNT,
@@ -40,7 +40,7 @@ export class Batch {
     const words = new Uint32Array(plane.memory.buffer);
     for (const [index, arrived] of packets.entries()) {
       const position = (this.#from + index) >>> 0;
-      const { packet, deviceHeader, record } = arrived ?? NOTHING;
+      const { packet, deviceHeader, record, start = 0 } = arrived ?? NOTHING;
       const address = ring.packetAddress(position) + shift;
       ring.fill(position, packet.length, record, 0);
       const descriptors = words[(ring.address + RING_DESCRIPTORS) >>> 2] ?? 0;
@@ -49,7 +49,7 @@ export class Batch {
       plane.bytes.set(packet, address);
       plane.bytes.set(deviceHeader, ring.deviceHeader(position));
       words[(descriptor + DESCRIPTOR_EMIT) >>> 2] = (position & MASK) + 1; // and nothing follows
-      words[(descriptor + DESCRIPTOR_VERSION) >>> 2] = (packet[0] ?? 0) >>> 4;
+      words[(descriptor + DESCRIPTOR_IP) >>> 2] = ((packet[start] ?? 0) >>> 4) | (start << 8);
       if (arrived === null) ring.setReason(position, REASON_ECN);
       plane.use('decap', position, SLOT_HEADROOM + shift + packet.length);
     }

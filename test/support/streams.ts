@@ -4,7 +4,7 @@
 //   batch    the events played, each flow going on where it was
 import fc from 'fast-check';
 import type { Arrived } from '../../src/packet/coalesce.js';
-import { internetChecksum, ipv4, ipv6 } from './packets.js';
+import { frame, internetChecksum, ipv4, ipv6 } from './packets.js';
 import { pattern } from './superpackets.js';
 
 const ADDRESSES4 = [
@@ -140,6 +140,26 @@ export const batch: fc.Arbitrary<(Arrived | null)[]> = fc.oneof(
       ),
   },
 );
+
+/** The same in Ethernet frames: some tagged, some from another station of the segment, some padded. */
+export const frameBatch: fc.Arbitrary<(Arrived | null)[]> = fc
+  .tuple(batch, fc.array(fc.nat(11), { minLength: 8, maxLength: 8 }))
+  .map(([arrived, odds]) =>
+    arrived.map((one, index) => one && inFrame(one, odds[index % odds.length] ?? 0)),
+  );
+
+function inFrame({ record, packet, deviceHeader }: Arrived, odds: number): Arrived {
+  const source = odds === 11 ? '02000000000c' : '02000000000a';
+  const whole = frame({ source, tags: record === 2 ? [7] : [], payload: packet });
+  const start = whole.length - packet.length;
+  const padded = new Uint8Array(odds === 10 ? whole.length + 4 : whole.length);
+  padded.set(whole);
+  const header = deviceHeader.slice();
+  const view = new DataView(header.buffer);
+  if (view.getUint8(0) === 1) view.setUint16(6, view.getUint16(6, true) + start, true);
+  if (view.getUint8(1) !== 0) view.setUint16(2, view.getUint16(2, true) + start, true);
+  return { record, packet: padded, start, deviceHeader: header };
+}
 
 function eventful(flows: number, events: number): fc.Arbitrary<(Arrived | null)[]> {
   return fc

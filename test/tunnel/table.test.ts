@@ -16,7 +16,8 @@ import {
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { formatIpv4 } from '../../src/packet/address.js';
-import { createTable, type Table } from '../../src/packet/table.js';
+import type { PeerRoute } from '../../src/packet/peers.js';
+import { createTable, type Entry, type Table } from '../../src/packet/table.js';
 import { overhead, type Tunnel } from '../../src/packet/tunnel.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { Failure } from '../../src/sys/failure.js';
@@ -64,15 +65,28 @@ function comparable({ entries, ownOuter, ownInner }: Table) {
   return {
     entries: entries.map((entry) => {
       if (entry === undefined) return undefined;
-      const { mss, encapLimit, flowLabel, ...rest } = entry.tunnel;
+      const { mss, encapLimit, flowLabel, peers, ...rest } = entry.tunnel;
       const tunnel = { ...rest, reorder: 'reorder' in rest && rest.reorder !== undefined };
       const over6 = entry.version === 6 ? { encapLimit, flowLabel } : {};
       const kept = { ...tunnel, ...over6, name: '', addresses: [], allow: [], mtu: entry.mtu };
-      return { ...entry, tunnel: kept };
+      return { ...entry, tunnel: kept, ...comparableRoutes(entry) };
     }),
     ownOuter: [...ownOuter].sort(),
     ownInner: [...ownInner].sort(),
   };
+}
+
+/** Routes in one order, and of two with the same network the first, which hides the other. */
+function comparableRoutes({ routes }: Entry): object {
+  if (routes === undefined) return {};
+  const known = new Map<string, PeerRoute>();
+  for (const route of routes) {
+    const { version, bits, bytes } = route.block;
+    const id = `${version} ${bits} ${bytes}`;
+    if (!known.has(id))
+      known.set(id, { record: route.record, block: { version, bits, bytes: bytes.slice() } });
+  }
+  return { routes: [...known].sort(([left], [right]) => (left < right ? -1 : 1)) };
 }
 
 test('an image read back is the table that was published, holes included', () => {

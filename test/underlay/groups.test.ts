@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { REASON_NONE } from '../../asm/reason.js';
+import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { addressBytes } from '../../src/sys/address-bytes.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
@@ -11,6 +12,7 @@ import type { Underlay } from '../../src/underlay/contract.js';
 import { type Group, GroupMembership } from '../../src/underlay/groups.js';
 import { RawUnderlay } from '../../src/underlay/raw.js';
 import { UdpUnderlay } from '../../src/underlay/udp.js';
+import { takeFrames } from '../support/frame-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 import { gre, greUdp, ipv4, ipv6 } from '../support/packets.js';
 import { RingBench } from '../support/ring-bench.js';
@@ -19,6 +21,8 @@ const skip = enterOwnNamespace();
 const GRE = 47;
 const GROUPS = { 4: '239.1.2.3', 6: 'ff15::1:2' } as const;
 const SOURCES = { 4: '192.0.2.1', 6: 'fd00::1' } as const;
+/** The other end's own addresses. */
+const MEMBERS = { 4: '198.51.100.1', 6: 'fd01::1' } as const;
 const PAYLOAD = Uint8Array.of(0x45, 1, 2, 3);
 
 before(() => {
@@ -40,88 +44,102 @@ after(() => {
   if (!skip) ip('link del u0');
 });
 
+type Kind = 'raw' | 'udp' | 'udp for all';
+const KINDS: readonly Kind[] = ['raw', 'udp', 'udp for all'];
+
 /** A GRE packet to the group, in UDP or not. */
-function packet(version: 4 | 6, isUdp: boolean, ttl = 3): Uint8Array {
-  const ends = { source: SOURCES[version], destination: GROUPS[version] };
+function packet(version: 4 | 6, kind: Kind): Uint8Array {
+  const digits = (text: string): string =>
+    version === 4 ? text : Buffer.from(addressBytes(text)).toString('hex');
+  const ends = { source: digits(SOURCES[version]), destination: digits(GROUPS[version]) };
   const carried = gre({ payload: PAYLOAD });
+  const isUdp = kind !== 'raw';
   const protocol = isUdp ? 17 : GRE;
-  const payload = isUdp
-    ? greUdp({ ...ends, sourcePort: 50_000, payload: carried, checksum: 0 })
-    : carried;
-  if (version === 4) return ipv4({ ...ends, protocol, ttl, identification: 9, payload });
-  const digits = (text: string): string => Buffer.from(addressBytes(text)).toString('hex');
-  return ipv6({
-    ...{ source: digits(ends.source), destination: digits(ends.destination) },
-    ...{ nextHeader: protocol, hopLimit: ttl, payload },
-  });
+  const payload = isUdp ? greUdp({ ...ends, sourcePort: 50_000, payload: carried }) : carried;
+  return version === 4
+    ? ipv4({ ...ends, protocol, ttl: 3, identification: 9, payload })
+    : ipv6({ ...ends, nextHeader: protocol, hopLimit: 3, payload });
 }
 
-/** A sender out of u0, and a receiver that is a member on u1 or of nothing. */
-function open(
-  version: 4 | 6,
-  isUdp: boolean,
-  device: string,
-  isMember: boolean,
-): [RingBench, Underlay] {
+interface End {
+  readonly bench: RingBench;
+  readonly underlay: Underlay;
+  readonly link: number;
+}
+
+/** An end out of `device`, a member of the group there or of nothing. */
+function open(version: 4 | 6, kind: Kind, device: 'u0' | 'u1', isMember: boolean): End {
   const bench = new RingBench();
   const link = interfaceIndex(device);
   const groups: Group[] = isMember ? [{ address: GROUPS[version], link }] : [];
   const shared = { groups, links: new Map([[link, device]]), linkOf: () => link };
-  const underlay = isUdp
-    ? new UdpUnderlay(bench.memory, {
-        ...{ ...shared, isShared: true, onSegmentationRefused: () => {} },
-        locals: [{ address: version === 4 ? '0.0.0.0' : '::', link: 0 }],
-      })
-    : new RawUnderlay(bench.memory, {
-        ...{ ...shared, protocols: [{ version, protocol: GRE }], versions: [version] },
-        ...{ lane: 0, laneCount: 1 },
-      });
-  return [bench, underlay];
+  const own = { u0: SOURCES, u1: MEMBERS }[device][version];
+  const all = version === 4 ? '0.0.0.0' : '::';
+  const underlay =
+    kind === 'raw'
+      ? new RawUnderlay(bench.memory, {
+          ...{ ...shared, protocols: [{ version, protocol: GRE }], versions: [version] },
+          ...{ lane: 0, laneCount: 1 },
+        })
+      : new UdpUnderlay(bench.memory, {
+          ...{ ...shared, isShared: false, onSegmentationRefused: () => {} },
+          locals: [{ address: kind === 'udp' ? own : all, link: 0 }],
+        });
+  return { bench, underlay, link };
 }
 
-for (const version of [4, 6] as const) {
-  for (const isUdp of [false, true]) {
-    const kind = `${isUdp ? 'UDP' : 'raw'} sockets of IPv${version}`;
+/** What an end has received of the packets that were just sent: they are there at once. */
+const received = ({ bench, underlay }: End): Uint8Array[] =>
+  bench.receiveNow(underlay).map(({ bytes }) => bytes);
 
-    test(`${kind}: a group's packets come to its member, with the sender's TTL and address`, {
+for (const version of [4, 6] as const) {
+  for (const kind of KINDS) {
+    test(`${kind}, IPv${version}: a group's packets come to its member once, with the sender's TTL and address`, {
       skip,
     }, async () => {
-      const [sender, out] = open(version, isUdp, 'u0', false);
-      const [receiver, into] = open(version, isUdp, 'u1', true);
+      // The port is the machine's: who has it for all addresses leaves it to nobody.
+      const sender = open(version, kind === 'udp' ? 'udp' : 'raw', 'u0', false);
+      const member = open(version, kind, 'u1', true);
       try {
-        const sent = packet(version, isUdp);
-        assert.deepEqual(sender.send(out, [sent]), [REASON_NONE]);
-        const received = await receiver.receive(into, 1);
-        assert.equal(received.length, 1);
-        const { bytes, link } = received[0] ?? { bytes: new Uint8Array(0), link: 0 };
-        assert.equal(link, interfaceIndex('u1'));
-        const start = version === 4 ? 20 : 40;
+        const sent = packet(version, kind);
+        assert.deepEqual(sender.bench.send(sender.underlay, [sent]), [REASON_NONE]);
+        const [arrived] = await member.bench.receive(member.underlay, 1);
+        assert.ok(arrived);
+        const { bytes, link } = arrived;
+        assert.equal(link, member.link);
         if (version === 4) assert.deepEqual(bytes.subarray(8, 10), sent.subarray(8, 10), 'TTL');
         else assert.deepEqual(bytes.subarray(0, 8), sent.subarray(0, 8));
         const addresses = version === 4 ? [12, 20] : [8, 40];
         assert.deepEqual(bytes.subarray(...addresses), sent.subarray(...addresses));
-        const carried = isUdp ? start + 8 : start;
+        const carried = (version === 4 ? 20 : 40) + (kind === 'raw' ? 0 : 8);
         assert.deepEqual(bytes.subarray(carried), sent.subarray(carried));
-        assert.deepEqual(receiver.receiveNow(into), [], 'once');
+        assert.deepEqual(received(member), [], 'once');
       } finally {
-        out.close();
-        into.close();
+        sender.underlay.close();
+        member.underlay.close();
       }
     });
 
-    test(`${kind}: who is no member gets nothing, and a sender that is one nothing of its own`, {
+    test(`${kind}, IPv${version}: who is no member gets nothing, and a sender that is one nothing of its own`, {
       skip,
-    }, async () => {
-      const [sender, out] = open(version, isUdp, 'u0', true);
-      const [other, outside] = isUdp ? [sender, out] : open(version, isUdp, 'u1', false);
+    }, () => {
+      const sender = open(version, kind === 'udp' ? 'udp' : 'raw', 'u0', true);
+      const other = open(version, kind, 'u1', false);
+      const watcher = new PacketSocket('u1', 2000);
       try {
-        assert.deepEqual(sender.send(out, [packet(version, isUdp)]), [REASON_NONE]);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        assert.deepEqual(sender.receiveNow(out), []);
-        assert.deepEqual(other.receiveNow(outside), []);
+        const sent = packet(version, kind);
+        assert.deepEqual(sender.bench.send(sender.underlay, [sent]), [REASON_NONE]);
+        const frames = takeFrames(watcher).filter((frame) => (frame[0] ?? 0) & 1);
+        const ttl = 14 + (version === 4 ? 8 : 7);
+        assert.ok(
+          frames.some((frame) => frame[ttl] === 3),
+          'it has left',
+        );
+        assert.deepEqual([received(sender), received(other)], [[], []]);
       } finally {
-        out.close();
-        if (outside !== out) outside.close();
+        sender.underlay.close();
+        other.underlay.close();
+        watcher.close();
       }
     });
   }

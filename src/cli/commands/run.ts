@@ -13,6 +13,7 @@ import { verifyBuild } from '../../codec/verify.js';
 import type { Config } from '../../config/config.js';
 import { countDiagnostics, type Diagnostic, formatDiagnostic } from '../../config/diagnostic.js';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
+import { resolveNames } from '../../config/names.js';
 import { openMetrics } from '../../control/metrics-listener.js';
 import { type ControlServer, openControl } from '../../control/server.js';
 import { formatPrefix } from '../../packet/address.js';
@@ -88,7 +89,12 @@ function readConfig({ config: file = DEFAULT_CONFIG_FILE, output }: Call): {
 async function showPlan(config: Config, { output, json, socket }: Call): Promise<ExitCode> {
   const { codec, socket: configured } = config.router;
   await verifyBuild(loadBuild(codec));
-  const resolved = await resolveTunnels(config.tunnels);
+  const found = await resolveNames(config);
+  const addressOf = (tunnel: string, name: string): string | undefined => {
+    const one = found.find((answered) => answered.tunnel === tunnel && answered.name === name);
+    return one !== undefined && 'address' in one.answer ? one.answer.address : undefined;
+  };
+  const resolved = await resolveTunnels(config.tunnels, addressOf);
   const tunnels = config.tunnels.map(({ name, mode, local, remote, address, routes }, index) => ({
     name,
     mode,

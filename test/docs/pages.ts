@@ -1,0 +1,18 @@
+// The pages of docs/ that are made from what the tests run.
+import { fileURLToPath } from 'node:url';
+import { rfcPage } from './rfc-page.js';
+import { strictnessPage } from './strictness-page.js';
+
+const DOCS = new URL('../../../docs/', import.meta.url);
+
+/** Path and text of each. */
+export function pages(): { readonly path: string; readonly text: string }[] {
+  return [
+    { path: pathOf('rfc.md'), text: rfcPage() },
+    { path: pathOf('strictness.md'), text: strictnessPage() },
+  ];
+}
+
+function pathOf(name: string): string {
+  return fileURLToPath(new URL(name, DOCS));
+}

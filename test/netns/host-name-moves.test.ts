@@ -1,0 +1,58 @@
+// A peer with a host name moves to another address, which takes a minute to be asked for, while another tunnel works.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readStatus, startRouter } from '../../src/demo/router-process.js';
+import { outer4, withBridge } from '../support/bridge.js';
+import { createHostsFile } from '../support/hosts-file.js';
+import { assertAnswered, eventually, lacking, ping, tunnelStatus, XDP } from '../support/lab.js';
+
+/** A minute, what is left to chance, and some. */
+const LIMIT_MS = 75_000;
+
+function table(name: string, local: number, remote: string, ...lines: string[]): string {
+  const ends = [`local = "${outer4(local)}"`, `remote = "${remote}"`];
+  return [`[tunnel.${name}]`, 'mode = "gre"', ...ends, ...lines, ''].join('\n');
+}
+
+for (const [underlay, router] of [
+  ['raw', ''],
+  ['xdp', XDP],
+] as const) {
+  test(`a peer moves to another address, and no other tunnel loses a packet: ${underlay}`, {
+    skip: lacking('ping'),
+  }, async () => {
+    await withBridge('moves', { ipv6: false }, async ({ namespaces, routers }) => {
+      const hosts = createHostsFile(namespaces, 'r1');
+      hosts.write({ 'peer.test': outer4(2) });
+      const own = [
+        table('moving', 1, 'peer.test', 'seq = true', 'address = ["10.9.0.1/24"]'),
+        table('still', 1, outer4(3), 'key = 5', 'seq = true', 'address = ["10.8.0.1/24"]'),
+      ];
+      const a = await startRouter(namespaces, routers[0], own.join('\n'), router, hosts.before);
+      const far = (number: number): string =>
+        [
+          table('moving', number, outer4(1), 'seq = true', 'address = ["10.9.0.2/24"]'),
+          table('still', number, outer4(1), 'key = 5', 'seq = true', 'address = ["10.8.0.3/24"]'),
+        ].join('\n');
+      assert.equal((await readStatus(a)).underlay, underlay);
+      const b = await startRouter(namespaces, routers[1], far(2));
+      const c = await startRouter(namespaces, routers[2], far(3));
+      await assertAnswered(namespaces, routers[0], '10.9.0.2');
+      assert.equal((await tunnelStatus(b, 'moving')).rx.packets, 3);
+
+      const steady = ping(routers[0], '-q', '-i', '0.01', '-w', '80', '10.8.0.3');
+      hosts.write({ 'peer.test': outer4(3) });
+      const hasMoved = async () => (await tunnelStatus(a, 'moving')).remoteAddress === outer4(3);
+      assert.ok(await eventually(hasMoved, LIMIT_MS), a.messages());
+      await assertAnswered(namespaces, routers[0], '10.9.0.2');
+      assert.equal((await tunnelStatus(b, 'moving')).rx.packets, 3);
+      assert.equal((await tunnelStatus(c, 'moving')).rx.packets, 3);
+      const { sent, received, output } = await steady;
+      assert.ok(sent > 1000, output);
+      // The last may be on its way.
+      assert.ok(received >= sent - 1, output);
+      const { drops } = await tunnelStatus(a, 'still');
+      assert.deepEqual(drops, {});
+    });
+  });
+}
