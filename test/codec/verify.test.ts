@@ -191,14 +191,14 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
   },
   {
     file: 'segment.ts',
-    before: 'start + own, identification + index',
-    after: 'start + own, identification',
+    before: 'carried, identification + index',
+    after: 'carried, identification',
     cause: /segment, TCP over IPv4/,
   },
   {
     file: 'segment.ts',
-    before: 'fold(known), DESCRIPTOR_SUM',
-    after: 'fold(known) ^ 1, DESCRIPTOR_SUM',
+    before: 'fold(known + linkSum), DESCRIPTOR_SUM',
+    after: 'fold(known + linkSum) ^ 1, DESCRIPTOR_SUM',
     cause: /segment, TCP over IPv4.*: its sum is \d+, it says/,
   },
   {
