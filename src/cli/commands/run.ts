@@ -24,7 +24,7 @@ import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import { notify } from '../../sys/notify.js';
 import { requireCapabilities } from '../capability.js';
 import type { Call } from '../command.js';
-import { openLog } from '../log.js';
+import { logSettings, openLog } from '../log.js';
 import { namedSocket } from '../socket-path.js';
 
 /** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
@@ -33,7 +33,7 @@ const STOP_LIMIT_MS = 900;
 export async function runRun(call: Call): Promise<ExitCode> {
   const { config, warnings } = readConfig(call);
   if (call.options.dryRun === true) return showPlan(config, call);
-  const log = openLog(logSettings(config, call));
+  const log = openLog(logSettings(config.router.log, call.verbosity));
   const end = watchForEnd(log);
   for (const { code, file, line, column, message } of warnings) {
     log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
@@ -116,17 +116,6 @@ async function showPlan(config: Config, { output, json, socket }: Call): Promise
   }
   output.print(`control socket ${path}`);
   return EXIT.ok;
-}
-
-function logSettings({ router }: Config, { verbosity }: Call): Config['router']['log'] {
-  switch (verbosity) {
-    case 'quiet':
-      return { ...router.log, level: 'warn' };
-    case 'verbose':
-      return { ...router.log, level: 'debug' };
-    case 'normal':
-      return router.log;
-  }
 }
 
 /** Resolves at the first reason to stop: null for a signal, the error for one that nobody caught. */
