@@ -37,7 +37,7 @@ import {
   REASON_NONE,
 } from './reason';
 import { acceptsSource, ownFlags } from './tunnel';
-import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
+import { highOf, isLinkLocal6, isMapped, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
 import {
   IPV4_DESTINATION,
@@ -174,7 +174,7 @@ function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u3
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
     const high = highOf(source, family);
     const low = lowOf(source, family);
-    if (!acceptsSource(record, high, low, family)) {
+    if (!acceptsSource(record, high, low)) {
       // These got here only with a link-local destination: they stay on this link.
       if (!isLinkLocal6(high) && !isUnspecified6(high, low)) return REASON_INNER_SRC_SPOOF;
     }
@@ -206,7 +206,9 @@ function checkFrame(image: usize, record: usize, inner: usize, family: u32): u32
   if (load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY) return REASON_NONE;
   const high = highOf(source, family);
   const low = lowOf(source, family);
-  if (acceptsSource(record, high, low, family)) return REASON_NONE;
+  // An IPv4 address in an IPv6 header is no sender's, and not the one that IPv4 prefixes are about.
+  const isNobody = !is4 && isMapped(high, low);
+  if (!isNobody && acceptsSource(record, high, low)) return REASON_NONE;
   const staysOnLink = !is4 && (isLinkLocal6(high) || isUnspecified6(high, low));
   return staysOnLink ? REASON_NONE : REASON_INNER_SRC_SPOOF;
 }
