@@ -11,7 +11,7 @@
 //   control        host main thread                         codec, host
 //   next hops      host main thread, while it is not named  lanes, asm/xdp.ts
 //   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
-//   tunnel state   codec (atomic where lanes share a field) host, for display
+//   tunnel state   codec (atomic where lanes share a field) host, for display; PATH_MTU the other way round
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
 
@@ -133,6 +133,7 @@ export const STATE_RX_SYNCED = 8; // u32: 1 once a numbered packet was accepted
 export const STATE_RX_NEXT = 12; // u32: sequence number after the last accepted one
 export const STATE_STALE_NEXT = 16; // u32: number that would continue a run of old packets
 export const STATE_STALE_COUNT = 20; // u32: length of that run
+export const STATE_PATH_MTU = 24; // u32, atomic, host: largest inner packet that the path is known to take, 0 = not known
 export const STATE_SIZE = 32;
 
 /**

@@ -1,8 +1,8 @@
 // encap: an inner packet or frame -> the outer packet that carries it, or the reason why not
 //
 //   1. readCarried   a whole IP packet of a version the tunnel carries, or a whole Ethernet frame
-//   2. checkFit      not larger than the tunnel's MTU, TTL left
-//   3. checkRoute    there is a peer, the packet is not for the peer itself, it may enter one tunnel more
+//   2. isTooLong     not larger than the tunnel's MTU, or IPv6 and to be fragmented on the way
+//   3. checkRoute    TTL left, there is a peer, the packet is not for the peer itself, it may enter one tunnel more
 //   4. clampMss      what hosts tell each other of segment sizes
 //   5. outer header  IPv4 or IPv6, with TOS, TTL and DF of the tunnel or of the inner packet
 //   6. UDP header    a source port for each flow, for gre-udp
@@ -22,7 +22,7 @@ import {
 } from './gre.js';
 import { type Inner, readInner } from './inner.js';
 import { IPV4_HEADER, readIpv4 } from './ipv4.js';
-import { IPV6_HEADER } from './ipv6.js';
+import { IPV6_HEADER, IPV6_MTU_MIN } from './ipv6.js';
 import { clampMss } from './mss.js';
 import { outerHeader } from './outer-header.js';
 import type { Reason } from './reason.js';
@@ -78,7 +78,9 @@ export function encapInto(
   if (entry === undefined) return drop('tunnel-down');
   const carried = readCarried(bytes, entry);
   if (typeof carried === 'string') return drop(carried);
-  const refused = checkFit(carried, entry, whole.length) ?? checkRoute(carried, entry);
+  const isLong = isTooLong(entry, state, whole.length);
+  if (isLong && !mustPass(carried, whole.length)) return drop('too-big');
+  const refused = checkRoute(carried, entry);
   if (refused !== null) return drop(refused);
   const limit = limitOf(carried, entry);
   if (limit !== null && limit < 0) return drop('encap-limit');
@@ -93,7 +95,7 @@ export function encapInto(
     clampMss(inside, entry.mss[ip.version], false);
   }
   const { count } = whole;
-  const outer = outerHeader({ entry, ip, length: packet.length, state, count, limit });
+  const outer = outerHeader({ entry, ip, length: packet.length, isLong, state, count, limit });
   packet.set(outer, 0);
   if (!isGre(tunnel)) return { verdict: 'ok', reason: null, packet, outerLength: length };
 
@@ -156,13 +158,20 @@ function checkPacket(bytes: Uint8Array): Reason | null {
   return IPV6_HEADER + u16(bytes, 4) === bytes.length ? null : 'inner-header';
 }
 
-function checkFit({ ip }: Carried, { carries, mtu }: Entry, length: number): Reason | null {
-  const isFrame = carries === 'ethernet';
-  if (length > mtu + (isFrame ? ETHERNET_HEADER : 0)) return 'too-big';
-  return !isFrame && ip?.ttl === 0 ? 'inner-ttl' : null; // RFC 2003, 3.1
+/** Whether `length` bytes are more than the tunnel takes: as it was told, or as its path was found to. */
+function isTooLong({ carries, mtu }: Entry, { pathMtu }: TunnelState, length: number): boolean {
+  const most = pathMtu === 0 ? mtu : Math.min(mtu, pathMtu);
+  const header = carries === 'ethernet' ? ETHERNET_HEADER : 0;
+  return length - header > most;
+}
+
+/** Whether the packet is IPv6 that every link has to take: whole, or in fragments (RFC 2473, 7.1; RFC 4213, 3.2.2). */
+function mustPass({ ip, start }: Carried, length: number): boolean {
+  return ip?.version === 6 && length - start <= IPV6_MTU_MIN;
 }
 
 function checkRoute({ ip }: Carried, { carries, version, local, remote }: Entry): Reason | null {
+  if (carries !== 'ethernet' && ip?.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
   if (remote === null) return 'no-route';
   // No kernel fills in the source of an IPv6 header.
   if (version === 6 && local === null) return 'no-route';

@@ -5,7 +5,7 @@ import { REASON_EARLY } from '../../asm/reason.js';
 import { decap } from '../../src/packet/decap.js';
 import { encapInto } from '../../src/packet/encap.js';
 import { REASON, reasonName } from '../../src/packet/reason.js';
-import { createState, type State } from '../../src/packet/state.js';
+import { createTunnelState, type State, type TunnelState } from '../../src/packet/state.js';
 import { createTable, type Table } from '../../src/packet/table.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
 import type { Counters, RecordCounters } from '../../src/tunnel/counters.js';
@@ -14,11 +14,13 @@ import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } 
 /** The reference with its own memory of sequence numbers, and the counters it expects. */
 export class Oracle {
   readonly #table: Table;
-  readonly #state: State = createState();
+  readonly #state: State;
   /** Counter name -> count, for the packets seen so far. */
   readonly #expected = new Map<string, number>();
 
-  constructor(tunnels: readonly (Tunnel | undefined)[]) {
+  /** `pathMtus`: what the path of each tunnel is known to take; not known where it is left out. */
+  constructor(tunnels: readonly (Tunnel | undefined)[], pathMtus: readonly number[] = []) {
+    this.#state = createState(pathMtus);
     this.#table = createTable(
       // The state is kept by name, and random tunnels may share one.
       tunnels.map((tunnel, index) => tunnel && { ...tunnel, name: `tunnel ${index}` }),
@@ -88,6 +90,18 @@ export class Oracle {
   #count(name: string, amount: number): void {
     this.#expected.set(name, (this.#expected.get(name) ?? 0) + amount);
   }
+}
+
+/** A memory in which no tunnel has sent or received anything, by record. */
+function createState(pathMtus: readonly number[]): State {
+  const states = new Map<number, TunnelState>();
+  return {
+    of(_tunnel, record) {
+      const known = states.get(record) ?? createTunnelState(0, 0, pathMtus[record - 1]);
+      states.set(record, known);
+      return known;
+    },
+  };
 }
 
 /** Stands where the host named a tunnel that is not there. */
@@ -165,11 +179,13 @@ export function assertAgreement(
   tunnels: readonly (Tunnel | undefined)[],
   direction: Direction,
   packets: readonly Filled[],
+  pathMtus: readonly number[] = [],
 ): void {
-  const oracle = new Oracle(tunnels);
+  const oracle = new Oracle(tunnels, pathMtus);
   const expected = packets.map((packet) => oracle.expect(direction, packet));
   for (const plane of planes) {
     plane.publish(tunnels);
+    for (const [index, mtu] of pathMtus.entries()) plane.pathMtus.set(index + 1, mtu);
     const before = plane.counters();
     for (let start = 0; start < packets.length; start += SLOT_COUNT) {
       const batch = packets.slice(start, start + SLOT_COUNT);

@@ -19,6 +19,7 @@ import type { Tunnel } from '../../src/packet/tunnel.js';
 import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
 import { type Counters, readCounters } from '../../src/tunnel/counters.js';
+import { PathMtus } from '../../src/tunnel/path-mtu.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
 import { gather } from '../../src/underlay/queue.js';
 
@@ -67,6 +68,7 @@ export class Plane {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
   readonly table: TunnelTable;
+  readonly pathMtus: PathMtus;
   /** All of the memory. */
   readonly bytes: Uint8Array;
   readonly rings: Readonly<Record<Direction, Ring>>;
@@ -77,6 +79,7 @@ export class Plane {
     this.plan = planMemory(1);
     this.memory = createMemory(this.plan);
     this.table = new TunnelTable(this.memory, this.plan);
+    this.pathMtus = new PathMtus(this.memory, this.plan.states);
     this.bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     const [lane] = this.plan.lanes;
