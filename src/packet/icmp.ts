@@ -26,6 +26,7 @@ const TTL = 64;
 /** Types that answer a packet rather than ask or reply: redirects and errors, none of which is answered. */
 const ERRORS4 = [3, 4, 5, 11, 12];
 const FIRST_QUERY6 = 128;
+const REDIRECT6 = 137;
 
 /**
  * The error to the sender of `packet`, from `source` (4 or 16 bytes, wire order, of the packet's family). Null where
@@ -73,7 +74,8 @@ function icmpError6(packet: Inner, error: IcmpError, source: Uint8Array): Uint8A
   if (isMulticast6(packet.destination) && error.kind !== 'too-big') return null;
   const upper = walkExtensions(bytes, bytes.length);
   if (upper.end === 'fragment' && upper.offset > IPV6_HEADER && isLaterFragment(bytes)) return null;
-  const isError = upper.protocol === PROTOCOL_ICMP6 && u8(bytes, upper.offset) < FIRST_QUERY6;
+  const type6 = upper.protocol === PROTOCOL_ICMP6 ? u8(bytes, upper.offset) : FIRST_QUERY6;
+  const isError = type6 < FIRST_QUERY6 || type6 === REDIRECT6;
   if (isError) return null;
 
   const { type, code, rest } = message6(error);
