@@ -238,7 +238,11 @@ export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
 export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
 export const TOTAL_BATCHES = 16;
 export const TOTAL_GENERATED = 24; // packets of the router's own, sent by way of the encap ring
-export const TOTALS_SIZE = 64;
+export const TOTAL_ANSWERS = 32; // ICMP errors told to senders of inner packets
+export const TOTAL_ANSWERS_LIMITED = 40; // those that a rate or a full queue kept back
+export const TOTAL_ERRORS = 48; // ICMP errors of the underlay about packets of tunnel protocols
+export const TOTAL_ERRORS_LIMITED = 56; // those of them that a rate kept from having an effect
+export const TOTALS_SIZE = 128;
 
 export const COUNTER_RX_PACKETS = 0; // decapsulated and delivered to the device
 export const COUNTER_RX_BYTES = 8; // of the inner packets

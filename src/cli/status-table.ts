@@ -72,7 +72,7 @@ function formatTunnel(
     tunnel.mode,
     `${tunnel.local} -> ${tunnel.remote}`,
     tunnel.state,
-    String(tunnel.mtu),
+    tunnel.pathMtu === undefined ? String(tunnel.mtu) : `${tunnel.mtu} (path ${tunnel.pathMtu})`,
     traffic('rx'),
     traffic('tx'),
     formatLastHeard(tunnel.lastReceivedMs),

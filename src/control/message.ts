@@ -44,15 +44,17 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     kernelDrops: status.kernelDrops,
     received: status.received,
     generated: status.generated,
+    icmp: status.icmp,
     lanes: status.lanes,
   };
 }
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { queueDrops, lastReceivedMs } = tunnel;
+  const { pathMtu, queueDrops, lastReceivedMs } = tunnel;
+  const path = pathMtu === undefined ? {} : { pathMtu };
   const lost = queueDrops === undefined ? {} : { queueDrops };
-  return { name, mode, local, remote, state, mtu, rx, tx, drops, ...lost, lastReceivedMs };
+  return { name, mode, local, remote, state, mtu, ...path, rx, tx, drops, ...lost, lastReceivedMs };
 }
 
 type Fields = { readonly [key: string]: unknown };

@@ -21,6 +21,8 @@ export interface Dropped {
   readonly record: number;
   /** REASON_*. */
   readonly reason: number;
+  /** Packets on the wire that it stands for: more than 1 of a superpacket that a kernel was to split. */
+  readonly packets: number;
   /**
    * Encap: the inner packet or frame. Decap: the outer packet as it came in, or, where only the device refused
    * it, what was to be written. A copy.
@@ -30,12 +32,22 @@ export interface Dropped {
 
 /** Told of packets that do not go on. Throws nothing, whatever is in them. */
 export interface Onlooker {
-  /** A packet of the device of its tunnel did not get out. */
-  onEncapDrop?(packet: Dropped): void;
+  /**
+   * A packet of the device of its tunnel did not get out. Returns true when it goes out in another form, which
+   * `emitInstead` was given: then it was not dropped.
+   */
+  onEncapDrop?(packet: Dropped): boolean | undefined;
   /** A packet of the underlay did not get in. */
   onDecapDrop?(packet: Dropped): void;
   /** Whether packets with this reason are of interest: others are not even copied. */
   wants(reason: number): boolean;
+}
+
+interface Waiting {
+  readonly record: number;
+  readonly packet: Uint8Array;
+  /** The router's own, not a part of what a device handed over. */
+  readonly isOwn: boolean;
 }
 
 export class Aside {
@@ -43,7 +55,7 @@ export class Aside {
   readonly onlookers: Onlooker[] = [];
   readonly #lane: Lane;
   readonly #bytes: Uint8Array;
-  readonly #waiting: { readonly record: number; readonly packet: Uint8Array }[] = [];
+  readonly #waiting: Waiting[] = [];
 
   constructor(lane: Lane, memory: WebAssembly.Memory) {
     this.#lane = lane;
@@ -66,11 +78,11 @@ export class Aside {
    */
   emit(record: number, packet: Uint8Array): boolean {
     if (this.#waiting.length >= QUEUE_LENGTH || packet.length > SLOT_PACKET) return false;
-    this.#waiting.push({ record, packet });
+    this.#waiting.push({ record, packet, isOwn: true });
     return true;
   }
 
-  /** Fills and publishes free slots of the encap ring with what waits, at most `max`. Returns how many. */
+  /** Fills and publishes free slots of the encap ring with what waits, at most `max`, and counts it. Returns how many. */
   fill(ring: Ring, max: number): number {
     if (this.#waiting.length === 0) return 0;
     const taken = this.#waiting.splice(0, Math.min(max, ring.reserve()));
@@ -82,7 +94,20 @@ export class Aside {
       ring.fill(position, packet.length, record, 0);
     }
     ring.publish(taken.length);
+    const own = taken.filter(({ isOwn }) => isOwn).length;
+    this.#lane.countGenerated(own);
+    this.#lane.countReceived(taken.length - own);
     return taken.length;
+  }
+
+  /**
+   * Sends `packets` in the place of one that came from the device of the tunnel of `record`: they count as received in
+   * its stead. Returns false, and sends none, when not all have room in the queue.
+   */
+  emitInstead(record: number, packets: readonly Uint8Array[]): boolean {
+    if (this.#waiting.length + packets.length > QUEUE_LENGTH) return false;
+    for (const packet of packets) this.#waiting.push({ record, packet, isOwn: false });
+    return true;
   }
 
   /** Shows the packets of the encap ring from `from` on that have a reason. */
@@ -90,8 +115,13 @@ export class Aside {
     for (const onlooker of this.onlookers) {
       if (!onlooker.onEncapDrop) continue;
       for (const { position, reason } of this.#dropped(ring, from, onlooker)) {
-        const bytes = this.#inner(ring, position);
-        if (bytes) onlooker.onEncapDrop({ record: ring.tunnel(position), reason, bytes });
+        const packets = ring.packets(position);
+        const bytes = packets === 0 ? undefined : this.#inner(ring, position);
+        if (bytes === undefined) continue;
+        const dropped = { record: ring.tunnel(position), reason, packets, bytes };
+        if (!onlooker.onEncapDrop(dropped)) continue;
+        ring.setPackets(position, 0); // counts as nothing: what goes out in its place does
+        this.#lane.countReceived(-packets);
       }
     }
   }
@@ -102,7 +132,9 @@ export class Aside {
       if (!onlooker.onDecapDrop) continue;
       for (const { position, reason } of this.#dropped(ring, from, onlooker)) {
         const bytes = this.#packet(ring, position);
-        if (bytes) onlooker.onDecapDrop({ record: ring.tunnel(position), reason, bytes });
+        if (bytes === undefined) continue;
+        const packets = ring.packets(position);
+        onlooker.onDecapDrop({ record: ring.tunnel(position), reason, packets, bytes });
       }
     }
   }

@@ -41,7 +41,6 @@ export function generatedBatch(lane: Lane): boolean {
   const from = ring.filled;
   const count = aside.fill(ring, BATCH);
   if (count === 0) return false;
-  lane.countGenerated(count);
   sendBatch(lane, from);
   return aside.isWaiting;
 }

@@ -1,10 +1,17 @@
 import {
+  COUNTER_DECAP_DROPS,
+  COUNTER_ROW_SIZE,
   SEGMENT_LIMIT,
   SLOT_COUNT,
+  TOTAL_ANSWERS,
+  TOTAL_ANSWERS_LIMITED,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_ERRORS,
+  TOTAL_ERRORS_LIMITED,
   TOTAL_GENERATED,
   TOTAL_UNDERLAY_RECEIVED,
+  TOTALS_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
@@ -17,6 +24,7 @@ import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { Aside } from './aside.js';
+import type { UnderlayErrors } from './errors.js';
 import { ReorderBuffer } from './reorder.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
@@ -49,6 +57,8 @@ export interface LaneEvents {
   readonly onSegmentationRefused: () => void;
   /** The kernel cannot segment superpackets on their way out of `device`: they are split from there on. */
   readonly onSuperpacketsRefused: (device: string) => void;
+  /** The way to the peer of a tunnel takes inner packets of `mtu` bytes, as was just found or heard again. */
+  readonly onPathMtu: (record: number, mtu: number) => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }
@@ -84,6 +94,8 @@ export class Lane {
   readonly devices: (TunDevice | undefined)[] = [];
   /** What becomes of packets that do not go on. */
   readonly aside: Aside;
+  /** Where ICMP errors of the underlay go. */
+  errors: UnderlayErrors | undefined;
   readonly #totals: BigUint64Array;
   readonly #words: Uint32Array;
   readonly #options: LaneOptions;
@@ -251,9 +263,31 @@ export class Lane {
     this.#add(TOTAL_BATCHES, 1);
   }
 
+  /** Of packets that wait to go out: those of the router's own. */
   countGenerated(count: number): void {
     this.#add(TOTAL_GENERATED, count);
     this.#add(TOTAL_BATCHES, 1);
+  }
+
+  /** Corrects how many packets the devices handed over: one may go out as several. */
+  countReceived(count: number): void {
+    this.#add(TOTAL_DEVICE_RECEIVED, count);
+  }
+
+  /** An ICMP error to the sender of an inner packet; not sent: kept back. */
+  countAnswer(isSent: boolean): void {
+    this.#add(isSent ? TOTAL_ANSWERS : TOTAL_ANSWERS_LIMITED, 1);
+  }
+
+  /** An ICMP error of the underlay; not heeded: there were too many. */
+  countError(isHeeded: boolean): void {
+    this.#add(TOTAL_ERRORS, 1);
+    if (!isHeeded) this.#add(TOTAL_ERRORS_LIMITED, 1);
+  }
+
+  /** A packet of no tunnel that was in no ring. */
+  countDrop(reason: number): void {
+    this.#add(TOTALS_SIZE + COUNTER_DECAP_DROPS + reason * 8, 1);
   }
 
   countUnderlayReceived(count: number): void {
@@ -286,7 +320,8 @@ export class Lane {
   }
 }
 
-const TOTAL_COUNT = 8;
+/** The totals, and the row of packets of no tunnel. */
+const TOTAL_COUNT = (TOTALS_SIZE + COUNTER_ROW_SIZE) / 8;
 const MASK = SLOT_COUNT - 1;
 
 /** By slot: packets that the one in hand stands for, kept where no codec can write. */

@@ -1,5 +1,5 @@
 import type { CodecBuild } from '../codec/builds.js';
-import type { Reorder } from '../packet/tunnel.js';
+import type { Reorder, Tunnel } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
@@ -30,6 +30,8 @@ export interface LaneStart {
   /** Link of each record that is bound to one. */
   readonly linkOfRecord: readonly (readonly [number, number])[];
   readonly devices: readonly LaneDevice[];
+  /** Record i + 1 is tunnel i: for what is not decided packet by packet. Absent: nobody is told anything. */
+  readonly tunnels?: readonly Tunnel[];
   /** Absent: raw sockets alone. */
   readonly xdp?: XdpStart | undefined;
   /** Microseconds to look for more work before waiting; 0 = wait at once. */
@@ -79,6 +81,7 @@ export type LaneEvent =
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'network-changed' }
+  | { readonly kind: 'path-mtu'; readonly record: number; readonly mtu: number }
   | { readonly kind: 'merge-refused'; readonly device: string }
   | { readonly kind: 'segmentation-refused' }
   | { readonly kind: 'superpackets-refused'; readonly device: string }

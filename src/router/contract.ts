@@ -1,6 +1,7 @@
 import type { Reason } from '../packet/reason.js';
 import type { Mode } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
+import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
 
 export type { KernelDrops };
@@ -15,6 +16,8 @@ export interface TunnelStatus {
   readonly remote: string;
   readonly state: 'up' | 'down';
   readonly mtu: number;
+  /** What its path is known to take, where that is less; forgotten after a while. */
+  readonly pathMtu?: number;
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
   readonly drops: Drops;
@@ -40,6 +43,8 @@ export interface RouterStatus {
    * like those either sent or dropped.
    */
   readonly generated: number;
+  /** ICMP errors, told and heard. Of those heard, what was dropped is among `drops`, too. */
+  readonly icmp: IcmpCounters;
   readonly tunnels: readonly TunnelStatus[];
   /** Of packets that no tunnel took. */
   readonly drops: Drops;

@@ -41,6 +41,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     },
     onDeviceLost: () => {},
     onMergeRefused: () => {},
+    onPathMtu: () => {},
     onNetworkChanged: () => {},
     onSegmentationRefused: () => {},
     onSuperpacketsRefused: () => {},
@@ -50,6 +51,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     ...{ memory, plan: plan.lanes[0], codec: build, underlay, events },
     merge: 0, // hosts in memory take packets as they are
     reorder: reorderLimits(tunnels),
+    tunnels,
     devices: () => devices.map((device, index) => [index + 1, device]),
   });
   const running = new EventedLane(lane, memory, events);

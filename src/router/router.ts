@@ -16,6 +16,7 @@ import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
@@ -33,6 +34,7 @@ import {
 } from './devices.js';
 import { endpointsOf } from './endpoints.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
+import { LearnedMtus } from './path-mtus.js';
 import { readStatus } from './status.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
 
@@ -137,6 +139,7 @@ class RunningRouter implements Router {
   readonly #plan: MemoryPlan;
   readonly #memory: WebAssembly.Memory;
   readonly #flags = new InterfaceFlags();
+  readonly #learnedMtus: LearnedMtus;
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
   #choices: Choices;
@@ -164,6 +167,8 @@ class RunningRouter implements Router {
     this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve));
     this.#memory = createMemory(this.#plan);
     new TunnelTable(this.#memory, this.#plan).publish(tunnels);
+    const pathMtus = new PathMtus(this.#memory, this.#plan.states);
+    this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
   }
 
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
@@ -175,6 +180,7 @@ class RunningRouter implements Router {
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#learnedMtus.close();
       this.#flags.close();
       throw error;
     }
@@ -222,6 +228,7 @@ class RunningRouter implements Router {
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
+    this.#learnedMtus.close();
     this.#flags.close();
     this.#finish(null);
   }
@@ -249,6 +256,7 @@ class RunningRouter implements Router {
       merge: (offload.gro ? MERGE_TCP : 0) | (this.#mergesUdp() ? MERGE_UDP : 0),
       reorder: reorderLimits(this.#tunnels),
       ...endpointsOf(this.#tunnels),
+      tunnels: this.#tunnels,
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
@@ -321,6 +329,7 @@ class RunningRouter implements Router {
           `the kernel refused a superpacket for ${device} (EINVAL), as some releases do; packets are written one by one from here on`,
         );
       },
+      onPathMtu: (record, mtu) => this.#learnedMtus.learned(record, mtu),
       onNetworkChanged: () => {
         const followed = this.#choices.xdp?.onChange().catch((error) => {
           this.#log.warn({ event: 'next-hops' }, `next hops stay as they were: ${String(error)}`);

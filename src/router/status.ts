@@ -1,4 +1,5 @@
 import type { Tunnel } from '../packet/tunnel.js';
+import { PathMtus } from '../ring/path-mtus.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import { addDrops, readCounters } from '../tunnel/counters.js';
 import type { KernelDrops, RouterStatus, TunnelStatus } from './contract.js';
@@ -20,6 +21,7 @@ export interface StatusSources {
 /** Reads the counters of all lanes and puts the names of tunnels and reasons to them. */
 export function readStatus(sources: StatusSources): RouterStatus {
   const counters = readCounters(sources.memory, sources.plan);
+  const pathMtus = new PathMtus(sources.memory, sources.plan.states);
   const unclaimed = counters.records[0];
   return {
     codec: sources.codec,
@@ -28,9 +30,11 @@ export function readStatus(sources: StatusSources): RouterStatus {
     uptimeSeconds: sources.uptimeSeconds,
     received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
     generated: counters.generated,
+    icmp: counters.icmp,
     tunnels: sources.tunnels.flatMap((tunnel, index): TunnelStatus[] => {
       const record = counters.records[index + 1];
       if (record === undefined) return [];
+      const pathMtu = pathMtus.get(index + 1);
       const queueDrops = sources.queueDrops.get(tunnel.name);
       return [
         {
@@ -40,6 +44,7 @@ export function readStatus(sources: StatusSources): RouterStatus {
           remote: tunnel.remote,
           state: sources.isUp(tunnel.name) ? 'up' : 'down',
           mtu: tunnel.mtu,
+          ...(pathMtu === 0 ? {} : { pathMtu }),
           rx: record.rx,
           tx: record.tx,
           drops: addDrops(record.decapDrops, record.encapDrops),

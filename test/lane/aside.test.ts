@@ -30,14 +30,17 @@ function open() {
   underlay.onSent = (bytes) => sent.push(bytes);
   const device = new MemoryTun('gre1', memory);
   const lane = openLane({
-    ...{ memory, plan: plan.lanes[0], codec: loadBuild('scalar'), merge: 0, underlay },
+    ...{ memory, plan: plan.lanes[0], codec: loadBuild('scalar'), merge: 0, reorder: [], underlay },
     devices: () => [[1, device]],
     events: { onFault: () => {}, onMergeRefused: () => {} },
   });
   const seen: (Dropped & { way: string })[] = [];
   lane.aside.onlookers.push({
     wants: (reason) => reason === REASON_TOO_BIG || reason === REASON_NO_TUNNEL,
-    onEncapDrop: (dropped) => seen.push({ ...dropped, way: 'encap' }),
+    onEncapDrop: (dropped) => {
+      seen.push({ ...dropped, way: 'encap' });
+      return false;
+    },
     onDecapDrop: (dropped) => seen.push({ ...dropped, way: 'decap' }),
   });
   return { lane, device, underlay, sent, seen, counters: () => readCounters(memory, plan) };

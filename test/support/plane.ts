@@ -16,10 +16,10 @@ import {
 } from '../../asm/layout.js';
 import type { Codec } from '../../src/codec/contract.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
+import { PathMtus } from '../../src/ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
 import { type Counters, readCounters } from '../../src/tunnel/counters.js';
-import { PathMtus } from '../../src/tunnel/path-mtu.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
 import { gather } from '../../src/underlay/queue.js';
 
