@@ -171,6 +171,7 @@ function carriedLength({ version, bytes }: Inner): number {
 /** An IP packet of which the end may be missing, but not the 8 bytes behind its header; null: there is none. */
 function readCut(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
   const start = carries(tunnel.mode) === 'ethernet' ? ETHERNET_HEADER : 0;
+  if (start > 0 && isToGroup(bytes)) return null;
   const packet = bytes.subarray(start);
   const version = u8(packet, 0) >>> 4;
   if (version !== 4 && version !== 6) return null;
@@ -182,11 +183,16 @@ function readCut(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
 
 function readCarried(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
   if (carries(tunnel.mode) === 'ethernet') {
-    const framed = findIp(bytes);
+    const framed = isToGroup(bytes) ? null : findIp(bytes);
     return framed && { ip: framed.inner, start: framed.start };
   }
   const version = u8(bytes, 0) >>> 4 === 4 ? 4 : 6;
   return checkInner(bytes, version) === null ? { ip: readInner(bytes, version), start: 0 } : null;
+}
+
+/** Whether a frame is for several: nobody of them is to answer (RFC 1122, 3.2.2). */
+function isToGroup(frame: Uint8Array): boolean {
+  return (u8(frame, 0) & 1) !== 0;
 }
 
 /** A frame back to where one with this header came from. */

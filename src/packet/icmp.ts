@@ -2,7 +2,7 @@
 import { setU8, setU16, setU32, u8, u16, u32 } from './bytes.js';
 import { checksum, finish, sum, sumPseudoHeader } from './checksum.js';
 import type { Inner } from './inner.js';
-import { IPV4_HEADER, isMartianSource4, isMulticast4 } from './ipv4.js';
+import { IPV4_HEADER, isMartianDestination4, isMartianSource4, isMulticast4 } from './ipv4.js';
 import { IPV6_HEADER, isMulticast6, isUnspecified6, walkExtensions } from './ipv6.js';
 
 export type IcmpError =
@@ -42,7 +42,9 @@ export function icmpError(packet: Inner, error: IcmpError, source: Uint8Array): 
 function icmpError4(packet: Inner, error: IcmpError, source: Uint8Array): Uint8Array | null {
   const { bytes, headerLength } = packet;
   const sender = u32(packet.source, 0);
-  if (isMartianSource4(sender) || isMulticast4(u32(packet.destination, 0))) return null;
+  const destination = u32(packet.destination, 0);
+  if (isMartianSource4(sender)) return null;
+  if (isMartianDestination4(destination) || isMulticast4(destination)) return null;
   if ((u16(bytes, 6) & 0x1fff) !== 0) return null;
   const isError = packet.protocol === PROTOCOL_ICMP && ERRORS4.includes(u8(bytes, headerLength));
   const message = isError ? null : message4(error);

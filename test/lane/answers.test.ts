@@ -261,6 +261,13 @@ test('out of a frame an answer goes as a frame, back to where it came from', () 
   assert.deepEqual(icmpOf(answer?.subarray(14)), ['0a020002', 3, 4, 1400]);
 });
 
+test('a frame to everyone is not answered', () => {
+  const { turn } = open({ mode: 'gretap' });
+  const payload = big4(1401);
+  const toAll = frame({ source: '020000000001', destination: 'ffffffffffff', payload });
+  assert.equal(turn(toAll), undefined);
+});
+
 /** An ICMP error about `outer`, to us. */
 function errorAbout(outer: Uint8Array, type: number, code: number, mtu = 0) {
   const bytes = Buffer.concat([Buffer.alloc(8), outer.subarray(0, 500)]);

@@ -68,6 +68,7 @@ for (const [what, fields] of [
   ['from a group', { source: '239.1.1.1' }],
   ['from a loopback address', { source: '127.0.0.1' }],
   ['to a group', { destination: '239.1.1.1' }],
+  ['to everyone', { destination: '255.255.255.255' }],
   ['a fragment behind the first', { fragment: 1 }],
   ...[3, 4, 5, 11, 12].map(
     (type) =>
