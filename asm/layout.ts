@@ -11,7 +11,7 @@
 //   control        host main thread                         codec, host
 //   next hops      host main thread, while it is not named  lanes, asm/xdp.ts
 //   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
-//   tunnel state   codec (atomic where lanes share a field) host, for display
+//   tunnel state   codec (atomic where lanes share a field) host, for display; PATH_MTU the other way round
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
 //   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
@@ -153,6 +153,7 @@ export const STATE_RX_SYNCED = 8; // u32: 1 once a numbered packet was accepted
 export const STATE_RX_NEXT = 12; // u32: sequence number after the last accepted one
 export const STATE_STALE_NEXT = 16; // u32: number that would continue a run of old packets
 export const STATE_STALE_COUNT = 20; // u32: length of that run
+export const STATE_PATH_MTU = 24; // u32, atomic, host: largest inner packet that the path is known to take, 0 = not known
 export const STATE_SIZE = 32;
 
 /**
@@ -256,8 +257,13 @@ export const MERGE_UDP = 2;
 export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
 export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
 export const TOTAL_BATCHES = 16;
-export const LANE_TURN = 24; // u32, atomic, no counter: odd while the codec may be reading a table image
-export const TOTALS_SIZE = 64;
+export const TOTAL_GENERATED = 24; // packets of the router's own, sent by way of the encap ring
+export const TOTAL_ANSWERS = 32; // ICMP errors told to senders of inner packets
+export const TOTAL_ANSWERS_LIMITED = 40; // those that a rate or a full queue kept back
+export const TOTAL_ERRORS = 48; // ICMP errors of the underlay about packets of tunnel protocols
+export const TOTAL_ERRORS_LIMITED = 56; // those of them that a rate kept from having an effect
+export const LANE_TURN = 192; // u32, atomic, no counter: odd while the codec may be reading a table image
+export const TOTALS_SIZE = 256;
 
 export const COUNTER_RX_PACKETS = 0; // decapsulated and delivered to the device
 export const COUNTER_RX_BYTES = 8; // of the inner packets

@@ -74,7 +74,7 @@ function formatTunnel(
     tunnel.mode,
     `${tunnel.local} -> ${formatRemote(tunnel)}`,
     tunnel.state,
-    String(tunnel.mtu),
+    tunnel.pathMtu === undefined ? String(tunnel.mtu) : `${tunnel.mtu} (path ${tunnel.pathMtu})`,
     traffic('rx'),
     traffic('tx'),
     formatLastHeard(tunnel.lastReceivedMs),

@@ -104,19 +104,23 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     drops: status.drops,
     kernelDrops: status.kernelDrops,
     received: status.received,
+    generated: status.generated,
+    icmp: status.icmp,
     lanes: status.lanes,
   };
 }
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { remoteAddress, downReason, queueDrops, lastReceivedMs, peers } = tunnel;
+  const { pathMtu, remoteAddress, downReason, queueDrops, lastReceivedMs, peers } = tunnel;
   return {
     ...{ name, mode, local, remote },
     ...(remoteAddress === undefined ? {} : { remoteAddress }),
     state,
     ...(downReason === undefined ? {} : { downReason }),
-    ...{ mtu, rx, tx, drops },
+    mtu,
+    ...(pathMtu === undefined ? {} : { pathMtu }),
+    ...{ rx, tx, drops },
     ...(queueDrops === undefined ? {} : { queueDrops }),
     lastReceivedMs,
     ...(peers === undefined ? {} : { peers }),

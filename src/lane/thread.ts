@@ -117,6 +117,9 @@ export class LaneThread implements LaneHandle {
       case 'network-changed':
         this.#events.onNetworkChanged();
         break;
+      case 'path-mtu':
+        this.#events.onPathMtu(event.record, event.mtu);
+        break;
       case 'merge-refused':
         this.#events.onMergeRefused(event.device);
         break;

@@ -1,6 +1,7 @@
 import type { Reason } from '../packet/reason.js';
 import type { Mode, Tunnel } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
+import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
 
 export type { KernelDrops };
@@ -33,6 +34,8 @@ export interface TunnelStatus {
   /** Why it is down, where the device is not the reason. */
   readonly downReason?: string;
   readonly mtu: number;
+  /** What its path is known to take, where that is less; forgotten after a while. */
+  readonly pathMtu?: number;
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
   readonly drops: Drops;
@@ -55,6 +58,13 @@ export interface RouterStatus {
   readonly uptimeSeconds: number;
   /** Packets that came in: from the tunnel devices, and from the underlay. */
   readonly received: { readonly device: number; readonly underlay: number };
+  /**
+   * Packets that the router made itself to go out by a tunnel, such as answers to its far end: beside `received`, and
+   * like those either sent or dropped.
+   */
+  readonly generated: number;
+  /** ICMP errors, told and heard. Of those heard, what was dropped is among `drops`, too. */
+  readonly icmp: IcmpCounters;
   readonly tunnels: readonly TunnelStatus[];
   /** Of packets that no tunnel took. */
   readonly drops: Drops;

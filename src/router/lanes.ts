@@ -49,9 +49,9 @@ export class Lanes {
     underlay: Underlay,
     events: LaneEvents,
   ): Lanes {
-    const { memory, codec, merge, reorder, peers } = shared;
+    const { memory, codec, merge, reorder, peers, tunnels = [] } = shared;
     const lane = openLane({
-      ...{ memory, plan: plan.lanes[0], codec, merge, reorder, peers, underlay, events },
+      ...{ memory, plan: plan.lanes[0], codec, merge, reorder, peers, tunnels, underlay, events },
       devices: kernelDevices(memory, own.devices),
     });
     return new Lanes([new EventedLane(lane, memory, events)]);

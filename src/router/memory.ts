@@ -43,6 +43,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     },
     onDeviceLost: () => {},
     onMergeRefused: () => {},
+    onPathMtu: () => {},
     onNetworkChanged: () => {},
     onSegmentationRefused: () => {},
     onSuperpacketsRefused: () => {},
@@ -53,6 +54,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     peers: peerRanges(tunnels),
     merge: 0, // hosts in memory take packets as they are
     reorder: reorderLimits(recordsOf(tunnels).map(({ tunnel }) => tunnel)),
+    tunnels,
     devices: () => devices.map((device, index) => [index + 1, device]),
   });
   const running = new EventedLane(lane, memory, events);

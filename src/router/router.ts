@@ -18,6 +18,7 @@ import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
@@ -36,6 +37,7 @@ import {
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
+import { LearnedMtus } from './path-mtus.js';
 import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
 import { readStatus } from './status.js';
 import { Traces } from './trace.js';
@@ -149,6 +151,7 @@ class RunningRouter implements Router {
   readonly #memory: WebAssembly.Memory;
   readonly #traces: Traces;
   readonly #flags = new InterfaceFlags();
+  readonly #learnedMtus: LearnedMtus;
   readonly #lost = new Set<string>();
   readonly #startedMs = Date.now();
   #choices: Choices;
@@ -184,6 +187,8 @@ class RunningRouter implements Router {
       tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
+    const pathMtus = new PathMtus(this.#memory, this.#plan.states);
+    this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
   }
 
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
@@ -195,6 +200,7 @@ class RunningRouter implements Router {
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#learnedMtus.close();
       this.#flags.close();
       throw error;
     }
@@ -278,6 +284,7 @@ class RunningRouter implements Router {
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
+    this.#learnedMtus.close();
     this.#flags.close();
     this.#finish(null);
   }
@@ -303,6 +310,7 @@ class RunningRouter implements Router {
       reorder: reorderLimits(this.#records.map(({ tunnel }) => tunnel)),
       ...endpointsOf(this.#records.map(({ tunnel }) => tunnel)),
       peers: peerRanges(this.#tunnels),
+      tunnels: tableTunnels(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
       busyPoll: busypoll,
@@ -382,6 +390,7 @@ class RunningRouter implements Router {
           `the kernel refused a superpacket for ${device} (EINVAL), as some releases do; packets are written one by one from here on`,
         );
       },
+      onPathMtu: (record, mtu) => this.#learnedMtus.learned(record, mtu),
       onNetworkChanged: () => {
         const followed = this.#choices.xdp?.onChange().catch((error) => {
           this.#log.warn({ event: 'next-hops' }, `next hops stay as they were: ${String(error)}`);

@@ -2,6 +2,7 @@ import type { TunnelConfig } from '../config/config.js';
 import { isName } from '../config/host-name.js';
 import { peerRanges } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
+import { PathMtus } from '../ring/path-mtus.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import { addCounters, addDrops, type RecordCounters, readCounters } from '../tunnel/counters.js';
 import type { KernelDrops, PeerStatus, RouterStatus, TunnelStatus } from './contract.js';
@@ -28,6 +29,7 @@ export interface StatusSources {
 export function readStatus(sources: StatusSources): RouterStatus {
   const counters = readCounters(sources.memory, sources.plan);
   const ranges = new Map(peerRanges(sources.tunnels).map((range) => [range.device, range]));
+  const pathMtus = new PathMtus(sources.memory, sources.plan.states);
   const unclaimed = counters.records[0];
   return {
     codec: sources.codec,
@@ -35,12 +37,16 @@ export function readStatus(sources: StatusSources): RouterStatus {
     lanes: sources.lanes,
     uptimeSeconds: sources.uptimeSeconds,
     received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
+    generated: counters.generated,
+    icmp: counters.icmp,
     tunnels: sources.tunnels.flatMap((tunnel, index) => {
       const own = counters.records[index + 1];
       if (own === undefined) return [];
       const range = ranges.get(index + 1);
       const peers = range && counters.records.slice(range.first, range.first + range.count);
-      return [tunnelStatus(sources, { tunnel, own, peers, config: sources.configs?.[index] })];
+      const pathMtu = pathMtus.get(index + 1);
+      const config = sources.configs?.[index];
+      return [tunnelStatus(sources, { tunnel, own, peers, config, pathMtu })];
     }),
     drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
     kernelDrops: sources.kernelDrops,
@@ -54,10 +60,12 @@ interface Shown {
   /** Those of its peers, for a tunnel with some. */
   readonly peers: readonly RecordCounters[] | undefined;
   readonly config: TunnelConfig | undefined;
+  /** What its path is known to take, 0 = not known. */
+  readonly pathMtu: number;
 }
 
 function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
-  const { tunnel, own, peers, config } = shown;
+  const { tunnel, own, peers, config, pathMtu } = shown;
   const { name, mode, local, mtu } = tunnel;
   const sum = (peers ?? []).reduce(addCounters, own);
   const queueDrops = sources.queueDrops.get(name);
@@ -65,6 +73,7 @@ function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
   const isUp = sources.isUp(name) && remote.downReason === undefined;
   return {
     ...{ name, mode, local, ...remote, state: isUp ? 'up' : 'down', mtu },
+    ...(pathMtu === 0 ? {} : { pathMtu }),
     ...{ rx: sum.rx, tx: sum.tx, drops: addDrops(sum.decapDrops, sum.encapDrops) },
     ...(queueDrops === undefined ? {} : { queueDrops }),
     lastReceivedMs: sum.lastReceivedMs,

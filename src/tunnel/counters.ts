@@ -10,8 +10,13 @@ import {
   COUNTER_TX_BYTES,
   COUNTER_TX_PACKETS,
   IMAGE_RECORD_COUNT,
+  TOTAL_ANSWERS,
+  TOTAL_ANSWERS_LIMITED,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_ERRORS,
+  TOTAL_ERRORS_LIMITED,
+  TOTAL_GENERATED,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
 } from '../../asm/layout.js';
@@ -44,10 +49,25 @@ export interface RecordCounters {
   readonly early: number;
 }
 
+/** ICMP errors. */
+export interface IcmpCounters {
+  /** Told to senders of inner packets. */
+  readonly answers: number;
+  /** Not told to them, because there were too many. */
+  readonly answersLimited: number;
+  /** Of the underlay, about packets of tunnel protocols. */
+  readonly errors: number;
+  /** Those of them that had no effect, because there were too many. */
+  readonly errorsLimited: number;
+}
+
 export interface Counters {
   /** Packets read from tunnel devices. */
   readonly deviceReceived: number;
   readonly underlayReceived: number;
+  /** Packets of the router's own that went into the encap path. */
+  readonly generated: number;
+  readonly icmp: IcmpCounters;
   readonly batches: number;
   /** By record index; record 0 holds the packets that no tunnel took. */
   readonly records: readonly RecordCounters[];
@@ -66,6 +86,13 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
   return {
     deviceReceived: total(TOTAL_DEVICE_RECEIVED),
     underlayReceived: total(TOTAL_UNDERLAY_RECEIVED),
+    generated: total(TOTAL_GENERATED),
+    icmp: {
+      answers: total(TOTAL_ANSWERS),
+      answersLimited: total(TOTAL_ANSWERS_LIMITED),
+      errors: total(TOTAL_ERRORS),
+      errorsLimited: total(TOTAL_ERRORS_LIMITED),
+    },
     batches: total(TOTAL_BATCHES),
     records: Array.from({ length: recordCount }, (_, record) =>
       readRow(

@@ -8,6 +8,8 @@ export const STATUS: RouterStatus = {
   lanes: 1,
   uptimeSeconds: 192,
   received: { device: 3, underlay: 21 },
+  generated: 0,
+  icmp: { answers: 0, answersLimited: 0, errors: 0, errorsLimited: 0 },
   tunnels: [
     {
       name: 'gre1',

@@ -14,11 +14,13 @@ import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } 
 /** The reference with its own memory of sequence numbers, and the counters it expects. */
 export class Oracle {
   readonly #table: Table;
-  readonly #state: State = stateByRecord();
+  readonly #state: State;
   /** Counter name -> count, for the packets seen so far. */
   readonly #expected = new Map<string, number>();
 
-  constructor(tunnels: readonly (Tunnel | undefined)[]) {
+  /** `pathMtus`: what the path of each record is known to take; not known where it is left out. */
+  constructor(tunnels: readonly (Tunnel | undefined)[], pathMtus: readonly number[] = []) {
+    this.#state = stateByRecord(pathMtus);
     this.#table = createTable(tunnels);
   }
 
@@ -89,11 +91,11 @@ export class Oracle {
 }
 
 /** A memory that tells random tunnels apart, which may share name and remote. */
-function stateByRecord(): State {
+function stateByRecord(pathMtus: readonly number[]): State {
   const states = new Map<number, TunnelState>();
   return {
     of(_tunnel, record) {
-      const state = states.get(record) ?? createTunnelState();
+      const state = states.get(record) ?? createTunnelState(0, 0, pathMtus[record - 1]);
       states.set(record, state);
       return state;
     },
@@ -175,11 +177,13 @@ export function assertAgreement(
   tunnels: readonly (Tunnel | undefined)[],
   direction: Direction,
   packets: readonly Filled[],
+  pathMtus: readonly number[] = [],
 ): void {
-  const oracle = new Oracle(tunnels);
+  const oracle = new Oracle(tunnels, pathMtus);
   const expected = packets.map((packet) => oracle.expect(direction, packet));
   for (const plane of planes) {
     plane.publish(tunnels);
+    for (const [index, mtu] of pathMtus.entries()) plane.pathMtus.set(index + 1, mtu);
     const before = plane.counters();
     for (let start = 0; start < packets.length; start += SLOT_COUNT) {
       const batch = packets.slice(start, start + SLOT_COUNT);

@@ -17,6 +17,7 @@ import {
 import type { Codec } from '../../src/codec/contract.js';
 import { recordsOf } from '../../src/packet/peers.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
+import { PathMtus } from '../../src/ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
 import { type Counters, readCounters } from '../../src/tunnel/counters.js';
@@ -68,6 +69,7 @@ export class Plane {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
   readonly table: TunnelTable;
+  readonly pathMtus: PathMtus;
   /** All of the memory. */
   readonly bytes: Uint8Array;
   readonly rings: Readonly<Record<Direction, Ring>>;
@@ -78,6 +80,7 @@ export class Plane {
     this.plan = planMemory(1);
     this.memory = createMemory(this.plan);
     this.table = new TunnelTable(this.memory, this.plan);
+    this.pathMtus = new PathMtus(this.memory, this.plan.states);
     this.bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     const [lane] = this.plan.lanes;
