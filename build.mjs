@@ -41,7 +41,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 installPackages();
 for (const build of ['scalar', 'simd']) await buildCodec(build, 'index.ts');
 await buildCodec('xdp', 'xdp.ts'); // the rings of AF_XDP: no arithmetic that vectors would help
-buildHost();
+if (buildHost()) await writeManPage();
 
 /** `npm ci`, when the installed packages are not those of the lock file. */
 function installPackages() {
@@ -111,14 +111,23 @@ async function inlineCalls(bytes, name) {
   return { binary, text };
 }
 
-/** src/, test/, bench/ -> dist/. */
+/** src/, test/, bench/ -> dist/. False when nothing had to be done. */
 function buildHost() {
   const stamp = join('dist', '.built');
   if (!isStale(stamp, ['asm', 'src', 'test', 'bench', 'tsconfig.json', 'package-lock.json']))
-    return;
+    return false;
   say('compiling TypeScript to dist/');
   run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
   writeFileSync(stamp, '');
+  return true;
+}
+
+/** The command table -> dist/man/grebe.1. */
+async function writeManPage() {
+  const { manPage } = await import(join(root, 'dist', 'src', 'cli', 'man.js'));
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+  mkdirSync(join('dist', 'man'), { recursive: true });
+  writeFileSync(join('dist', 'man', 'grebe.1'), manPage(version));
 }
 
 /** Whether `output` is missing or older than any file under `sources`. */

@@ -37,7 +37,7 @@ import {
   REASON_NONE,
 } from './reason';
 import { acceptsSource, ownFlags } from './tunnel';
-import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
+import { highOf, isLinkLocal6, isMapped, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
 import {
   IPV4_DESTINATION,
@@ -206,6 +206,8 @@ function checkFrame(image: usize, record: usize, inner: usize, family: u32): u32
   if (load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY) return REASON_NONE;
   const high = highOf(source, family);
   const low = lowOf(source, family);
+  // An IPv4 address in an IPv6 header is no sender's, whatever prefix has it.
+  if (!is4 && isMapped(high, low)) return REASON_INNER_SRC_SPOOF;
   if (acceptsSource(record, high, low, family)) return REASON_NONE;
   const staysOnLink = !is4 && (isLinkLocal6(high) || isUnspecified6(high, low));
   return staysOnLink ? REASON_NONE : REASON_INNER_SRC_SPOOF;

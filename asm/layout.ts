@@ -17,7 +17,7 @@
 //   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
-export const ABI_VERSION = 4;
+export const ABI_VERSION = 5;
 
 /** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
 export const TUNNEL_CAPACITY = 16384;
@@ -262,8 +262,13 @@ export const TOTAL_ANSWERS = 32; // ICMP errors told to senders of inner packets
 export const TOTAL_ANSWERS_LIMITED = 40; // those that a rate or a full queue kept back
 export const TOTAL_ERRORS = 48; // ICMP errors of the underlay about packets of tunnel protocols
 export const TOTAL_ERRORS_LIMITED = 56; // those of them that a rate kept from having an effect
+export const TOTAL_DEVICE_BATCHES = 64; // BATCH_CLASSES counters: batches read from tunnel devices, by their packets
+export const TOTAL_UNDERLAY_BATCHES = 128; // the same, received from the underlay
 export const LANE_TURN = 192; // u32, atomic, no counter: odd while the codec may be reading a table image
 export const TOTALS_SIZE = 256;
+
+/** Classes of batches by size: 1 packet, 2, up to 4, 8, 16, 32, 64, and more. */
+export const BATCH_CLASSES = 8;
 
 export const COUNTER_RX_PACKETS = 0; // decapsulated and delivered to the device
 export const COUNTER_RX_BYTES = 8; // of the inner packets

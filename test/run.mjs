@@ -28,6 +28,7 @@ const LONG = [
   'netns/xdp-next-hop',
   'netns/xdp-refused',
   'netns/xdp.test',
+  'package/',
 ];
 /** Bound for one file; the slowest boots a kernel under emulation. */
 const FILE_TIMEOUT_MS = 10 * 60_000;

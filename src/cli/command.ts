@@ -14,6 +14,10 @@ export interface OptionSpec {
 export interface ArgumentSpec {
   readonly name: string;
   readonly description: string;
+  /** The last argument may come several times. */
+  readonly isMany?: true;
+  /** What a shell completes it with; words are those of a closed list. */
+  readonly complete?: 'file' | readonly string[];
 }
 
 /** What was typed behind the command's name. */

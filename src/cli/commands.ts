@@ -1,3 +1,4 @@
+import { EXIT, type ExitCode } from '../sys/failure.js';
 import type { CommandSpec, OptionSpec } from './command.js';
 
 /** Options that every command takes, anywhere on the line. */
@@ -13,6 +14,20 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
     choices: ['auto', 'always', 'never'],
     description: 'colored output; NO_COLOR is honoured',
   },
+];
+
+/** What a command ends with. */
+export const EXIT_CODES: readonly (readonly [code: ExitCode, meaning: string])[] = [
+  [EXIT.ok, 'ok'],
+  [EXIT.failed, 'failed'],
+  [EXIT.kernelRefused, 'the kernel refused'],
+  [EXIT.down, 'something is down'],
+  [EXIT.usage, 'usage'],
+  [EXIT.noInput, 'no such file or tunnel'],
+  [EXIT.unreachable, 'router not reachable'],
+  [EXIT.bug, 'our bug'],
+  [EXIT.noPermission, 'capability missing'],
+  [EXIT.config, 'config error'],
 ];
 
 /** All commands, in the order of the help. */
@@ -31,7 +46,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'check',
     summary: 'parse and judge a config; changes nothing',
-    arguments: [{ name: 'FILE', description: 'the config' }],
+    arguments: [{ name: 'FILE', description: 'the config', complete: 'file' }],
     options: [],
     examples: [
       ['grebe check', 'judges /etc/grebe/grebe.toml'],
@@ -54,7 +69,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'decode',
     summary: 'decode tunnel packets of a capture file or of hex digits',
-    arguments: [{ name: 'FILE', description: 'pcap or pcapng' }],
+    arguments: [{ name: 'FILE', description: 'pcap or pcapng', complete: 'file' }],
     options: [
       { name: 'hex', value: 'DIGITS', description: 'one packet, from its outer IP header on' },
     ],
@@ -127,8 +142,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'codec',
     summary: 'list, verify and swap the builds of the packet codec',
     arguments: [
-      { name: 'ACTION', description: 'list (default), use or verify' },
-      { name: 'BUILD', description: 'name of a build, or path of a .wasm' },
+      {
+        name: 'ACTION',
+        description: 'list (default), use or verify',
+        complete: ['list', 'use', 'verify'],
+      },
+      { name: 'BUILD', description: 'name of a build, or path of a .wasm', complete: 'file' },
     ],
     options: [{ name: 'dry-run', description: 'use: judge the build, and swap nothing' }],
     examples: [
@@ -160,12 +179,73 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'bench',
     summary: 'measure the codec and the path through two routers',
-    arguments: [{ name: 'WHAT', description: 'codec, path or all (default)' }],
+    arguments: [
+      {
+        name: 'WHAT',
+        description: 'codec, path or all (default)',
+        complete: ['codec', 'path', 'all'],
+      },
+    ],
     options: [{ name: 'quick', description: 'shorter, less exact' }],
     examples: [
       ['grebe bench', 'everything'],
       ['grebe bench codec --quick', 'ns a packet of every build'],
     ],
     load: async () => (await import('./commands/bench.js')).runBench,
+  },
+  {
+    name: 'import',
+    summary: "make a config of ip tunnel and ip link lines, or of the kernel's tunnels",
+    arguments: [
+      {
+        name: 'LINES',
+        description: 'lines of ip(8) in quotes, a file of them, or - for standard input',
+        isMany: true,
+        complete: 'file',
+      },
+    ],
+    options: [{ name: 'from-kernel', description: 'read the tunnels of this machine instead' }],
+    examples: [
+      ["grebe import 'ip tunnel add gre1 remote 192.0.2.2'", 'prints [tunnel.gre1]'],
+      ['grebe import tunnels.sh > grebe.toml', 'all lines of a script'],
+      ['grebe import --from-kernel', 'what the kernel has now, with addresses and routes'],
+    ],
+    load: async () => (await import('./commands/import.js')).runImport,
+  },
+  {
+    name: 'schema',
+    summary: 'print the JSON Schema of the config, for editors',
+    arguments: [],
+    options: [
+      {
+        name: 'draft',
+        value: 'DRAFT',
+        choices: ['2020-12', '4'],
+        description: 'of the JSON Schema standard (default 2020-12; Taplo reads 4)',
+      },
+    ],
+    examples: [
+      ['grebe schema > grebe.schema.json', 'then #:schema ./grebe.schema.json atop a config'],
+      ['grebe schema --draft 4', 'for Taplo and what is built on it'],
+    ],
+    load: async () => (await import('./commands/schema.js')).runSchema,
+  },
+  {
+    name: 'completion',
+    summary: 'print what a shell needs to complete these words',
+    arguments: [
+      {
+        name: 'SHELL',
+        description: 'bash, zsh or fish',
+        complete: ['bash', 'zsh', 'fish'],
+      },
+    ],
+    options: [],
+    examples: [
+      ['source <(grebe completion bash)', 'for this shell; in .bashrc for all'],
+      ['grebe completion zsh > ~/.zfunc/_grebe', 'where fpath has ~/.zfunc'],
+      ['grebe completion fish > ~/.config/fish/completions/grebe.fish', 'for all'],
+    ],
+    load: async () => (await import('./commands/completion.js')).runCompletion,
   },
 ];

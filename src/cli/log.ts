@@ -20,6 +20,23 @@ const PRIORITY: { readonly [level: string]: number } = {
   trace: 7,
 };
 
+/** From the quietest to the loudest. */
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+type Log = RouterConfig['log'];
+
+/** What `-q` and `-v` make of the config's log: `-q` never louder than that, `-v` never quieter. */
+export function logSettings(log: Log, verbosity: 'quiet' | 'normal' | 'verbose'): Log {
+  const rank = (level: Log['level']): number => LEVELS.indexOf(level);
+  switch (verbosity) {
+    case 'quiet':
+      return { ...log, level: rank(log.level) < rank('warn') ? log.level : 'warn' };
+    case 'verbose':
+      return { ...log, level: rank(log.level) > rank('debug') ? log.level : 'debug' };
+    case 'normal':
+      return log;
+  }
+}
+
 /** Opens the log of `[router]` on stderr. */
 export function openLog({ level, format }: RouterConfig['log']): Logger {
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);

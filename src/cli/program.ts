@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, type ExitCode } from '../sys/failure.js';
+import { packageVersion } from '../sys/version.js';
 import type { CommandSpec, OptionSpec } from './command.js';
-import { COMMANDS, GLOBAL_OPTIONS } from './commands.js';
+import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from './commands.js';
 import { toCall } from './words.js';
 
 /** Runs the command that `words` name. Help, version and usage errors are written here too. */
@@ -31,8 +31,7 @@ function createProgram(onExit: (code: ExitCode) => void): Command {
     .addHelpText(
       'after',
       '\nA command may be shortened while it is unique: grebe st. Help on one: grebe COMMAND --help\n' +
-        'Exit codes: 0 ok, 1 failed, 2 the kernel refused, 3 something is down, 64 usage, 66 no such file\n' +
-        'or tunnel, 69 router not reachable, 70 our bug, 77 capability missing, 78 config error',
+        `Exit codes: ${EXIT_CODES.map(([code, meaning]) => `${code} ${meaning}`).join(', ')}`,
     )
     .exitOverride();
   for (const option of GLOBAL_OPTIONS) program.addOption(toOption(option));
@@ -49,7 +48,9 @@ function addCommand(program: Command, spec: CommandSpec, onExit: (code: ExitCode
     .configureOutput({
       outputError: (text, write) => write(usageError(text, `grebe ${spec.name}`)),
     });
-  for (const { name, description } of spec.arguments) command.argument(`[${name}]`, description);
+  for (const { name, description, isMany } of spec.arguments) {
+    command.argument(isMany ? `[${name}...]` : `[${name}]`, description);
+  }
   for (const option of spec.options) command.addOption(toOption(option));
   const width = Math.max(...spec.examples.map(([line]) => line.length));
   const examples = spec.examples.map(([line, what]) => `  ${line.padEnd(width)}  ${what}`);
@@ -73,11 +74,4 @@ function toOption({ name, short, value, choices, description }: OptionSpec): Opt
 function usageError(text: string, command: string): string {
   const message = text.trim().replace(/^error: /, '');
   return `grebe: ${message}\n  see: ${command} --help\n`;
-}
-
-function packageVersion(): string {
-  const file = new URL('../../../package.json', import.meta.url);
-  const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  const isPackage = typeof content === 'object' && content !== null && 'version' in content;
-  return isPackage ? String(content.version) : 'unknown';
 }

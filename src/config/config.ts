@@ -1,4 +1,5 @@
 import type { Arrival, Inherit, Mode, Prefix, Reorder } from '../packet/tunnel.js';
+import type { MetricsAddress } from './metrics-address.js';
 
 /** What may be done for many packets at once, by the names that ethtool has for it. */
 export interface OffloadConfig {
@@ -32,8 +33,8 @@ export interface RouterConfig {
   readonly busypoll: number;
   /** Path of the control socket. */
   readonly socket: string;
-  /** `address:port` of the metrics listener. */
-  readonly metrics?: string;
+  /** Where /metrics listens on TCP; absent: on the control socket alone. */
+  readonly metrics?: MetricsAddress;
   readonly log: {
     readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
     readonly format: 'auto' | 'json' | 'pretty';

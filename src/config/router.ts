@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { OffloadConfig, RouterConfig } from './config.js';
 import { CODE, show } from './diagnostic.js';
+import { parseMetricsAddress } from './metrics-address.js';
 import { isTable, type Table } from './parse.js';
 import { readTable, type TablePlace } from './read.js';
 import { logSchema, offloadSchema, routerSchema } from './schema.js';
@@ -13,12 +14,8 @@ const SOCKET_PATH_MAX = 107;
 export function readRouter(table: Table, folder: string, place: TablePlace): RouterConfig {
   const { places, report, path } = place;
   const { values } = readTable(routerSchema, table, place);
-  const { codec = 'auto', underlay = 'auto', lanes = 1, metrics } = values;
-  const ignored = (key: string, what: string): void => {
-    const message = `${what} has no effect: this version does not act on it`;
-    report.add(CODE.noEffect, places.key([...path, key]), message);
-  };
-  if (metrics !== undefined) ignored('metrics', 'metrics');
+  const { codec = 'auto', underlay = 'auto', lanes = 1 } = values;
+  const metrics = parseMetricsAddress(values.metrics ?? '');
 
   const socket = resolve(folder, values.socket ?? DEFAULT_SOCKET);
   const size = Buffer.byteLength(socket);
@@ -33,7 +30,7 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
     offload: readOffload(values.offload, place),
     busypoll: values.busypoll ?? 0,
     socket,
-    ...(metrics === undefined ? {} : { metrics }),
+    ...(metrics === null ? {} : { metrics }),
     log: readLog(values.log, place),
   };
 }

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { Mode } from '../packet/tunnel.js';
 import { CODE, type Code } from './diagnostic.js';
+import { parseMetricsAddress } from './metrics-address.js';
 
 const MODES = [
   'gre',
@@ -63,7 +64,8 @@ const keyPair = z
   .strictObject({ in: keyNumber.optional(), out: keyNumber.optional() })
   .refine((pair) => pair.in !== undefined || pair.out !== undefined, {
     error: '{ in = NUMBER, out = NUMBER } with at least one of them',
-  });
+  })
+  .meta({ minProperties: 1 });
 const flagPair = z.strictObject({ in: flag().optional(), out: flag().optional() });
 const flagOrPair = z.union([z.boolean(), flagPair], {
   error: 'true, false or { in = true, out = false }',
@@ -130,7 +132,8 @@ const outAndIn = <T extends z.ZodType>(out: T, example: string) =>
     .strictObject({ out: out.optional(), in: arrival.optional() })
     .refine((pair) => pair.out !== undefined || pair.in !== undefined, {
       error: `{ out = ${example}, in = "keep" } with at least one of them`,
-    });
+    })
+    .meta({ minProperties: 1 });
 const ttlPair = outAndIn(ttl, '64');
 const tosPair = outAndIn(tos, '0x88');
 
@@ -189,16 +192,18 @@ export const offloadSchema = z
 /** `[router]`; its `log` is judged by `logSchema`, its `offload` by `offloadSchema`. */
 export const routerSchema = z
   .strictObject({
-    codec: text('a codec build in quotes, or a path that begins with "." or "/"').refine(
-      (word) => CODEC_WORDS.some((one) => one === word) || /^[./]/.test(word),
-      { error: 'one of "auto", "simd", "scalar", "js", or a path that begins with "." or "/"' },
-    ),
+    codec: text('a codec build in quotes, or a path that begins with "." or "/"')
+      .refine((word) => CODEC_WORDS.some((one) => one === word) || /^[./]/.test(word), {
+        error: 'one of "auto", "simd", "scalar", "js", or a path that begins with "." or "/"',
+      })
+      .meta({ pattern: `^(${CODEC_WORDS.join('|')}|[./].*)$` }),
     underlay: oneOf(UNDERLAYS),
     lanes: z.union([inRange(1, LANES_MAX, LANES), z.literal('auto')], { error: LANES }),
     socket: text('the path of a unix socket, in quotes'),
-    metrics: text('an address and port in quotes').regex(/^.+:[0-9]{1,5}$/, {
-      error: 'an address and port such as "127.0.0.1:9476"',
-    }),
+    metrics: text('an address and port in quotes').refine(
+      (given) => parseMetricsAddress(given) !== null,
+      { error: 'an address and port such as "127.0.0.1:9476" or "[::1]:9476"' },
+    ),
     offload: z.unknown(),
     busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
     log: z.unknown(),

@@ -3,6 +3,7 @@
 //   GET /v1/status              StatusMessage
 //   GET /v1/codecs              CodecsMessage
 //   PUT /v1/codec {"name"}      CodecMessage
+//   GET /metrics                Prometheus text or OpenMetrics: metrics.ts
 //   GET /v1/trace?tunnel=&drops=&rate=   lines of JSON until one end closes: TraceStart, then TraceLine
 //   anything that fails         ErrorMessage, with a status from 400 on
 

@@ -21,6 +21,8 @@ import {
   isFields,
   statusMessage,
 } from './message.js';
+import { CONTENT_TYPES, chooseFormat } from './metrics-format.js';
+import { MetricsPage } from './metrics-page.js';
 import { streamTrace, traceRequest } from './trace-stream.js';
 
 export interface ControlServer {
@@ -74,6 +76,12 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     throw new Failure(EXIT.unreachable, 'the router is still starting', 'try again in a moment');
   };
   const app: App = new Hono();
+  const metrics = new MetricsPage();
+  app.get('/metrics', async (context) => {
+    const format = chooseFormat(context.req.header('Accept'));
+    const text = await metrics.text(ready(), format);
+    return context.body(text, 200, { 'Content-Type': CONTENT_TYPES[format], Vary: 'Accept' });
+  });
   app.get('/v1/status', async (context) => context.json(statusMessage(await ready().status())));
   app.get('/v1/codecs', async (context) => {
     const { codec: live } = await ready().status();
@@ -97,7 +105,7 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
   });
   app.notFound((context) => {
     const { method, path } = context.req;
-    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace';
+    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /metrics';
     return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
   });
   app.onError((error, context) => {

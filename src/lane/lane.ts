@@ -1,4 +1,5 @@
 import {
+  BATCH_CLASSES,
   COUNTER_DECAP_DROPS,
   COUNTER_ROW_SIZE,
   LANE_TURN,
@@ -7,10 +8,12 @@ import {
   TOTAL_ANSWERS,
   TOTAL_ANSWERS_LIMITED,
   TOTAL_BATCHES,
+  TOTAL_DEVICE_BATCHES,
   TOTAL_DEVICE_RECEIVED,
   TOTAL_ERRORS,
   TOTAL_ERRORS_LIMITED,
   TOTAL_GENERATED,
+  TOTAL_UNDERLAY_BATCHES,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
   TUNNEL_CAPACITY,
@@ -38,8 +41,11 @@ export interface LaneHandle {
   /** Resolves once the lane runs `build`. */
   useCodec(build: CodecBuild): Promise<void>;
 
-  /** Resolves with what the kernel dropped on the way to the lane's sockets; with nothing where it cannot say. */
-  kernelDrops(): Promise<KernelDrops>;
+  /**
+   * Resolves with what the kernel dropped on the way to the lane's sockets, with nothing where it cannot say; undefined:
+   * the lane does not answer.
+   */
+  kernelDrops(): Promise<KernelDrops | undefined>;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
   watchAgain(): void;
@@ -283,6 +289,7 @@ export class Lane {
   countDeviceReceived(count: number): void {
     this.#add(TOTAL_DEVICE_RECEIVED, count);
     this.#add(TOTAL_BATCHES, 1);
+    this.#add(TOTAL_DEVICE_BATCHES + batchClass(count) * 8, 1);
   }
 
   /** Of packets that wait to go out: those of the router's own. */
@@ -315,6 +322,7 @@ export class Lane {
   countUnderlayReceived(count: number): void {
     this.#add(TOTAL_UNDERLAY_RECEIVED, count);
     this.#add(TOTAL_BATCHES, 1);
+    this.#add(TOTAL_UNDERLAY_BATCHES + batchClass(count) * 8, 1);
   }
 
   /** Asks the kernel what it dropped on the way to the underlay. */
@@ -345,6 +353,11 @@ export class Lane {
 /** The totals, and the row of packets of no tunnel. */
 const TOTAL_COUNT = (TOTALS_SIZE + COUNTER_ROW_SIZE) / 8;
 const MASK = SLOT_COUNT - 1;
+
+/** Class of a batch of `count` packets, at least one: 0 for one, n for up to 2^n. */
+function batchClass(count: number): number {
+  return Math.min(32 - Math.clz32(count - 1), BATCH_CLASSES - 1);
+}
 
 /** By slot: packets that the one in hand stands for, kept where no codec can write. */
 const packetsOf = new Uint16Array(SLOT_COUNT);

@@ -19,7 +19,7 @@ export class LaneThread implements LaneHandle {
   readonly #one = new NativeBlock(8);
   readonly #events: LaneEvents;
   readonly #swaps = new Map<number, { done: () => void; failed: (error: Failure) => void }>();
-  readonly #asked = new Map<number, (drops: KernelDrops) => void>();
+  readonly #asked = new Map<number, (drops: KernelDrops | undefined) => void>();
   readonly #ready: Promise<void>;
   readonly #exited: Promise<void>;
   #nextId = 1;
@@ -35,7 +35,7 @@ export class LaneThread implements LaneHandle {
     this.#exited = new Promise((resolve) => {
       this.#worker.once('exit', () => {
         this.#ended = true;
-        for (const answer of this.#asked.values()) answer({});
+        for (const answer of this.#asked.values()) answer(undefined);
         resolve();
       });
     });
@@ -73,16 +73,16 @@ export class LaneThread implements LaneHandle {
     });
   }
 
-  kernelDrops(): Promise<KernelDrops> {
-    if (this.#ended) return Promise.resolve({});
+  kernelDrops(): Promise<KernelDrops | undefined> {
+    if (this.#ended) return Promise.resolve(undefined);
     const id = this.#nextId++;
     return new Promise((resolve) => {
-      const answer = (drops: KernelDrops): void => {
+      const answer = (drops: KernelDrops | undefined): void => {
         clearTimeout(timer);
         this.#asked.delete(id);
         resolve(drops);
       };
-      const timer = setTimeout(() => answer({}), ANSWER_LIMIT_MS);
+      const timer = setTimeout(() => answer(undefined), ANSWER_LIMIT_MS);
       this.#asked.set(id, answer);
       this.#ask({ kind: 'kernel-drops', id });
     });

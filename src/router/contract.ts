@@ -72,6 +72,33 @@ export interface RouterStatus {
   readonly kernelDrops: KernelDrops;
 }
 
+export interface TunnelMetrics extends TunnelStatus {
+  /** `drops` by direction. */
+  readonly decapDrops: Drops;
+  readonly encapDrops: Drops;
+  readonly keyIn?: number;
+  readonly keyOut?: number;
+}
+
+/** Batches of one direction, by how many packets were in them. */
+export interface BatchSizes {
+  /** Packets of all. */
+  readonly packets: number;
+  /** How many batches had 1 packet, 2, up to 4, 8, 16, 32, 64, and more. */
+  readonly counts: readonly number[];
+}
+
+/** What monitoring is told: the status, and beside it what people would not read. */
+export interface RouterMetrics extends RouterStatus {
+  readonly tunnels: readonly TunnelMetrics[];
+  readonly encapBatches: BatchSizes;
+  readonly decapBatches: BatchSizes;
+  /** By lane, whether it answered a question within a second: one that hangs does not. */
+  readonly lanesAnswering: readonly boolean[];
+  /** The last time a config was to be taken, that of the start included. */
+  readonly lastReload: { readonly isSuccessful: boolean; readonly successMs: number };
+}
+
 /** Which packets are traced. */
 export interface TraceRequest {
   /** Name of a tunnel; null: all, and packets of none. */
@@ -117,6 +144,9 @@ export interface Trace {
 export interface Router {
   /** Reads the counters, and asks the kernel for its own. */
   status(): Promise<RouterStatus>;
+
+  /** The same for monitoring. */
+  metrics(): Promise<RouterMetrics>;
 
   /**
    * Swaps the live codec at a batch border: `simd`, `scalar`, `js` or a path. Resolves with the name once

@@ -8,7 +8,6 @@ import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
-import { addKernelDrops } from '../underlay/kernel-drops.js';
 
 /** What all lanes are started with; each gets its own plan, devices and sockets besides. */
 export type SharedStart = Omit<
@@ -67,9 +66,9 @@ export class Lanes {
     await Promise.all(this.#lanes.map((lane) => lane.useCodec(build)));
   }
 
-  /** What the kernel dropped on the way to the sockets of all. */
-  async kernelDrops(): Promise<KernelDrops> {
-    return addKernelDrops(await Promise.all(this.#lanes.map((lane) => lane.kernelDrops())));
+  /** By lane, what the kernel dropped on the way to its sockets; undefined: it does not answer. */
+  kernelDrops(): Promise<(KernelDrops | undefined)[]> {
+    return Promise.all(this.#lanes.map((lane) => lane.kernelDrops()));
   }
 
   /** Lets the lane that watches the network tell of changes again. */

@@ -11,7 +11,7 @@ import { MemoryTun } from '../tun/memory.js';
 import { TunnelTable } from '../tunnel/table.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import type { Router } from './contract.js';
-import { readStatus } from './status.js';
+import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 
 /** A router without a kernel: the devices are there for the caller to send to and take from. */
@@ -59,23 +59,24 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   });
   const running = new EventedLane(lane, memory, events);
   const startedMs = Date.now();
+  const sources = async (): Promise<StatusSources> => ({
+    memory,
+    plan,
+    tunnels,
+    isUp: () => true,
+    codec: live,
+    underlay: underlay.name,
+    lanes: 1,
+    startedMs,
+    kernelDrops: [await running.kernelDrops()],
+    queueDrops: new Map(),
+  });
   const traces = new Traces(memory, plan, tunnels, new Map());
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,
-    status: async () =>
-      readStatus({
-        memory,
-        plan,
-        tunnels,
-        isUp: () => true,
-        codec: live,
-        underlay: underlay.name,
-        lanes: 1,
-        uptimeSeconds: (Date.now() - startedMs) / 1000,
-        kernelDrops: await running.kernelDrops(),
-        queueDrops: new Map(),
-      }),
+    status: async () => readStatus(await sources()),
+    metrics: async () => readMetrics(await sources()),
     async useCodec(name) {
       const next = loadBuild(name);
       const { verifyBuild } = await import('../codec/verify.js');

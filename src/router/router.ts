@@ -26,7 +26,7 @@ import { isKernelAtLeast } from '../sys/kernel.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
-import type { Router, RouterStatus, Trace, TraceRequest } from './contract.js';
+import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
 import {
   configureDevices,
   createDevices,
@@ -39,7 +39,7 @@ import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { LearnedMtus } from './path-mtus.js';
 import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
-import { readStatus } from './status.js';
+import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
 
@@ -244,8 +244,16 @@ class RunningRouter implements Router {
   }
 
   async status(): Promise<RouterStatus> {
-    const kernelDrops = (await this.#lanes?.kernelDrops()) ?? {};
-    return readStatus({
+    return readStatus(await this.#sources());
+  }
+
+  async metrics(): Promise<RouterMetrics> {
+    return readMetrics(await this.#sources());
+  }
+
+  async #sources(): Promise<StatusSources> {
+    const kernelDrops = (await this.#lanes?.kernelDrops()) ?? [];
+    return {
       memory: this.#memory,
       plan: this.#plan,
       tunnels: this.#tunnels,
@@ -255,10 +263,10 @@ class RunningRouter implements Router {
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
-      uptimeSeconds: (Date.now() - this.#startedMs) / 1000,
+      startedMs: this.#startedMs,
       kernelDrops,
       queueDrops: transmitDrops(),
-    });
+    };
   }
 
   async useCodec(name: string): Promise<string> {

@@ -1,11 +1,25 @@
 import type { TunnelConfig } from '../config/config.js';
 import { isName } from '../config/host-name.js';
 import { peerRanges } from '../packet/peers.js';
-import type { Tunnel } from '../packet/tunnel.js';
+import { isGre, type Tunnel } from '../packet/tunnel.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import type { MemoryPlan } from '../ring/plan.js';
-import { addCounters, addDrops, type RecordCounters, readCounters } from '../tunnel/counters.js';
-import type { KernelDrops, PeerStatus, RouterStatus, TunnelStatus } from './contract.js';
+import {
+  addCounters,
+  addDrops,
+  type Counters,
+  type RecordCounters,
+  readCounters,
+} from '../tunnel/counters.js';
+import { addKernelDrops } from '../underlay/kernel-drops.js';
+import type {
+  KernelDrops,
+  PeerStatus,
+  RouterMetrics,
+  RouterStatus,
+  TunnelMetrics,
+  TunnelStatus,
+} from './contract.js';
 
 export interface StatusSources {
   readonly memory: WebAssembly.Memory;
@@ -19,8 +33,10 @@ export interface StatusSources {
   readonly codec: string;
   readonly underlay: string;
   readonly lanes: number;
-  readonly uptimeSeconds: number;
-  readonly kernelDrops: KernelDrops;
+  /** When the router was started, ms since 1970. */
+  readonly startedMs: number;
+  /** By lane; undefined: it does not answer. */
+  readonly kernelDrops: readonly (KernelDrops | undefined)[];
   /** By the name of a tunnel's device. */
   readonly queueDrops: ReadonlyMap<string, number>;
 }
@@ -28,29 +44,53 @@ export interface StatusSources {
 /** Reads the counters of all lanes and puts the names of tunnels and reasons to them. */
 export function readStatus(sources: StatusSources): RouterStatus {
   const counters = readCounters(sources.memory, sources.plan);
-  const ranges = new Map(peerRanges(sources.tunnels).map((range) => [range.device, range]));
-  const pathMtus = new PathMtus(sources.memory, sources.plan.states);
+  return {
+    ...routerStatus(sources, counters),
+    tunnels: mapTunnels(sources, counters, tunnelStatus),
+  };
+}
+
+export function readMetrics(sources: StatusSources): RouterMetrics {
+  const counters = readCounters(sources.memory, sources.plan);
+  const { deviceReceived, deviceBatches, underlayReceived, underlayBatches } = counters;
+  return {
+    ...routerStatus(sources, counters),
+    tunnels: mapTunnels(sources, counters, tunnelMetrics),
+    encapBatches: { packets: deviceReceived, counts: deviceBatches },
+    decapBatches: { packets: underlayReceived, counts: underlayBatches },
+    lanesAnswering: sources.kernelDrops.map((answer) => answer !== undefined),
+    lastReload: { isSuccessful: true, successMs: sources.startedMs },
+  };
+}
+
+function routerStatus(sources: StatusSources, counters: Counters): Omit<RouterStatus, 'tunnels'> {
   const unclaimed = counters.records[0];
   return {
     codec: sources.codec,
     underlay: sources.underlay,
     lanes: sources.lanes,
-    uptimeSeconds: sources.uptimeSeconds,
+    uptimeSeconds: (Date.now() - sources.startedMs) / 1000,
     received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
     generated: counters.generated,
     icmp: counters.icmp,
-    tunnels: sources.tunnels.flatMap((tunnel, index) => {
-      const own = counters.records[index + 1];
-      if (own === undefined) return [];
-      const range = ranges.get(index + 1);
-      const peers = range && counters.records.slice(range.first, range.first + range.count);
-      const pathMtu = pathMtus.get(index + 1);
-      const config = sources.configs?.[index];
-      return [tunnelStatus(sources, { tunnel, own, peers, config, pathMtu })];
-    }),
     drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
-    kernelDrops: sources.kernelDrops,
+    kernelDrops: addKernelDrops(sources.kernelDrops.filter((answer) => answer !== undefined)),
   };
+}
+
+type Describe<T> = (sources: StatusSources, shown: Shown) => T;
+
+function mapTunnels<T>(sources: StatusSources, counters: Counters, describe: Describe<T>): T[] {
+  const ranges = new Map(peerRanges(sources.tunnels).map((range) => [range.device, range]));
+  const pathMtus = new PathMtus(sources.memory, sources.plan.states);
+  return sources.tunnels.flatMap((tunnel, index): T[] => {
+    const own = counters.records[index + 1];
+    if (own === undefined) return [];
+    const range = ranges.get(index + 1);
+    const peers = range && counters.records.slice(range.first, range.first + range.count);
+    const pathMtu = pathMtus.get(index + 1);
+    return [describe(sources, { tunnel, own, peers, config: sources.configs?.[index], pathMtu })];
+  });
 }
 
 interface Shown {
@@ -64,10 +104,15 @@ interface Shown {
   readonly pathMtu: number;
 }
 
+/** Counters of a tunnel, those of its peers among them. */
+function sumOf({ own, peers = [] }: Shown): RecordCounters {
+  return peers.reduce(addCounters, own);
+}
+
 function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
-  const { tunnel, own, peers, config, pathMtu } = shown;
+  const { tunnel, peers, config, pathMtu } = shown;
   const { name, mode, local, mtu } = tunnel;
-  const sum = (peers ?? []).reduce(addCounters, own);
+  const sum = sumOf(shown);
   const queueDrops = sources.queueDrops.get(name);
   const remote = remoteStatus(sources, name, config?.remote ?? tunnel.remote, tunnel.remote);
   const isUp = sources.isUp(name) && remote.downReason === undefined;
@@ -78,6 +123,18 @@ function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
     ...(queueDrops === undefined ? {} : { queueDrops }),
     lastReceivedMs: sum.lastReceivedMs,
     ...(peers === undefined ? {} : { peers: peerStatus(sources, shown, peers) }),
+  };
+}
+
+function tunnelMetrics(sources: StatusSources, shown: Shown): TunnelMetrics {
+  const { tunnel } = shown;
+  const { decapDrops, encapDrops } = sumOf(shown);
+  const { keyIn, keyOut } = isGre(tunnel) ? tunnel : {};
+  return {
+    ...tunnelStatus(sources, shown),
+    ...{ decapDrops, encapDrops },
+    ...(keyIn === undefined ? {} : { keyIn }),
+    ...(keyOut === undefined ? {} : { keyOut }),
   };
 }
 

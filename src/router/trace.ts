@@ -1,5 +1,6 @@
 // Packets of a running router for whoever traces them: one reader at a time, over the trace rings of all lanes.
 import { DIRECTION_DECAP } from '../../asm/layout.js';
+import { peerRanges } from '../packet/peers.js';
 import { type Reason, reasonName } from '../packet/reason.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import type { MemoryPlan } from '../ring/plan.js';
@@ -28,7 +29,14 @@ export class Traces {
 
   /** Begins a trace. Throws a Failure for a tunnel that is not there, and while another trace is open. */
   open({ tunnel, dropsOnly, limit }: TraceRequest): Trace {
-    const record = tunnel === null ? 0 : this.#recordOf(tunnel);
+    const own = tunnel === null ? 0 : this.#recordOf(tunnel);
+    // Packets of a tunnel with peers are theirs: those of all tunnels are taken down, and these picked from them.
+    const range = peerRanges(this.#tunnels).find(({ device }) => device === own);
+    const record = range === undefined ? own : 0;
+    const isWanted = (one: TracedEntry): boolean =>
+      range === undefined ||
+      one.record === own ||
+      (one.record >= range.first && one.record < range.first + range.count);
     if (this.#open !== undefined) {
       throw new Failure(
         EXIT.failed,
@@ -42,7 +50,7 @@ export class Traces {
     const trace: Trace = {
       tunnels: this.#tunnels,
       links: this.#links,
-      read: () => readAll(lanes),
+      read: () => readAll(lanes, isWanted),
       close: () => {
         for (const lane of lanes) lane.stop();
         if (this.#open === trace) this.#open = undefined;
@@ -64,9 +72,14 @@ export class Traces {
   }
 }
 
-function readAll(lanes: readonly TraceReader[]): ReturnType<Trace['read']> {
+function readAll(
+  lanes: readonly TraceReader[],
+  isWanted: (entry: TracedEntry) => boolean,
+): ReturnType<Trace['read']> {
   const read = lanes.map((lane) => lane.read());
-  const packets = read.flatMap(({ entries }, lane) => entries.map((one) => traced(one, lane)));
+  const packets = read.flatMap(({ entries }, lane) =>
+    entries.filter(isWanted).map((one) => traced(one, lane)),
+  );
   packets.sort((a, b) => a.timeMs - b.timeMs);
   return { packets, missed: read.reduce((sum, { missed }) => sum + missed, 0) };
 }

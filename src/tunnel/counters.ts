@@ -1,5 +1,6 @@
 // Counters, seen from control: every lane writes its own, a reader adds them up.
 import {
+  BATCH_CLASSES,
   CONTROL_TABLE,
   COUNTER_DECAP_DROPS,
   COUNTER_ENCAP_DROPS,
@@ -13,10 +14,12 @@ import {
   TOTAL_ANSWERS,
   TOTAL_ANSWERS_LIMITED,
   TOTAL_BATCHES,
+  TOTAL_DEVICE_BATCHES,
   TOTAL_DEVICE_RECEIVED,
   TOTAL_ERRORS,
   TOTAL_ERRORS_LIMITED,
   TOTAL_GENERATED,
+  TOTAL_UNDERLAY_BATCHES,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
 } from '../../asm/layout.js';
@@ -69,6 +72,9 @@ export interface Counters {
   readonly generated: number;
   readonly icmp: IcmpCounters;
   readonly batches: number;
+  /** Batches read from tunnel devices, by class of size: see BATCH_CLASSES. */
+  readonly deviceBatches: readonly number[];
+  readonly underlayBatches: readonly number[];
   /** By record index; record 0 holds the packets that no tunnel took. */
   readonly records: readonly RecordCounters[];
 }
@@ -83,6 +89,8 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
     for (const lane of plan.lanes) sum += loadCounter(words, lane.counters + field);
     return sum;
   };
+  const classes = (field: number): number[] =>
+    Array.from({ length: BATCH_CLASSES }, (_, size) => total(field + size * 8));
   return {
     deviceReceived: total(TOTAL_DEVICE_RECEIVED),
     underlayReceived: total(TOTAL_UNDERLAY_RECEIVED),
@@ -94,6 +102,8 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
       errorsLimited: total(TOTAL_ERRORS_LIMITED),
     },
     batches: total(TOTAL_BATCHES),
+    deviceBatches: classes(TOTAL_DEVICE_BATCHES),
+    underlayBatches: classes(TOTAL_UNDERLAY_BATCHES),
     records: Array.from({ length: recordCount }, (_, record) =>
       readRow(
         words,

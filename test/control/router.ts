@@ -1,4 +1,4 @@
-import type { Router, RouterStatus } from '../../src/router/contract.js';
+import type { Router, RouterMetrics, RouterStatus } from '../../src/router/contract.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 
 /** A router's status with every kind of field in it. */
@@ -41,6 +41,22 @@ export const STATUS: RouterStatus = {
   kernelDrops: { rawSocket: 12, xdpRingFull: 0 },
 };
 
+/** The metrics that go with a status: its drops are all of the way in. */
+export function metricsOf(status: RouterStatus): RouterMetrics {
+  return {
+    ...status,
+    tunnels: status.tunnels.map((tunnel) => ({
+      ...tunnel,
+      decapDrops: tunnel.drops,
+      encapDrops: {},
+    })),
+    encapBatches: { packets: status.received.device, counts: [1, 1, 0, 0, 0, 0, 0, 0] },
+    decapBatches: { packets: status.received.underlay, counts: [2, 0, 1, 1, 0, 0, 0, 0] },
+    lanesAnswering: Array.from({ length: status.lanes }, () => true),
+    lastReload: { isSuccessful: true, successMs: 1_700_000_000_000 },
+  };
+}
+
 /** The contract's router without a packet path: shows `status`, takes the builds of this version. */
 export function createRouter(status: RouterStatus = STATUS): Router {
   let { codec } = status;
@@ -50,6 +66,7 @@ export function createRouter(status: RouterStatus = STATUS): Router {
   });
   return {
     status: async () => ({ ...status, codec }),
+    metrics: async () => ({ ...metricsOf(status), codec }),
     async useCodec(name) {
       if (!['simd', 'scalar', 'js'].includes(name)) {
         throw new Failure(EXIT.failed, `codec ${name} is refused: ABI 9`, 'grebe codec list');

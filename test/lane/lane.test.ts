@@ -106,6 +106,17 @@ test('a batch takes at most BATCH packets, and the rest comes with the next, in 
   );
 });
 
+test('a batch is counted in the class of its size: 1, 2, up to 4, 8, 16, 32, 64, and more', () => {
+  const { lane, counters } = openLane();
+  for (const count of [1, 2, 3, 4, 5, 8, 16, 32, 33, 64, 65, 127]) {
+    lane.countDeviceReceived(count);
+    lane.countUnderlayReceived(count);
+  }
+  const { deviceBatches, underlayBatches } = counters();
+  assert.deepEqual(deviceBatches, [1, 1, 2, 2, 1, 1, 2, 2]);
+  assert.deepEqual(underlayBatches, deviceBatches);
+});
+
 test('a lane tells by an odd turn that its codec may be reading a table, also where that traps', () => {
   const turns: number[] = [];
   const turnOf = (words: Uint32Array): void => {

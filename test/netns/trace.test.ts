@@ -44,8 +44,7 @@ const WRONG_KEY = ipv4({
 /** Starts a trace of router B that has begun. */
 async function startTrace({ b }: Lab, ...words: string[]): Promise<Running> {
   const running = startGrebe(['trace', '--socket', b.socket, ...words]);
-  if (words.includes('-j')) await eventually(() => isTracing(b.socket));
-  else await said(running, /tracing/);
+  await said(running, /tracing/);
   return running;
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
 import { decap } from '../../src/packet/decap.js';
-import { encapInto } from '../../src/packet/encap.js';
+import { encapInto, recordOf } from '../../src/packet/encap.js';
 import { explain } from '../../src/packet/explain.js';
 import { REASON } from '../../src/packet/reason.js';
 import { createState, createTunnelState } from '../../src/packet/state.js';
@@ -63,12 +63,13 @@ function assertSame(
   const processed = planes.map((plane) => plane.run(direction, packets));
   for (const [index, { bytes, tunnel: record = 0, link = 0 }] of packets.entries()) {
     const explained = explain(bytes, table, { direction, record, link, state: state.explained });
-    const entry = table.entries[record - 1];
-    const memory = entry ? state.judged.of(entry.tunnel, record) : createTunnelState();
+    const sender = recordOf(bytes, table, record);
+    const entry = table.entries[sender - 1];
+    const memory = entry ? state.judged.of(entry.tunnel, sender) : createTunnelState();
     const judged =
       direction === 'decap'
         ? decap(bytes, table, state.judged, link)
-        : encapInto(bytes, entry, memory);
+        : encapInto(bytes, entry, memory, undefined, table.ownInner);
     const what = `${where}, ${direction} packet ${index}: ${Buffer.from(bytes).toString('hex')}`;
     assert.equal(explained.reason, judged.reason, what);
     assert.equal(explained.verdict, judged.verdict, what);

@@ -8,7 +8,9 @@ import {
   COUNTER_RX_BYTES,
   COUNTER_RX_PACKETS,
   TOTAL_BATCHES,
+  TOTAL_DEVICE_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_UNDERLAY_BATCHES,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
 } from '../../asm/layout.js';
@@ -42,6 +44,9 @@ test('counters of all lanes are added up, beyond 32 bits', () => {
     [second.counters + TOTAL_DEVICE_RECEIVED, 2n],
     [second.counters + TOTAL_UNDERLAY_RECEIVED, 3n],
     [first.counters + TOTAL_BATCHES, 4n],
+    [first.counters + TOTAL_DEVICE_BATCHES, 7n],
+    [second.counters + TOTAL_DEVICE_BATCHES, 1n],
+    [first.counters + TOTAL_UNDERLAY_BATCHES + 7 * 8, 9n],
     [row(first, 1) + COUNTER_RX_PACKETS, 5n],
     [row(second, 1) + COUNTER_RX_PACKETS, 6n],
     [row(first, 1) + COUNTER_RX_BYTES, 0x1_ffff_ffffn],
@@ -50,6 +55,8 @@ test('counters of all lanes are added up, beyond 32 bits', () => {
   assert.equal(counters.deviceReceived, 3);
   assert.equal(counters.underlayReceived, 3);
   assert.equal(counters.batches, 4);
+  assert.deepEqual(counters.deviceBatches, [8, 0, 0, 0, 0, 0, 0, 0]);
+  assert.deepEqual(counters.underlayBatches, [0, 0, 0, 0, 0, 0, 0, 9]);
   assert.equal(counters.records.length, 2);
   assert.deepEqual(counters.records[1]?.rx, { packets: 11, bytes: 0x2_0000_0000 });
   assert.deepEqual(counters.records[0]?.rx, { packets: 0, bytes: 0 });

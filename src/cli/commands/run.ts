@@ -1,7 +1,7 @@
 // grebe run: the router in the foreground.
 //
 //   1. config     judged whole; nothing is touched when it is wrong
-//   2. control    claims the socket, so that a second router on it ends here
+//   2. control    claims the socket, so that a second router on it ends here; and the port of /metrics
 //   3. router     devices, table, lane
 //   4. ready      one line in the log, READY=1 to the service manager
 //   5. wait       for a signal, or for the router's own end
@@ -14,6 +14,7 @@ import type { Config } from '../../config/config.js';
 import { countDiagnostics, type Diagnostic, formatDiagnostic } from '../../config/diagnostic.js';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
 import { resolveNames } from '../../config/names.js';
+import { openMetrics } from '../../control/metrics-listener.js';
 import { type ControlServer, openControl } from '../../control/server.js';
 import { formatPrefix } from '../../packet/address.js';
 import type { Router } from '../../router/contract.js';
@@ -23,7 +24,7 @@ import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import { notify } from '../../sys/notify.js';
 import { requireCapabilities } from '../capability.js';
 import type { Call } from '../command.js';
-import { openLog } from '../log.js';
+import { logSettings, openLog } from '../log.js';
 import { namedSocket } from '../socket-path.js';
 
 /** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
@@ -32,22 +33,40 @@ const STOP_LIMIT_MS = 900;
 export async function runRun(call: Call): Promise<ExitCode> {
   const { config, warnings } = readConfig(call);
   if (call.options.dryRun === true) return showPlan(config, call);
-  const log = openLog(logSettings(config, call));
+  const log = openLog(logSettings(config.router.log, call.verbosity));
   const end = watchForEnd(log);
   for (const { code, file, line, column, message } of warnings) {
     log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
   }
   if (config.router.underlay !== 'memory') requireCapabilities();
   const socket = call.socket === undefined ? config.router.socket : namedSocket(call.socket);
-  const control = await openControl(socket, listBuilds);
+  const listeners = await openListeners(config, socket);
   const router = await startRouter(config, log).catch(async (error: unknown) => {
-    await control.close();
+    await closeAll(listeners);
     throw error;
   });
-  control.serve(router);
+  for (const listener of listeners) listener.serve(router);
   await announce(config, socket, log);
   const cause = await Promise.race([end, router.finished]);
-  return stop(cause, router, control, log);
+  return stop(cause, router, listeners, log);
+}
+
+type Listener = Pick<ControlServer, 'serve' | 'close'>;
+
+/** Opens the control socket and, where the config has one, the listener of /metrics. */
+async function openListeners({ router }: Config, socket: string): Promise<readonly Listener[]> {
+  const control = await openControl(socket, listBuilds);
+  if (router.metrics === undefined) return [control];
+  try {
+    return [control, await openMetrics(router.metrics)];
+  } catch (error) {
+    await control.close();
+    throw error;
+  }
+}
+
+async function closeAll(listeners: readonly Listener[]): Promise<void> {
+  await Promise.all(listeners.map((listener) => listener.close()));
 }
 
 /** Reads the config. One with errors is shown like in `grebe check`, and ends the command. */
@@ -99,17 +118,6 @@ async function showPlan(config: Config, { output, json, socket }: Call): Promise
   return EXIT.ok;
 }
 
-function logSettings({ router }: Config, { verbosity }: Call): Config['router']['log'] {
-  switch (verbosity) {
-    case 'quiet':
-      return { ...router.log, level: 'warn' };
-    case 'verbose':
-      return { ...router.log, level: 'debug' };
-    case 'normal':
-      return router.log;
-  }
-}
-
 /** Resolves at the first reason to stop: null for a signal, the error for one that nobody caught. */
 function watchForEnd(log: Logger): Promise<unknown> {
   return new Promise((resolve) => {
@@ -159,7 +167,7 @@ async function tell(state: string, log: Logger): Promise<void> {
 async function stop(
   cause: unknown,
   router: Router,
-  control: ControlServer,
+  listeners: readonly Listener[],
   log: Logger,
 ): Promise<ExitCode> {
   await tell('STOPPING=1', log);
@@ -167,7 +175,7 @@ async function stop(
     log.error({ event: 'stop' }, `not stopped after ${STOP_LIMIT_MS} ms: leaving`);
     process.exit(EXIT.failed);
   }, STOP_LIMIT_MS);
-  await Promise.all([router.stop(), control.close()]);
+  await Promise.all([router.stop(), closeAll(listeners)]);
   clearTimeout(limit);
   if (cause !== null) throw cause;
   log.info({ event: 'stopped' }, 'stopped');

@@ -72,7 +72,7 @@ class TraceView {
         this.#isStarted = true;
         this.#table = createTable(line.tunnels);
         this.#links = new Map(line.links);
-        if (!this.#call.json) this.#call.output.say('tracing: ^C ends it');
+        this.#call.output.say('tracing: ^C ends it');
         break;
       case 'missed':
         this.#missed += line.count;
