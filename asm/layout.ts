@@ -236,6 +236,7 @@ export const MERGE_UDP = 2;
 export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
 export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
 export const TOTAL_BATCHES = 16;
+export const TOTAL_GENERATED = 24; // packets of the router's own, sent by way of the encap ring
 export const TOTALS_SIZE = 64;
 
 export const COUNTER_RX_PACKETS = 0; // decapsulated and delivered to the device

@@ -43,6 +43,7 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     drops: status.drops,
     kernelDrops: status.kernelDrops,
     received: status.received,
+    generated: status.generated,
     lanes: status.lanes,
   };
 }

@@ -3,7 +3,10 @@
 //   1. readBatch   fill free slots from one device; the codec splits superpackets into segments
 //   2. process     the codec puts the outer header into the headroom, or gives a reason
 //   3. send        hand finished slots to the underlay, in order
-//   4. settle      count every slot once and free it
+//   4. aside       show what does not go on to who may answer it
+//   5. settle      count every slot once and free it
+//
+// What the router itself has to say goes the same way, with generatedBatch in the place of 1.
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
@@ -28,10 +31,29 @@ export function encapBatch(lane: Lane, record: number): number {
 
   const count = (ring.filled - from) >>> 0;
   lane.countDeviceReceived(packets);
-  lane.process(ring);
-  lane.underlay.send(ring, from, ring.processed);
-  lane.settle(ring);
+  sendBatch(lane, from);
   return count;
+}
+
+/** Sends the packets of the router's own that wait, at most a batch. Returns whether more are waiting. */
+export function generatedBatch(lane: Lane): boolean {
+  const { aside, encapRing: ring } = lane;
+  const from = ring.filled;
+  const count = aside.fill(ring, BATCH);
+  if (count === 0) return false;
+  lane.countGenerated(count);
+  sendBatch(lane, from);
+  return aside.isWaiting;
+}
+
+/** Takes the filled slots from `from` on through the rest of the way. */
+function sendBatch(lane: Lane, from: number): void {
+  const ring = lane.encapRing;
+  const { refusals } = ring;
+  const dropped = lane.process(ring);
+  lane.underlay.send(ring, from, ring.processed);
+  if (dropped > 0 || ring.refusals !== refusals) lane.aside.showEncap(ring, from);
+  lane.settle(ring);
 }
 
 /**

@@ -4,7 +4,7 @@ import { type CodecBuild, openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import { decapBatch, releaseEarly } from './decap.js';
-import { BATCH, encapBatch } from './encap.js';
+import { BATCH, encapBatch, generatedBatch } from './encap.js';
 import type { Lane, LaneEvents, LaneHandle } from './lane.js';
 
 /** How long one wait for devices lasts: the longest that a stop is delayed. */
@@ -76,7 +76,9 @@ export class EventedLane implements LaneHandle {
       scheduled = true;
       setImmediate(() => {
         scheduled = false;
-        if (this.#running && batch() >= BATCH) schedule();
+        if (!this.#running) return;
+        const isFull = batch() >= BATCH;
+        if (generatedBatch(this.#lane) || isFull) schedule();
       });
     };
     return schedule;
@@ -101,6 +103,7 @@ async function waitForDevices(
       for (let index = 0; index < count && isRunning(); index++) {
         serveDevice(lane, queue, index, onLost);
       }
+      generatedBatch(lane);
     }
   } finally {
     queue.close();

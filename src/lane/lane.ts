@@ -3,6 +3,7 @@ import {
   SLOT_COUNT,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_GENERATED,
   TOTAL_UNDERLAY_RECEIVED,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
@@ -15,6 +16,7 @@ import { Ring } from '../ring/ring.js';
 import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
+import { Aside } from './aside.js';
 import { ReorderBuffer } from './reorder.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
@@ -80,6 +82,8 @@ export class Lane {
   readonly reorder: ReorderBuffer | undefined;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
+  /** What becomes of packets that do not go on. */
+  readonly aside: Aside;
   readonly #totals: BigUint64Array;
   readonly #words: Uint32Array;
   readonly #options: LaneOptions;
@@ -100,6 +104,7 @@ export class Lane {
     this.#codec = options.codec;
     this.#merger = options.codec;
     this.#merge = options.merge;
+    this.aside = new Aside(this, memory);
   }
 
   get codec(): Codec {
@@ -142,12 +147,14 @@ export class Lane {
    * Lets the codec work on all filled slots of `ring`. Whatever it leaves there is safe to send or write:
    * a codec can spoil packets, not the process. One that traps, loses the cursors or describes a packet
    * outside its slot is replaced, and the packets concerned are dropped as codec-fault.
+   * Returns how many packets it gave a reason.
    */
-  process(ring: Ring): void {
+  process(ring: Ring): number {
     const from = ring.processed;
     const to = ring.filled;
     const { drained } = ring;
     const codec = this.#codec;
+    let dropped = 0;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       packetsOf[position & MASK] = ring.packets(position);
     }
@@ -170,11 +177,14 @@ export class Lane {
         ring.setPackets(position, packets);
         ring.setReason(position, REASON_CODEC_FAULT);
         this.#replaceCodec(codec, new Error('it changed how many packets one stands for'));
-      } else if (ring.reason(position) === REASON_NONE && !isPossible(ring, position)) {
+      } else if (ring.reason(position) !== REASON_NONE) {
+        dropped++;
+      } else if (!isPossible(ring, position)) {
         ring.setReason(position, REASON_CODEC_FAULT);
         this.#replaceCodec(codec, new Error('it left an impossible descriptor'));
       }
     }
+    return dropped;
   }
 
   /** Lets the codec merge processed packets of the decap ring for the devices. */
@@ -238,6 +248,11 @@ export class Lane {
 
   countDeviceReceived(count: number): void {
     this.#add(TOTAL_DEVICE_RECEIVED, count);
+    this.#add(TOTAL_BATCHES, 1);
+  }
+
+  countGenerated(count: number): void {
+    this.#add(TOTAL_GENERATED, count);
     this.#add(TOTAL_BATCHES, 1);
   }
 

@@ -16,7 +16,7 @@ import {
   read,
 } from '../sys/libc.js';
 import { decapBatch, releaseEarly } from './decap.js';
-import { encapBatch } from './encap.js';
+import { encapBatch, generatedBatch } from './encap.js';
 import type { Lane } from './lane.js';
 
 const EPOLL_CTL_ADD = 1;
@@ -125,7 +125,9 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
 
   try {
     for (;;) {
-      const count = waitForWork(queue, hooks.busyPoll, timeoutOf(lane));
+      // What was left to say goes out though nothing becomes readable.
+      const hasMore = generatedBatch(lane);
+      const count = hasMore ? queue.wait(0) : waitForWork(queue, hooks.busyPoll, timeoutOf(lane));
       let underlayReady = false;
       for (let index = 0; index < count; index++) {
         const token = queue.token(index);

@@ -35,6 +35,11 @@ export interface RouterStatus {
   readonly uptimeSeconds: number;
   /** Packets that came in: from the tunnel devices, and from the underlay. */
   readonly received: { readonly device: number; readonly underlay: number };
+  /**
+   * Packets that the router made itself to go out by a tunnel, such as answers to its far end: beside `received`, and
+   * like those either sent or dropped.
+   */
+  readonly generated: number;
   readonly tunnels: readonly TunnelStatus[];
   /** Of packets that no tunnel took. */
   readonly drops: Drops;

@@ -27,6 +27,7 @@ export function readStatus(sources: StatusSources): RouterStatus {
     lanes: sources.lanes,
     uptimeSeconds: sources.uptimeSeconds,
     received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
+    generated: counters.generated,
     tunnels: sources.tunnels.flatMap((tunnel, index): TunnelStatus[] => {
       const record = counters.records[index + 1];
       if (record === undefined) return [];

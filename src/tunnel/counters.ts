@@ -12,6 +12,7 @@ import {
   IMAGE_RECORD_COUNT,
   TOTAL_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_GENERATED,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
 } from '../../asm/layout.js';
@@ -48,6 +49,8 @@ export interface Counters {
   /** Packets read from tunnel devices. */
   readonly deviceReceived: number;
   readonly underlayReceived: number;
+  /** Packets of the router's own that went into the encap path. */
+  readonly generated: number;
   readonly batches: number;
   /** By record index; record 0 holds the packets that no tunnel took. */
   readonly records: readonly RecordCounters[];
@@ -66,6 +69,7 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
   return {
     deviceReceived: total(TOTAL_DEVICE_RECEIVED),
     underlayReceived: total(TOTAL_UNDERLAY_RECEIVED),
+    generated: total(TOTAL_GENERATED),
     batches: total(TOTAL_BATCHES),
     records: Array.from({ length: recordCount }, (_, record) =>
       readRow(

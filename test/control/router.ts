@@ -8,6 +8,7 @@ export const STATUS: RouterStatus = {
   lanes: 1,
   uptimeSeconds: 192,
   received: { device: 3, underlay: 21 },
+  generated: 0,
   tunnels: [
     {
       name: 'gre1',

@@ -1,0 +1,139 @@
+// What becomes of packets that do not go on. They are dropped and counted as such in any case; before their slots are
+// free they are shown here, to those who have something to say about them:
+//
+//   showEncap, showDecap   every packet of a batch that has a reason
+//   inject                 a packet of the router's own to a device, at once
+//   emit                   one into a tunnel: it waits in a queue for generatedBatch, which `fill` gives it to
+//
+// All of it is off the fast path: nothing here runs for a batch of which everything went on.
+import { DEVICE_HEADER_LENGTH, DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
+import { REASON_NONE } from '../../asm/reason.js';
+import type { Ring } from '../ring/ring.js';
+import { gather } from '../underlay/queue.js';
+import type { Lane } from './lane.js';
+
+/** Packets that wait to go out; one more is refused. */
+const QUEUE_LENGTH = 256;
+
+/** A packet that does not go on. */
+export interface Dropped {
+  /** The tunnel's record, 0 where there is none. */
+  readonly record: number;
+  /** REASON_*. */
+  readonly reason: number;
+  /**
+   * Encap: the inner packet or frame. Decap: the outer packet as it came in, or, where only the device refused
+   * it, what was to be written. A copy.
+   */
+  readonly bytes: Uint8Array;
+}
+
+/** Told of packets that do not go on. Throws nothing, whatever is in them. */
+export interface Onlooker {
+  /** A packet of the device of its tunnel did not get out. */
+  onEncapDrop?(packet: Dropped): void;
+  /** A packet of the underlay did not get in. */
+  onDecapDrop?(packet: Dropped): void;
+  /** Whether packets with this reason are of interest: others are not even copied. */
+  wants(reason: number): boolean;
+}
+
+export class Aside {
+  /** Asked in this order. */
+  readonly onlookers: Onlooker[] = [];
+  readonly #lane: Lane;
+  readonly #bytes: Uint8Array;
+  readonly #waiting: { readonly record: number; readonly packet: Uint8Array }[] = [];
+
+  constructor(lane: Lane, memory: WebAssembly.Memory) {
+    this.#lane = lane;
+    this.#bytes = new Uint8Array(memory.buffer);
+  }
+
+  /** Whether packets wait to go out. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Gives `packet` to the device of the tunnel of `record`. Returns false when there is none, or it is full. */
+  inject(record: number, packet: Uint8Array): boolean {
+    return this.#lane.devices[record]?.inject(packet) ?? false;
+  }
+
+  /**
+   * Sends `packet`, an inner packet or frame, into the tunnel of `record` with the next turn of the lane. Returns false
+   * when too many wait already. The bytes are the queue's from here on.
+   */
+  emit(record: number, packet: Uint8Array): boolean {
+    if (this.#waiting.length >= QUEUE_LENGTH || packet.length > SLOT_PACKET) return false;
+    this.#waiting.push({ record, packet });
+    return true;
+  }
+
+  /** Fills and publishes free slots of the encap ring with what waits, at most `max`. Returns how many. */
+  fill(ring: Ring, max: number): number {
+    if (this.#waiting.length === 0) return 0;
+    const taken = this.#waiting.splice(0, Math.min(max, ring.reserve()));
+    for (const [index, { record, packet }] of taken.entries()) {
+      const position = (ring.filled + index) >>> 0;
+      const header = ring.deviceHeader(position);
+      this.#bytes.fill(0, header, header + DEVICE_HEADER_SIZE); // nothing left to do
+      this.#bytes.set(packet, ring.packetAddress(position));
+      ring.fill(position, packet.length, record, 0);
+    }
+    ring.publish(taken.length);
+    return taken.length;
+  }
+
+  /** Shows the packets of the encap ring from `from` on that have a reason. */
+  showEncap(ring: Ring, from: number): void {
+    for (const onlooker of this.onlookers) {
+      if (!onlooker.onEncapDrop) continue;
+      for (const { position, reason } of this.#dropped(ring, from, onlooker)) {
+        const bytes = this.#inner(ring, position);
+        if (bytes) onlooker.onEncapDrop({ record: ring.tunnel(position), reason, bytes });
+      }
+    }
+  }
+
+  /** Shows the packets of the decap ring from `from` on that have a reason. */
+  showDecap(ring: Ring, from: number): void {
+    for (const onlooker of this.onlookers) {
+      if (!onlooker.onDecapDrop) continue;
+      for (const { position, reason } of this.#dropped(ring, from, onlooker)) {
+        const bytes = this.#packet(ring, position);
+        if (bytes) onlooker.onDecapDrop({ record: ring.tunnel(position), reason, bytes });
+      }
+    }
+  }
+
+  *#dropped(
+    ring: Ring,
+    from: number,
+    onlooker: Onlooker,
+  ): Generator<{ position: number; reason: number }> {
+    const to = ring.processed;
+    for (let position = from; position !== to; position = (position + 1) >>> 0) {
+      const reason = ring.reason(position);
+      if (reason !== REASON_NONE && onlooker.wants(reason)) yield { position, reason };
+    }
+  }
+
+  /** The packet at `position`; undefined where a codec left no possible one. */
+  #packet(ring: Ring, position: number): Uint8Array | undefined {
+    if (ring.processedAddress(position) < 0) return undefined;
+    if (ring.payloadLength(position) > 0 && ring.processedPayload(position) < 0) return undefined;
+    return gather(this.#bytes, ring, position);
+  }
+
+  /** The same without the outer headers, where it got them before it got its reason. */
+  #inner(ring: Ring, position: number): Uint8Array | undefined {
+    const packet = this.#packet(ring, position);
+    if (packet === undefined) return undefined;
+    // The headers of a superpacket count once a segment.
+    const header = ring.deviceHeader(position) + DEVICE_HEADER_LENGTH;
+    const headers = (this.#bytes[header] ?? 0) | ((this.#bytes[header + 1] ?? 0) << 8);
+    const own = ring.innerLength(position) - (ring.packets(position) - 1) * headers;
+    return own > packet.length ? undefined : packet.subarray(packet.length - own);
+  }
+}
