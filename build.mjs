@@ -22,8 +22,14 @@ const root = dirname(fileURLToPath(import.meta.url));
 const quiet = process.argv.includes('--quiet');
 process.chdir(root);
 
-/** What few packets need stays out of the way of all others: connections that open, frames, options, merged packets. */
-const RARE = ['mss/lowerMss', 'frame/findIp', 'encap-limit/encapLimitOf', 'decap/isMerged'];
+/**
+ * What few packets need stays out of the way of all others: connections that open, frames, options, merged packets, packets for the
+ * router itself.
+ */
+const RARE = [
+  ...['mss/lowerMss', 'frame/findIp', 'encap-limit/encapLimitOf', 'decap/isMerged'],
+  ...['local/fromOwn', 'local/isProbeAnswer', 'local/endHere'],
+];
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 19)) {

@@ -55,6 +55,7 @@ export {
   encapSit,
   type GreOptions,
 } from './encap-options.js';
+export type { Local } from './local.js';
 export type { Reason } from './reason.js';
 export {
   createState,
