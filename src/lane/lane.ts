@@ -17,6 +17,8 @@ import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { Aside } from './aside.js';
+import type { Board } from './board.js';
+import { LocalPackets } from './local.js';
 import { ReorderBuffer } from './reorder.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
@@ -29,6 +31,9 @@ export interface LaneHandle {
 
   /** Resolves with what the kernel dropped on the way to the lane's sockets; with nothing where it cannot say. */
   kernelDrops(): Promise<KernelDrops>;
+
+  /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
+  emit(record: number, packet: Uint8Array): void;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
   watchAgain(): void;
@@ -62,6 +67,8 @@ export interface LaneOptions {
   readonly fallback: Codec;
   /** Kinds of packets that are merged for the devices (MERGE_*), 0 = none. */
   readonly merge: number;
+  /** Where what is heard of peers is noted; absent: nobody asks, and what ends here is only counted. */
+  readonly board?: Board | undefined;
   /** By record, the tunnels whose early packets wait for those before them. */
   readonly reorder?: ReadonlyMap<number, Reorder>;
   /** Told once when a kernel refused superpackets and merging went off. */
@@ -80,6 +87,7 @@ export class Lane {
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
   readonly reorder: ReorderBuffer | undefined;
+  readonly board: Board | undefined;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
   /** What becomes of packets that do not go on. */
@@ -105,6 +113,8 @@ export class Lane {
     this.#merger = options.codec;
     this.#merge = options.merge;
     this.aside = new Aside(this, memory);
+    this.board = options.board;
+    if (options.board) this.aside.onlookers.push(new LocalPackets(this.aside, options.board));
   }
 
   get codec(): Codec {

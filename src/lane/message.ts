@@ -30,6 +30,8 @@ export interface LaneStart {
   /** Link of each record that is bound to one. */
   readonly linkOfRecord: readonly (readonly [number, number])[];
   readonly devices: readonly LaneDevice[];
+  /** The Board's memory: where what is heard of peers is noted. */
+  readonly board?: SharedArrayBuffer | undefined;
   /** Absent: raw sockets alone. */
   readonly xdp?: XdpStart | undefined;
   /** Microseconds to look for more work before waiting; 0 = wait at once. */
@@ -68,6 +70,7 @@ export interface LaneDevice {
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
   | { readonly kind: 'kernel-drops'; readonly id: number }
+  | { readonly kind: 'emit'; readonly record: number; readonly packet: Uint8Array }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
 

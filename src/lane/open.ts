@@ -3,11 +3,12 @@ import { openCodec } from '../codec/builds.js';
 import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Underlay } from '../underlay/contract.js';
+import { Board } from './board.js';
 import { Lane, type LaneEvents } from './lane.js';
 import type { LaneStart } from './message.js';
 
 export interface OpenLaneOptions
-  extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge' | 'reorder'> {
+  extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge' | 'reorder' | 'board'> {
   /** Closed with the lane. */
   readonly underlay: Underlay;
   /** Makes the devices by record, over the ring that packets are read into. */
@@ -17,7 +18,7 @@ export interface OpenLaneOptions
 
 /** Opens a lane; who runs it calls encapBatch and decapBatch. */
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
-  const { memory, plan, underlay, codec, merge, reorder } = options;
+  const { memory, plan, underlay, codec, merge, reorder, board } = options;
   const lane = new Lane({
     memory,
     plan,
@@ -26,6 +27,7 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
     fallback: openCodec({ name: 'js' }, memory),
     merge,
     ...(reorder.length === 0 ? {} : { reorder: new Map(reorder) }),
+    board: board && new Board(board),
     onMergeRefused: events.onMergeRefused,
     onFault: (name, error) => events.onFault(name, String(error)),
   });

@@ -32,9 +32,9 @@ try {
 port.close();
 
 function runLane(start: LaneStart): void {
-  const { memory, plan, codec, merge, reorder, devices } = start;
+  const { memory, plan, codec, merge, reorder, board, devices } = start;
   const lane = openLane({
-    ...{ memory, plan, codec, merge, reorder },
+    ...{ memory, plan, codec, merge, reorder, board },
     underlay: openUnderlay(start),
     devices: kernelDevices(memory, devices),
     events: {
@@ -102,6 +102,7 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
     if (request.kind === 'watch') loop.watch();
+    else if (request.kind === 'emit') lane.aside.emit(request.record, request.packet);
     else if (request.kind === 'codec') swapCodec(lane, memory, request);
     else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
   }

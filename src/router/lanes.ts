@@ -49,9 +49,9 @@ export class Lanes {
     underlay: Underlay,
     events: LaneEvents,
   ): Lanes {
-    const { memory, codec, merge, reorder } = shared;
+    const { memory, codec, merge, reorder, board } = shared;
     const lane = openLane({
-      ...{ memory, plan: plan.lanes[0], codec, merge, reorder, underlay, events },
+      ...{ memory, plan: plan.lanes[0], codec, merge, reorder, board, underlay, events },
       devices: kernelDevices(memory, own.devices),
     });
     return new Lanes([new EventedLane(lane, memory, events)]);
@@ -70,6 +70,11 @@ export class Lanes {
   /** What the kernel dropped on the way to the sockets of all. */
   async kernelDrops(): Promise<KernelDrops> {
     return addKernelDrops(await Promise.all(this.#lanes.map((lane) => lane.kernelDrops())));
+  }
+
+  /** Sends a packet of the router's own into the tunnel of `record`, by one lane. */
+  emit(lane: number, record: number, packet: Uint8Array): void {
+    this.#lanes[lane]?.emit(record, packet);
   }
 
   /** Lets the lane that watches the network tell of changes again. */
