@@ -34,6 +34,7 @@ const HEADING = [
   'MTU',
   'RX',
   'TX',
+  'LOCAL',
   'LAST HEARD',
   'DROPS',
 ] as const;
@@ -71,10 +72,11 @@ function formatTunnel(
     tunnel.name,
     tunnel.mode,
     `${tunnel.local} -> ${tunnel.remote}`,
-    tunnel.state,
+    tunnel.downReason === undefined ? tunnel.state : `${tunnel.state} (${tunnel.downReason})`,
     String(tunnel.mtu),
     traffic('rx'),
     traffic('tx'),
+    String(tunnel.localPackets ?? 0), // a router that is older tells none
     formatLastHeard(tunnel.lastReceivedMs),
     formatDrops(tunnel.drops) || '-',
   ];

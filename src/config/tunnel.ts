@@ -19,6 +19,8 @@ export interface Surroundings {
   readonly link?: number;
   /** Address of the remote, where the config has a host name. Without it the tunnel keeps the name. */
   readonly remote?: string;
+  /** By which its probe's answers are told from others, 1..65535. Without it nothing is probed. */
+  readonly probeIdentifier?: number;
 }
 
 /** Whether packets of this mode have a GRE header. */
@@ -55,7 +57,7 @@ export function tunnelOf(config: TunnelConfig, known: Surroundings = {}): Tunnel
 
 function withMode(
   config: TunnelConfig,
-  { link = 0, remote = config.remote }: Surroundings,
+  { link = 0, remote = config.remote, probeIdentifier }: Surroundings,
 ): Tunnel {
   const base = {
     name: config.name,
@@ -75,6 +77,11 @@ function withMode(
     link,
     allow: config.allow,
     addresses: config.address,
+    keepalive: config.keepalive !== undefined,
+    ...(config.probe === undefined || probeIdentifier === undefined
+      ? {}
+      : { probe: { target: config.probe.target, identifier: probeIdentifier } }),
+    reflect: config.reflect,
     profile: config.profile,
   };
   const { mode } = config;

@@ -50,9 +50,11 @@ export function statusMessage(status: RouterStatus): StatusMessage {
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { queueDrops, lastReceivedMs } = tunnel;
+  const { queueDrops, lastReceivedMs, downReason, localPackets } = tunnel;
   const lost = queueDrops === undefined ? {} : { queueDrops };
-  return { name, mode, local, remote, state, mtu, rx, tx, drops, ...lost, lastReceivedMs };
+  const down = downReason === undefined ? {} : { downReason };
+  const more = { ...lost, lastReceivedMs, ...down, localPackets };
+  return { name, mode, local, remote, state, mtu, rx, tx, drops, ...more };
 }
 
 type Fields = { readonly [key: string]: unknown };
@@ -81,8 +83,13 @@ function isTunnelStatus(value: unknown): value is TunnelStatus {
     isTraffic(value.rx) &&
     isTraffic(value.tx) &&
     isDrops(value.drops) &&
-    (value.queueDrops === undefined || typeof value.queueDrops === 'number')
+    [value.queueDrops, value.localPackets].every(isNumberOrAbsent) && // a router that is older tells none
+    (value.downReason === undefined || typeof value.downReason === 'string')
   );
+}
+
+function isNumberOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === 'number';
 }
 
 function isTraffic(value: unknown): boolean {

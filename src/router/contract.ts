@@ -8,15 +8,25 @@ export type { KernelDrops };
 /** Drops by reason; reasons that never occurred are left out. */
 export type Drops = Partial<Record<Reason, number>>;
 
+/** The device is gone or set down; or the peer does not answer what it is asked. */
+export type DownReason = 'device' | 'keepalive' | 'probe';
+
 export interface TunnelStatus {
   readonly name: string;
   readonly mode: Mode;
   readonly local: string;
   readonly remote: string;
   readonly state: 'up' | 'down';
+  /** Absent while it is up. */
+  readonly downReason?: DownReason;
   readonly mtu: number;
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
+  /**
+   * Packets of the peer that ended at the router itself: keepalives, and answers to what it asked. They are neither
+   * in `rx` nor in `drops`.
+   */
+  readonly localPackets: number;
   readonly drops: Drops;
   /**
    * What the kernel dropped on the way into the tunnel before the router read it, beside all other counters: as a
@@ -24,7 +34,7 @@ export interface TunnelStatus {
    * where the kernel does not say.
    */
   readonly queueDrops?: number;
-  /** When the last packet came out of the tunnel, ms since 1970, or null. */
+  /** When the last packet came out of the tunnel, or ended at the router itself; ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
 }
 

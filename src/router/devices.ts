@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
@@ -134,7 +135,11 @@ export async function resolveTunnels(configs: readonly TunnelConfig[]): Promise<
         'see which devices there are: ip link',
       );
     }
-    const tunnel = tunnelOf(config, { pathMtu: pathMtu(config), link });
+    const tunnel = tunnelOf(config, {
+      pathMtu: pathMtu(config),
+      link,
+      probeIdentifier: randomInt(1, 0x10000),
+    });
     requireIpv6Room(config, tunnel.mtu);
     return tunnel;
   });

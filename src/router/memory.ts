@@ -1,4 +1,5 @@
 import { loadBuild } from '../codec/builds.js';
+import { Board } from '../lane/board.js';
 import { EventedLane } from '../lane/evented.js';
 import type { LaneEvents } from '../lane/lane.js';
 import { openLane } from '../lane/open.js';
@@ -46,10 +47,12 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     onSuperpacketsRefused: () => {},
     onFailed: finish,
   };
+  const board = new Board();
   const lane = openLane({
     ...{ memory, plan: plan.lanes[0], codec: build, underlay, events },
     merge: 0, // hosts in memory take packets as they are
     reorder: reorderLimits(tunnels),
+    board: board.buffer,
     devices: () => devices.map((device, index) => [index + 1, device]),
   });
   const running = new EventedLane(lane, memory, events);
@@ -62,7 +65,8 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
         memory,
         plan,
         tunnels,
-        isUp: () => true,
+        downReason: () => undefined,
+        lastHeardMs: (record) => board.lastHeardMs(record),
         codec: live,
         underlay: underlay.name,
         lanes: 1,

@@ -12,6 +12,7 @@ import { MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
+import { Board } from '../lane/board.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
@@ -20,6 +21,7 @@ import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
+import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
@@ -33,6 +35,7 @@ import {
 } from './devices.js';
 import { endpointsOf } from './endpoints.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
+import { Liveness } from './liveness.js';
 import { readStatus } from './status.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
 
@@ -138,6 +141,8 @@ class RunningRouter implements Router {
   readonly #memory: WebAssembly.Memory;
   readonly #flags = new InterfaceFlags();
   readonly #lost = new Set<string>();
+  readonly #board = new Board();
+  readonly #liveness: Liveness;
   readonly #startedMs = Date.now();
   #choices: Choices;
   #lanes: Lanes | undefined;
@@ -164,6 +169,22 @@ class RunningRouter implements Router {
     this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve));
     this.#memory = createMemory(this.#plan);
     new TunnelTable(this.#memory, this.#plan).publish(tunnels);
+    this.#liveness = new Liveness({
+      ...{ configs: config.tunnels, tunnels, board: this.#board, log },
+      emit: (record, packet) => {
+        // Numbered packets leave by the lane that sends all of them.
+        this.#lanes?.emit(devices[record - 1]?.reader ?? 0, record, packet);
+      },
+      setCarrier: (record, isUp) => this.#setCarrier(record, isUp),
+    });
+  }
+
+  #setCarrier(record: number, isUp: boolean): void {
+    const device = this.#devices[record - 1];
+    const [fd] = device?.fds ?? [];
+    if (device === undefined || fd === undefined || setCarrier(fd, isUp)) return;
+    const { name } = device.config;
+    this.#log.debug({ event: 'carrier', tunnel: name }, `the carrier of ${name} stays as it is`);
   }
 
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
@@ -179,6 +200,7 @@ class RunningRouter implements Router {
       throw error;
     }
     this.#choices.xdp?.start();
+    this.#liveness.start();
   }
 
   /** Goes on over raw sockets: no queue has a socket of AF_XDP. */
@@ -194,7 +216,11 @@ class RunningRouter implements Router {
       memory: this.#memory,
       plan: this.#plan,
       tunnels: this.#tunnels,
-      isUp: (name) => !this.#lost.has(name) && this.#flags.isUp(name),
+      downReason: (name, record) => {
+        if (this.#lost.has(name) || !this.#flags.isUp(name)) return 'device';
+        return this.#liveness.down(record);
+      },
+      lastHeardMs: (record) => this.#board.lastHeardMs(record),
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
@@ -219,6 +245,7 @@ class RunningRouter implements Router {
   }
 
   async #stop(): Promise<void> {
+    this.#liveness.stop();
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
@@ -251,6 +278,7 @@ class RunningRouter implements Router {
       ...endpointsOf(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
+      board: this.#board.buffer,
       busyPoll: busypoll,
     };
   }

@@ -1,13 +1,16 @@
 import type { Tunnel } from '../packet/tunnel.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import { addDrops, readCounters } from '../tunnel/counters.js';
-import type { KernelDrops, RouterStatus, TunnelStatus } from './contract.js';
+import type { DownReason, KernelDrops, RouterStatus, TunnelStatus } from './contract.js';
 
 export interface StatusSources {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
   readonly tunnels: readonly Tunnel[];
-  readonly isUp: (name: string) => boolean;
+  /** Why the tunnel of a record is down; undefined: it is up. */
+  readonly downReason: (name: string, record: number) => DownReason | undefined;
+  /** When a packet of the tunnel last ended at the router itself, ms since 1970. */
+  readonly lastHeardMs: (record: number) => number | null;
   readonly codec: string;
   readonly underlay: string;
   readonly lanes: number;
@@ -31,6 +34,7 @@ export function readStatus(sources: StatusSources): RouterStatus {
     tunnels: sources.tunnels.flatMap((tunnel, index): TunnelStatus[] => {
       const record = counters.records[index + 1];
       if (record === undefined) return [];
+      const down = sources.downReason(tunnel.name, index + 1);
       const queueDrops = sources.queueDrops.get(tunnel.name);
       return [
         {
@@ -38,17 +42,24 @@ export function readStatus(sources: StatusSources): RouterStatus {
           mode: tunnel.mode,
           local: tunnel.local,
           remote: tunnel.remote,
-          state: sources.isUp(tunnel.name) ? 'up' : 'down',
+          state: down === undefined ? 'up' : 'down',
+          ...(down === undefined ? {} : { downReason: down }),
           mtu: tunnel.mtu,
           rx: record.rx,
           tx: record.tx,
+          localPackets: record.local,
           drops: addDrops(record.decapDrops, record.encapDrops),
           ...(queueDrops === undefined ? {} : { queueDrops }),
-          lastReceivedMs: record.lastReceivedMs,
+          lastReceivedMs: latest(record.lastReceivedMs, sources.lastHeardMs(index + 1)),
         },
       ];
     }),
     drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
     kernelDrops: sources.kernelDrops,
   };
+}
+
+function latest(left: number | null, right: number | null): number | null {
+  if (left === null || right === null) return left ?? right;
+  return Math.max(left, right);
 }
