@@ -107,8 +107,10 @@ export const RECORD_OUTER = 64; // wire, 80 bytes: outer header template, checks
 export const RECORD_GRE = 144; // u16: where in the template the GRE header begins, 0 = there is none
 export const RECORD_MSS4 = 146; // u16: largest TCP segment over IPv4, 0 = not limited
 export const RECORD_MSS6 = 148; // u16: over IPv6
+export const RECORD_PROBE = 150; // u16: identifier of the echo requests that probe the peer, 0 = none are sent
 export const RECORD_LENGTHS = 152; // 2 u64, of a tunnel with peers: lengths of its prefixes, 64..1 and 128..65, the longest in bit 0
 export const RECORD_DEFAULT = 168; // u32: record of the peer that has ::/0, 0 = none
+export const RECORD_PROBE_TARGET = 176; // 16 bytes, wire: whom they ask, IPv4 as ::ffff:a.b.c.d
 export const RECORD_SIZE = 192;
 
 export const MODE_GRE = 1;
@@ -145,6 +147,8 @@ export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
 export const FLAG_PEERS = 0x800000; // packets go to its peers, and come from them alone
 export const FLAG_GROUP = 0x2000000; // the remote is a multicast group
 export const FLAG_REORDER = 0x1000000; // numbered packets that come early wait for those before them
+export const FLAG_REFLECT = 0x4000000; // echo replies from our own inner addresses go back into the tunnel
+export const FLAG_KEEPALIVE = 0x8000000; // keepalives are sent: GRE packets of protocol type 0 answer them
 
 /** State of a tunnel that outlives a table image. */
 export const STATE_TX_SEQUENCE = 0; // u32, atomic add: next sequence number to send (RFC 2890, 2.2)
@@ -203,10 +207,17 @@ export const DESCRIPTOR_DEVICE_HEADER = 32; // DEVICE_HEADER_SIZE bytes, see the
 export const DESCRIPTOR_PACKETS = 42; // u16: packets on the wire that it stands for, 1 unless a superpacket
 export const DESCRIPTOR_SUM = 44; // u32: encap: folded sum of the inner packet, 0 = not known
 export const DESCRIPTOR_IP = 44; // u32: decap: IP version of the packet, 0 = none; from bit 8 on, where in a frame it begins
+export const DESCRIPTOR_LOCAL = 44; // u32: decap: of a packet with REASON_LOCAL, what it was: LOCAL_*
 export const DESCRIPTOR_EMIT = 48; // u16: decap: 1 + slot index of what is written in its turn, 0 = nothing
 export const DESCRIPTOR_NEXT = 50; // u16: decap: 1 + slot index of the packet whose payload follows, 0 = none
 export const DESCRIPTOR_MERGED = 52; // 12 bytes: what merging overwrote in the first packet of a run
 export const DESCRIPTOR_SIZE = 64;
+
+// What ended at the router itself, and what ADDRESS and LENGTH name of it.
+export const LOCAL_KEEPALIVE = 1; // the peer's keepalive: the inner packet, to be sent to the peer as it is
+export const LOCAL_ANSWER = 2; // answer to ours: what is behind its GRE header, possibly nothing
+export const LOCAL_PROBE = 3; // answer to a probe of ours: the inner packet
+export const LOCAL_REFLECT = 4; // an echo reply from our own inner address: the inner packet, to go back into the tunnel
 
 /** Slots of a ring. Twice the largest batch, so that one batch can be filled while one is drained. */
 export const SLOT_COUNT = 256;

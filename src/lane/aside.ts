@@ -4,10 +4,11 @@
 //   showEncap, showDecap   every packet of a batch that has a reason
 //   inject                 a packet of the router's own to a device, at once
 //   emit                   one into a tunnel: it waits in a queue for generatedBatch, which `fill` gives it to
+//   sendBack               one to the peer, without a tunnel around it: the same by `fillBack`
 //
 // All of it is off the fast path: nothing here runs for a batch of which everything went on.
 import { DEVICE_HEADER_LENGTH, DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
-import { REASON_NONE } from '../../asm/reason.js';
+import { REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import { gather } from '../underlay/queue.js';
 import type { Lane } from './lane.js';
@@ -21,11 +22,13 @@ export interface Dropped {
   readonly record: number;
   /** REASON_*. */
   readonly reason: number;
+  /** With REASON_LOCAL: what ended here, LOCAL_*; otherwise 0. */
+  readonly local: number;
   /** Packets on the wire that it stands for: more than 1 of a superpacket that a kernel was to split. */
   readonly packets: number;
   /**
    * Encap: the inner packet or frame. Decap: the outer packet as it came in, or, where only the device refused
-   * it, what was to be written. A copy.
+   * it, what was to be written; of what ended here what counts of it. A copy.
    */
   readonly bytes: Uint8Array;
 }
@@ -56,6 +59,7 @@ export class Aside {
   readonly #lane: Lane;
   readonly #bytes: Uint8Array;
   readonly #waiting: Waiting[] = [];
+  readonly #back: Waiting[] = [];
 
   constructor(lane: Lane, memory: WebAssembly.Memory) {
     this.#lane = lane;
@@ -64,7 +68,7 @@ export class Aside {
 
   /** Whether packets wait to go out. */
   get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.length > 0 || this.#back.length > 0;
   }
 
   /** Gives `packet` to the device of the tunnel of `record`. Returns false when there is none, or it is full. */
@@ -77,15 +81,30 @@ export class Aside {
    * when too many wait already. The bytes are the queue's from here on.
    */
   emit(record: number, packet: Uint8Array): boolean {
-    if (this.#waiting.length >= QUEUE_LENGTH || packet.length > SLOT_PACKET) return false;
-    this.#waiting.push({ record, packet, isOwn: true });
-    return true;
+    return enqueue(this.#waiting, { record, packet, isOwn: true });
+  }
+
+  /**
+   * Sends `packet`, a whole IP packet to the peer of the tunnel of `record`, as it is, and counts it as one that the
+   * tunnel sent. The rest as `emit`.
+   */
+  sendBack(record: number, packet: Uint8Array): boolean {
+    return enqueue(this.#back, { record, packet, isOwn: true });
   }
 
   /** Fills and publishes free slots of the encap ring with what waits, at most `max`, and counts it. Returns how many. */
   fill(ring: Ring, max: number): number {
-    if (this.#waiting.length === 0) return 0;
-    const taken = this.#waiting.splice(0, Math.min(max, ring.reserve()));
+    return this.#fillFrom(this.#waiting, ring, max);
+  }
+
+  /** The same with what waits to go as it is: no codec is to see it. */
+  fillBack(ring: Ring, max: number): number {
+    return this.#fillFrom(this.#back, ring, max);
+  }
+
+  #fillFrom(queue: Waiting[], ring: Ring, max: number): number {
+    if (queue.length === 0) return 0;
+    const taken = queue.splice(0, Math.min(max, ring.reserve()));
     for (const [index, { record, packet }] of taken.entries()) {
       const position = (ring.filled + index) >>> 0;
       const header = ring.deviceHeader(position);
@@ -118,7 +137,7 @@ export class Aside {
         const packets = ring.packets(position);
         const bytes = packets === 0 ? undefined : this.#inner(ring, position);
         if (bytes === undefined) continue;
-        const dropped = { record: ring.tunnel(position), reason, packets, bytes };
+        const dropped = { record: ring.tunnel(position), reason, local: 0, packets, bytes };
         if (!onlooker.onEncapDrop(dropped)) continue;
         ring.setPackets(position, 0); // counts as nothing: what goes out in its place does
         this.#lane.countReceived(-packets);
@@ -134,7 +153,8 @@ export class Aside {
         const bytes = this.#packet(ring, position);
         if (bytes === undefined) continue;
         const packets = ring.packets(position);
-        onlooker.onDecapDrop({ record: ring.tunnel(position), reason, packets, bytes });
+        const local = reason === REASON_LOCAL ? ring.local(position) : 0;
+        onlooker.onDecapDrop({ record: ring.tunnel(position), reason, local, packets, bytes });
       }
     }
   }
@@ -168,4 +188,10 @@ export class Aside {
     const own = ring.innerLength(position) - (ring.packets(position) - 1) * headers;
     return own > packet.length ? undefined : packet.subarray(packet.length - own);
   }
+}
+
+function enqueue(queue: Waiting[], waiting: Waiting): boolean {
+  if (queue.length >= QUEUE_LENGTH || waiting.packet.length > SLOT_PACKET) return false;
+  queue.push(waiting);
+  return true;
 }

@@ -8,6 +8,7 @@
 //
 // What the router itself has to say goes the same way, with generatedBatch in the place of 1.
 import { DIRECTION_ENCAP, SEGMENT_LIMIT } from '../../asm/layout.js';
+import { REASON_TUNNEL_DOWN } from '../../asm/reason.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
@@ -31,7 +32,8 @@ export function encapBatch(lane: Lane, record: number): number {
 
   const count = (ring.filled - from) >>> 0;
   lane.countDeviceReceived(packets);
-  sendBatch(lane, from);
+  if (lane.board?.isDown(record)) refuseBatch(lane, from);
+  else sendBatch(lane, from);
   return count;
 }
 
@@ -39,10 +41,31 @@ export function encapBatch(lane: Lane, record: number): number {
 export function generatedBatch(lane: Lane): boolean {
   const { aside, encapRing: ring } = lane;
   const from = ring.filled;
-  const count = aside.fill(ring, BATCH);
-  if (count === 0) return false;
-  sendBatch(lane, from);
+  if (!aside.isWaiting) return false;
+  if (aside.fill(ring, BATCH) > 0) sendBatch(lane, from);
+  sendBack(lane);
   return aside.isWaiting;
+}
+
+/** Sends what goes to peers as it is, at most a batch. */
+function sendBack(lane: Lane): void {
+  const { aside, encapRing: ring } = lane;
+  const from = ring.filled;
+  if (aside.fillBack(ring, BATCH) === 0) return;
+  ring.restore(ring.filled, ring.filled, ring.drained); // no codec has anything to do on it
+  lane.underlay.send(ring, from, ring.processed);
+  lane.settle(ring);
+}
+
+/** Drops the filled slots from `from` on: the peer is not there. The kernel had queued them before it knew. */
+function refuseBatch(lane: Lane, from: number): void {
+  const ring = lane.encapRing;
+  for (let position = from; position !== ring.filled; position = (position + 1) >>> 0) {
+    ring.setReason(position, REASON_TUNNEL_DOWN);
+  }
+  ring.restore(ring.filled, ring.filled, ring.drained);
+  lane.aside.showEncap(ring, from);
+  lane.settle(ring);
 }
 
 /** Takes the filled slots from `from` on through the rest of the way. */

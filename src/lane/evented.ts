@@ -15,6 +15,8 @@ export class EventedLane implements LaneHandle {
   readonly #lane: Lane;
   readonly #memory: WebAssembly.Memory;
   readonly #waiting: Promise<void>;
+  /** Sends what waits in `aside`. */
+  readonly #emitSoon: () => void;
   #running = true;
   #timer: NodeJS.Timeout | undefined;
 
@@ -29,6 +31,7 @@ export class EventedLane implements LaneHandle {
     lane.devices.forEach((device, record) => {
       if (device && device.fd < 0) device.onReadable = this.#turns(() => encapBatch(lane, record));
     });
+    this.#emitSoon = this.#turns(() => 0);
     const hasDescriptors = lane.devices.some((device) => device !== undefined && device.fd >= 0);
     this.#waiting = hasDescriptors
       ? waitForDevices(lane, () => this.#running, events.onDeviceLost)
@@ -44,6 +47,11 @@ export class EventedLane implements LaneHandle {
 
   async kernelDrops(): Promise<KernelDrops> {
     return this.#lane.kernelDrops();
+  }
+
+  emit(record: number, packet: Uint8Array): void {
+    this.#lane.aside.emit(record, packet);
+    this.#emitSoon();
   }
 
   watchAgain(): void {} // nothing is watched

@@ -29,7 +29,9 @@ import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { Aside } from './aside.js';
+import type { Board } from './board.js';
 import type { UnderlayErrors } from './errors.js';
+import { LocalPackets } from './local.js';
 import { ReorderBuffer } from './reorder.js';
 import { Tracer } from './tracer.js';
 
@@ -46,6 +48,9 @@ export interface LaneHandle {
    * the lane does not answer.
    */
   kernelDrops(): Promise<KernelDrops | undefined>;
+
+  /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
+  emit(record: number, packet: Uint8Array): void;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
   watchAgain(): void;
@@ -81,6 +86,8 @@ export interface LaneOptions {
   readonly fallback: Codec;
   /** Kinds of packets that are merged for the devices (MERGE_*), 0 = none. */
   readonly merge: number;
+  /** Where what is heard of peers is noted; absent: nobody asks, and what ends here is only counted. */
+  readonly board?: Board | undefined;
   /** By record, the tunnels whose early packets wait for those before them. */
   readonly reorder?: ReadonlyMap<number, Reorder>;
   readonly peers?: readonly PeerRange[] | undefined;
@@ -100,6 +107,7 @@ export class Lane {
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
   readonly reorder: ReorderBuffer | undefined;
+  readonly board: Board | undefined;
   readonly tracer: Tracer;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
@@ -136,6 +144,8 @@ export class Lane {
     this.#merger = options.codec;
     this.#merge = options.merge;
     this.aside = new Aside(this, memory);
+    this.board = options.board;
+    if (options.board) this.aside.onlookers.push(new LocalPackets(this, options.board));
   }
 
   get codec(): Codec {
@@ -144,8 +154,13 @@ export class Lane {
 
   /** The device that packets of a record come from and go to. */
   deviceOf(record: number): TunDevice | undefined {
+    return this.devices[this.ownerOf(record)];
+  }
+
+  /** The record of the tunnel itself: of a peer that whose device it has. */
+  ownerOf(record: number): number {
     const owner = this.#owners[record] as number;
-    return this.devices[owner === 0 ? record : owner];
+    return owner === 0 ? record : owner;
   }
 
   /** Swaps the codec. Call it between batches only: then no packet is half done. */

@@ -35,6 +35,8 @@ export interface LaneStart {
   readonly peers?: readonly PeerRange[] | undefined;
   /** What the table was made from: for what is not decided packet by packet. Absent: nobody is told anything. */
   readonly tunnels?: readonly (Tunnel | undefined)[];
+  /** The Board's memory: where what is heard of peers is noted. */
+  readonly board?: SharedArrayBuffer | undefined;
   /** Absent: raw sockets alone. */
   readonly xdp?: XdpStart | undefined;
   /** Microseconds to look for more work before waiting; 0 = wait at once. */
@@ -73,6 +75,7 @@ export interface LaneDevice {
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
   | { readonly kind: 'kernel-drops'; readonly id: number }
+  | { readonly kind: 'emit'; readonly record: number; readonly packet: Uint8Array }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
 

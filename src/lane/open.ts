@@ -7,13 +7,17 @@ import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Underlay } from '../underlay/contract.js';
 import { Answers } from './answers.js';
+import { Board } from './board.js';
 import { UnderlayErrors } from './errors.js';
 import { Lane, type LaneEvents } from './lane.js';
 import type { LaneStart } from './message.js';
 import { Paths, type RouteMtu } from './paths.js';
 
 export interface OpenLaneOptions
-  extends Pick<LaneStart, 'memory' | 'plan' | 'codec' | 'merge' | 'reorder' | 'peers' | 'tunnels'> {
+  extends Pick<
+    LaneStart,
+    'memory' | 'plan' | 'codec' | 'merge' | 'reorder' | 'peers' | 'tunnels' | 'board'
+  > {
   /** Closed with the lane. */
   readonly underlay: Underlay;
   /** Makes the devices by record, over the ring that packets are read into. */
@@ -26,7 +30,7 @@ export interface OpenLaneOptions
 
 /** Opens a lane; who runs it calls encapBatch and decapBatch. */
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
-  const { memory, plan, underlay, codec, merge, reorder, peers } = options;
+  const { memory, plan, underlay, codec, merge, reorder, peers, board } = options;
   const { tunnels = [], routeMtu = () => undefined } = options;
   const ofRecords = recordsOf(tunnels).map(({ tunnel }) => tunnel);
   const lane = new Lane({
@@ -38,6 +42,7 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
     merge,
     ...(reorder.length === 0 ? {} : { reorder: new Map(reorder) }),
     peers,
+    board: board && new Board(board),
     onMergeRefused: events.onMergeRefused,
     onFault: (name, error) => events.onFault(name, String(error)),
   });

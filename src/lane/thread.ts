@@ -88,6 +88,10 @@ export class LaneThread implements LaneHandle {
     });
   }
 
+  emit(record: number, packet: Uint8Array): void {
+    this.#ask({ kind: 'emit', record, packet });
+  }
+
   watchAgain(): void {
     this.#ask({ kind: 'watch' });
   }

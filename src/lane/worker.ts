@@ -34,13 +34,13 @@ try {
 port.close();
 
 function runLane(start: LaneStart): void {
-  const { memory, plan, codec, merge, reorder, peers, devices, tunnels = [] } = start;
+  const { memory, plan, codec, merge, reorder, peers, board, devices, tunnels = [] } = start;
   const links = new Map(start.links);
   const linkOfRecord = new Map(start.linkOfRecord);
   // One lane is told of errors, whichever sent the packet.
   const icmp = start.lane === 0 ? new IcmpErrors(start.versions) : undefined;
   const lane = openLane({
-    ...{ memory, plan, codec, merge, reorder, peers, tunnels },
+    ...{ memory, plan, codec, merge, reorder, peers, tunnels, board },
     routeMtu: (remote, record) => routeMtu(remote, links.get(linkOfRecord.get(record) ?? 0)),
     underlay: openUnderlay(start),
     devices: kernelDevices(memory, devices),
@@ -113,6 +113,7 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
     if (request.kind === 'watch') loop.watch();
+    else if (request.kind === 'emit') lane.aside.emit(request.record, request.packet);
     else if (request.kind === 'codec') swapCodec(lane, memory, request);
     else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
   }

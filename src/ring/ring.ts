@@ -5,6 +5,7 @@ import {
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
+  DESCRIPTOR_LOCAL,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_PACKETS,
   DESCRIPTOR_PAYLOAD,
@@ -182,6 +183,11 @@ export class Ring {
   /** Reasons given by the host so far: a codec gives its own. */
   get refusals(): number {
     return this.#refusals;
+  }
+
+  /** What the codec found a packet to be that ended at the router itself: LOCAL_*. */
+  local(position: number): number {
+    return this.#field(position, DESCRIPTOR_LOCAL);
   }
 
   setReason(position: number, reason: number): void {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
@@ -157,6 +158,7 @@ export async function resolveTunnels(
       ...(mtus.length === 0 ? {} : { pathMtu: Math.min(...mtus) }),
       link,
       addressOf: (name) => addressOf(config.name, name),
+      probeIdentifier: randomInt(1, 0x10000),
     });
     requireIpv6Room(config, tunnel.mtu);
     return tunnel;

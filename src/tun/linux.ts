@@ -27,6 +27,7 @@ import { type DeviceVectors, READ_PIECES } from './vectors.js';
 // include/uapi/linux/if_tun.h
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETCARRIER = 0x400454e2; // since Linux 5.0
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
 const TUN_F_TSO6 = 0x04;
@@ -112,6 +113,13 @@ export function addQueue(name: string, isTap = false): number {
     `tunnel ${name}: the kernel refused another queue: ${errnoName(error)}`,
     'run with lanes = 1',
   );
+}
+
+/** Says of a device, by any of its descriptors, whether its cable is plugged in. Returns false where it cannot. */
+export function setCarrier(fd: number, isUp: boolean): boolean {
+  const value = new NativeBlock(4);
+  value.view.setInt32(0, isUp ? 1 : 0, true);
+  return ioctl(fd, TUNSETCARRIER, value.address) === 0;
 }
 
 function flagsOf(isTap = false, isMultiQueue = false): number {

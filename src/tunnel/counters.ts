@@ -28,6 +28,7 @@ import {
   REASON_CODEC_FAULT,
   REASON_COUNT,
   REASON_EARLY,
+  REASON_LOCAL,
 } from '../../asm/reason.js';
 import { type Reason, reasonName } from '../packet/reason.js';
 import type { MemoryPlan } from '../ring/plan.js';
@@ -46,6 +47,8 @@ export interface RecordCounters {
   readonly tx: Traffic;
   /** When the last packet came out of the tunnel, ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
+  /** Packets of the underlay that ended at the router itself. */
+  readonly local: number;
   readonly decapDrops: DropCounts;
   readonly encapDrops: DropCounts;
   /** Received packets that had to wait for others before them; each is counted again as what became of it. */
@@ -125,6 +128,7 @@ export function addCounters(left: RecordCounters, right: RecordCounters): Record
     tx: add(left.tx, right.tx),
     lastReceivedMs: last === 0 ? null : last,
     early: left.early + right.early,
+    local: left.local + right.local,
     decapDrops: addDrops(left.decapDrops, right.decapDrops),
     encapDrops: addDrops(left.encapDrops, right.encapDrops),
   };
@@ -162,7 +166,11 @@ function readRow(words: Uint32Array, rows: readonly number[]): RecordCounters {
     rx: { packets: total(COUNTER_RX_PACKETS), bytes: total(COUNTER_RX_BYTES) },
     tx: { packets: total(COUNTER_TX_PACKETS), bytes: total(COUNTER_TX_BYTES) },
     lastReceivedMs: lastReceivedMs === 0 ? null : lastReceivedMs,
-    decapDrops: readDrops((reason) => total(COUNTER_DECAP_DROPS + reason * 8)),
+    local: total(COUNTER_DECAP_DROPS + REASON_LOCAL * 8),
+    // What ended here was not dropped; nothing does on the other way.
+    decapDrops: readDrops((reason) =>
+      reason === REASON_LOCAL ? 0 : total(COUNTER_DECAP_DROPS + reason * 8),
+    ),
     encapDrops: readDrops((reason) => total(COUNTER_ENCAP_DROPS + reason * 8)),
     early: total(COUNTER_DECAP_DROPS + REASON_EARLY * 8),
   };

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import {
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_LOCAL,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_SUM,
   DEVICE_HEADER_SIZE,
@@ -14,6 +15,7 @@ import {
   SLOT_HEADROOM,
   SLOT_STRIDE,
 } from '../../asm/layout.js';
+import { REASON_LOCAL } from '../../asm/reason.js';
 import type { Codec } from '../../src/codec/contract.js';
 import { recordsOf } from '../../src/packet/peers.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
@@ -49,6 +51,8 @@ export interface Processed {
   readonly packets: number;
   /** Decap: it is written in its own turn, with nothing behind it. */
   readonly isAlone: boolean;
+  /** Decap: LOCAL_* of a packet that ended at the router itself, otherwise 0. */
+  readonly local: number;
   /** Decap: what the device is told. */
   readonly deviceHeader: Uint8Array;
   /** The slot from its headroom to GUARD bytes behind the packet that was filled in; overwritten by a next run. */
@@ -224,6 +228,10 @@ export class Plane {
       packets: ring.packets(position),
       isAlone:
         direction === 'encap' || (ring.emitted(position) === index && ring.next(position) < 0),
+      local:
+        ring.reason(position) === REASON_LOCAL
+          ? this.#word(this.#descriptor(direction, position) + DESCRIPTOR_LOCAL)
+          : 0,
       deviceHeader: this.bytes.slice(header, header + DEVICE_HEADER_SIZE),
       window: this.bytes.subarray(slot, end),
     };
