@@ -185,7 +185,7 @@ function checkPolicy(
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
     const high = highOf(source, family);
     const low = lowOf(source, family);
-    if (!acceptsSource(record, high, low, family)) {
+    if (!acceptsSource(record, high, low)) {
       // These got here only with a link-local destination: they stay on this link.
       if (!isLinkLocal6(high) && !isUnspecified6(high, low)) return REASON_INNER_SRC_SPOOF;
     }
@@ -224,9 +224,9 @@ function checkFrame(image: usize, record: usize, inner: usize, family: u32): u32
   if (load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY) return REASON_NONE;
   const high = highOf(source, family);
   const low = lowOf(source, family);
-  // An IPv4 address in an IPv6 header is no sender's, whatever prefix has it.
-  if (!is4 && isMapped(high, low)) return REASON_INNER_SRC_SPOOF;
-  if (acceptsSource(record, high, low, family)) return REASON_NONE;
+  // An IPv4 address in an IPv6 header is no sender's, and not the one that IPv4 prefixes are about.
+  const isNobody = !is4 && isMapped(high, low);
+  if (!isNobody && acceptsSource(record, high, low)) return REASON_NONE;
   const staysOnLink = !is4 && (isLinkLocal6(high) || isUnspecified6(high, low));
   return staysOnLink ? REASON_NONE : REASON_INNER_SRC_SPOOF;
 }

@@ -97,5 +97,5 @@ export function isBack(image: usize, record: usize, flags: u32, inner: usize, fa
   if (flags & (FLAG_ETHERNET | FLAG_ALLOW_ANY)) return false;
   const source = inner + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
   if (ownFlags(image, source, family) & OWN_INNER) return false;
-  return acceptsSource(record, highOf(source, family), lowOf(source, family), family);
+  return acceptsSource(record, highOf(source, family), lowOf(source, family));
 }

@@ -194,11 +194,11 @@ export function hashAddress(high: u64, low: u64): u32 {
 }
 
 /**
- * Whether the tunnel accepts an inner source: one of its prefixes of that family holds it. By value alone ::/0 would hold
- * IPv4 addresses, and 0.0.0.0/0 those of IPv6 that stand for one, which an Ethernet frame may bring.
+ * Whether the tunnel accepts an inner source: one of its prefixes holds it. An IPv6 prefix shorter than the
+ * mapped form's own 96 bits, such as ::/0, holds IPv4 addresses by value but does not mean them.
  */
-export function acceptsSource(record: usize, high: u64, low: u64, family: u32): bool {
-  const isEither = isMapped(high, low);
+export function acceptsSource(record: usize, high: u64, low: u64): bool {
+  const isIpv4 = isMapped(high, low);
   let prefix = <usize>load<u32>(record, RECORD_PREFIXES);
   const end = prefix + load<u32>(record, RECORD_PREFIX_COUNT) * PREFIX_SIZE;
   for (; prefix < end; prefix += PREFIX_SIZE) {
@@ -206,10 +206,7 @@ export function acceptsSource(record: usize, high: u64, low: u64, family: u32): 
       ((high & load<u64>(prefix, PREFIX_MASK)) ^ load<u64>(prefix, PREFIX_ADDRESS)) |
       ((low & load<u64>(prefix, PREFIX_MASK + 8)) ^ load<u64>(prefix, PREFIX_ADDRESS + 8));
     if (differs !== 0) continue;
-    // A prefix around a mapped address is of IPv4 when it covers the mapped form's own 96 bits.
-    if (!isEither || (load<u32>(prefix, PREFIX_MASK + 8) === 0xffffffff) === (family === 4)) {
-      return true;
-    }
+    if (!isIpv4 || load<u32>(prefix, PREFIX_MASK + 8) === 0xffffffff) return true;
   }
   return false;
 }

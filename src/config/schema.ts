@@ -112,6 +112,7 @@ const peer = z.strictObject(
   { error: PEER },
 );
 
+const METRICS = 'an address and port such as "127.0.0.1:9476" or "[::1]:9476"';
 const KEY = '0..4294967295, "0.0.0.42" or { in = NUMBER, out = NUMBER }';
 const TTL = '1..255 or "inherit"';
 const TOS = '0x00..0xfc without the two ECN bits, or "inherit"';
@@ -200,10 +201,10 @@ export const routerSchema = z
     underlay: oneOf(UNDERLAYS),
     lanes: z.union([inRange(1, LANES_MAX, LANES), z.literal('auto')], { error: LANES }),
     socket: text('the path of a unix socket, in quotes'),
-    metrics: text('an address and port in quotes').refine(
-      (given) => parseMetricsAddress(given) !== null,
-      { error: 'an address and port such as "127.0.0.1:9476" or "[::1]:9476"' },
-    ),
+    // The pattern is for the JSON Schema; what it lets through is judged in full.
+    metrics: text('an address and port in quotes')
+      .regex(/^(\[[0-9A-Fa-f:.]+\]|[^:]+):[0-9]{1,5}$/, { error: METRICS })
+      .refine((given) => parseMetricsAddress(given) !== null, { error: METRICS }),
     offload: z.unknown(),
     busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
     log: z.unknown(),

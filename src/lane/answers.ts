@@ -22,7 +22,7 @@ import { checkInner, type Inner, readInner } from '../packet/inner.js';
 import { insideOf } from '../packet/inside.js';
 import { IPV4_HEADER } from '../packet/ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { isGroup } from '../packet/table.js';
+import { createTable, isGroup, ownName } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
 import type { Aside, Dropped, Onlooker } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
@@ -54,11 +54,15 @@ interface Carried {
 
 export class Answers implements Onlooker {
   readonly #options: AnswersOptions;
+  /** Addresses of ours: who has one of them is no sender to be told of anything. */
+  readonly #own: ReadonlySet<string>;
   readonly #near = new TokenBuckets(NEAR_RATE);
   readonly #far = new TokenBuckets(FAR_RATE);
 
   constructor(options: AnswersOptions) {
     this.#options = options;
+    const { ownOuter, ownInner } = createTable(options.tunnels);
+    this.#own = new Set([...ownOuter, ...ownInner]);
   }
 
   wants(reason: number): boolean {
@@ -85,6 +89,7 @@ export class Answers implements Onlooker {
     const tunnel = this.#tunnel(record);
     if (reason !== REASON_INNER_TTL || tunnel === undefined || !hasPeer(tunnel)) return;
     const ip = insideOf(bytes);
+    if (ip !== null && this.#own.has(ownName(ip.source))) return;
     const source = ip && sourceOf(tunnel, ip);
     const answer = source && icmpError(ip, { kind: 'time-exceeded' }, source);
     if (!answer) return;

@@ -212,8 +212,9 @@ test('thousands of spoiled packets leave AF_XDP alive, each counted exactly once
     const seed = Date.now() & 0xffff;
     context.diagnostic(`seed ${seed}`);
     const packets = fc
-      .sample(mutated, { numRuns: 4000, seed })
-      .filter((bytes) => bytes.length >= 20 && bytes.length <= 1500);
+      .sample(mutated, { numRuns: 8000, seed })
+      .filter((bytes) => bytes.length >= 20 && bytes.length <= 1500)
+      .filter(([first = 0]) => first >>> 4 !== 6); // the tunnels are over IPv4
     for (const [n, packet] of packets.entries()) {
       const sent = Uint8Array.from(packet);
       // From the peer to us as a rule, whatever else is wrong with it.

@@ -71,6 +71,7 @@ beforeEach(() => {
   if (skip) return;
   ip('link add u0 type veth peer name u1');
   for (const device of ['u0', 'u1']) ip(`link set ${device} up`);
+  for (const device of ['u0', 'u1']) awaitUp(device);
   spawnSync('ethtool', ['-K', 'u0', 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off']);
   spawnSync('ethtool', ['-K', 'u1', 'gro', 'off']);
   const device = { link: interfaceIndex('u0'), device: 'u0' };
@@ -86,6 +87,14 @@ beforeEach(() => {
   });
   socket = new PacketSocket('u1', 70_000);
 });
+
+/** Until then the kernel has no queue for it, and drops what is sent without a word. */
+function awaitUp(device: string): void {
+  for (let tries = 0; tries < 200; tries++) {
+    if (JSON.parse(ip(`-j link show dev ${device}`))[0].operstate === 'UP') return;
+  }
+  assert.fail(`${device} is not up`);
+}
 
 afterEach(() => {
   if (skip) return;
