@@ -22,14 +22,14 @@ const root = dirname(fileURLToPath(import.meta.url));
 const quiet = process.argv.includes('--quiet');
 process.chdir(root);
 
-/** What few packets need stays out of the way of all others: connections that open, frames, options, peers, merged packets. */
+/**
+ * What few packets need stays out of the way of all others: connections that open, frames, options, peers, merged packets, packets for
+ * the router itself.
+ */
 const RARE = [
-  'mss/lowerMss',
-  'frame/findIp',
-  'encap-limit/encapLimitOf',
-  'peers/choosePeer',
-  'peers/isBack',
-  'decap/isMerged',
+  ...['mss/lowerMss', 'frame/findIp', 'encap-limit/encapLimitOf', 'decap/isMerged'],
+  ...['peers/choosePeer', 'peers/isBack'],
+  ...['local/fromOwn', 'local/isProbeAnswer', 'local/endHere'],
 ];
 
 const [major, minor] = process.versions.node.split('.').map(Number);

@@ -8,6 +8,7 @@
 //      find             tunnel by (local, remote, key)
 //      receiveGre       reserved bits, checksum, sequence, protocol type
 //   3. deliver          deliver.ts: the inner packet or frame
+//      endHere          local.ts: what is meant for the router itself
 import { CARRIES_ETHERNET, deliver, innerLength } from './deliver';
 import { partialTcpHeaders } from './device';
 import { ETHERNET_LENGTH, findIp } from './frame';
@@ -24,10 +25,12 @@ import {
   DESCRIPTOR_TUNNEL,
   FLAG_CHECKSUM_IN,
   FLAG_ETHERNET,
+  FLAG_KEEPALIVE,
   FLAG_KEY_IN,
   FLAG_LINUX,
   FLAG_REORDER,
   FLAG_SEQUENCE_IN,
+  LOCAL_ANSWER,
   MODE_GRE,
   MODE_GRE_UDP,
   MODE_GRETAP,
@@ -36,6 +39,7 @@ import {
   MODE_SIT,
   NO_TUNNEL,
   RECORD_FLAGS,
+  RECORD_MODE,
   RESYNC_COUNT,
   RING_DESCRIPTORS,
   RING_FILLED,
@@ -48,6 +52,7 @@ import {
   STATE_STALE_COUNT,
   STATE_STALE_NEXT,
 } from './layout';
+import { endHere } from './local';
 import { checkOuter4, checkSource6, checkUdp } from './outer';
 import {
   REASON_EARLY,
@@ -57,6 +62,7 @@ import {
   REASON_GRE_SEQUENCE,
   REASON_GRE_TRUNCATED,
   REASON_GRE_VERSION,
+  REASON_LOCAL,
   REASON_NO_TUNNEL,
   REASON_NONE,
   REASON_OUTER_FRAGMENT,
@@ -187,8 +193,11 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
   let header: u32 = 0;
   if (isGre) {
     const fault = receiveGre(payload, available, record, states + tunnel * STATE_SIZE, outerFamily);
-    if (fault !== REASON_NONE) return fault;
     header = greLength(greFlags(payload));
+    if (fault !== REASON_NONE) {
+      if (fault !== REASON_LOCAL) return fault;
+      return endHere(descriptor, LOCAL_ANSWER, payload + header, available - header);
+    }
     family = carriedBy(payload, outerFamily);
     header += redirectLength(payload, header, available, family);
     if (header > available) return REASON_GRE_TRUNCATED;
@@ -243,7 +252,10 @@ function modeOf(protocol: u32, gre: usize): u32 {
   return protocol === PROTOCOL_IPIP ? MODE_IPIP : MODE_SIT;
 }
 
-/** What a tunnel asks of a whole GRE packet: reserved bits, checksum, sequence number, a payload that it carries. */
+/**
+ * What a tunnel asks of a whole GRE packet: reserved bits, checksum, sequence number, a payload that it carries;
+ * REASON_LOCAL: the answer to a keepalive.
+ */
 function receiveGre(gre: usize, length: u32, record: usize, state: usize, outerFamily: u32): u32 {
   const flags = greFlags(gre);
   const own = load<u32>(record, RECORD_FLAGS);
@@ -267,7 +279,11 @@ function receiveGre(gre: usize, length: u32, record: usize, state: usize, outerF
     }
   }
   const carried = carriedBy(gre, outerFamily);
-  if (carried === CARRIES_NOTHING) return REASON_UNKNOWN_PROTOCOL;
+  if (carried === CARRIES_NOTHING) {
+    const isAnswer = own & FLAG_KEEPALIVE && load<u16>(gre, GRE_PROTOCOL_TYPE) === 0;
+    const isHere = (load<u32>(record, RECORD_MODE) & ~MODE_OVER6) === MODE_GRE;
+    return isAnswer && isHere ? REASON_LOCAL : REASON_UNKNOWN_PROTOCOL;
+  }
   const isFrame = carried === CARRIES_ETHERNET;
   return isFrame === ((own & FLAG_ETHERNET) !== 0) ? REASON_NONE : REASON_UNKNOWN_PROTOCOL;
 }

@@ -1,7 +1,7 @@
 // What was inside a tunnel packet: may it leave the tunnel, and how?
 //
 //   1. checkInner4/6    header sound, addresses possible
-//   2. checkPolicy      addresses allowed from this tunnel, TTL
+//   2. checkPolicy      addresses allowed from this tunnel, TTL; local.ts: does it end here?
 //      checkFrame       of an Ethernet frame: the IP packet in it, where there is one
 //   3. arrive           congestion seen on the way (RFC 6040), DSCP, TTL
 //   4. putDeviceHeader  device.ts: what a kernel left open is left to the device
@@ -20,9 +20,13 @@ import {
   FLAG_ETHERNET,
   FLAG_TOS_IN,
   FLAG_TTL_IN,
+  LOCAL_PROBE,
+  OWN_INNER,
   OWN_OUTER,
   RECORD_FLAGS,
+  RECORD_PROBE,
 } from './layout';
+import { endHere, fromOwn, isProbeAnswer } from './local';
 import { clampMss } from './mss';
 import {
   REASON_ECN,
@@ -105,7 +109,7 @@ export function deliver(
     const fault =
       family === 4 ? checkInner4(record, inner, available) : checkInner6(inner, available);
     if (fault !== REASON_NONE) return fault;
-    refusal = checkPolicy(image, record, inner, family);
+    refusal = checkPolicy(descriptor, image, record, inner, family);
   }
   if (refusal !== REASON_NONE) return refusal;
   let length = available;
@@ -160,11 +164,18 @@ function checkInner6(inner: usize, available: u32): u32 {
 }
 
 /** What this tunnel may send us. */
-function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u32 {
+function checkPolicy(
+  descriptor: usize,
+  image: usize,
+  record: usize,
+  inner: usize,
+  family: u32,
+): u32 {
   const is4 = family === 4;
   const source = inner + (is4 ? IPV4_SOURCE : IPV6_SOURCE);
   const destination = inner + (is4 ? IPV4_DESTINATION : IPV6_DESTINATION);
-  if (ownFlags(image, source, family)) return REASON_INNER_SRC_SPOOF;
+  const claimed = ownFlags(image, source, family);
+  if (claimed) return fromOwn(descriptor, image, record, inner, family, claimed);
   const own = ownFlags(image, destination, family);
   if (own & OWN_OUTER) {
     // A tunnel packet inside a tunnel packet would reach the tunnel past the underlay's filters.
@@ -180,11 +191,18 @@ function checkPolicy(image: usize, record: usize, inner: usize, family: u32): u3
     }
   }
   const ttl = is4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
-  if (ttl > 1) return REASON_NONE;
-  // A router would have to drop it (RFC 1812, 5.3.1). What ends here is not forwarded.
-  const endsHere =
-    own !== 0 || isMulticast(highOf(destination, family), lowOf(destination, family));
-  return ttl === 1 && endsHere ? REASON_NONE : REASON_INNER_TTL;
+  if (ttl <= 1) {
+    // A router would have to drop it (RFC 1812, 5.3.1). What ends here is not forwarded.
+    const endsHere =
+      own !== 0 || isMulticast(highOf(destination, family), lowOf(destination, family));
+    if (ttl === 0 || !endsHere) return REASON_INNER_TTL;
+  }
+  if (own & OWN_INNER && load<u16>(record, RECORD_PROBE) !== 0) {
+    if (isProbeAnswer(record, inner, family)) {
+      return endHere(descriptor, LOCAL_PROBE, inner, innerLength(inner, family));
+    }
+  }
+  return REASON_NONE;
 }
 
 function isTunnelProtocol(protocol: u32): bool {

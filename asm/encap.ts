@@ -5,7 +5,8 @@
 //      checkPacket    an IP packet, its header whole and right
 //      checkFrame     an Ethernet frame, the IP packet in it looked at
 //      choosePeer     in a tunnel with several: whose destination it is
-//   3. checkRoute     MTU, TTL, destination: may this packet go this way?
+//   3. isTooLong      MTU; IPv6 that every link has to take goes to be fragmented
+//      checkRoute     TTL, destination: may this packet go this way?
 //      isBack         not one that a group of receivers has had already
 //   4. clampMss       what hosts tell each other of segment sizes
 //   5. putOuter4/6    IP header = the record's template + fix-up
@@ -57,6 +58,7 @@ import {
   RING_PROCESSED,
   RING_STATES,
   STATE_IDENT,
+  STATE_PATH_MTU,
   STATE_SIZE,
   STATE_TX_SEQUENCE,
 } from './layout';
@@ -121,6 +123,8 @@ import { GRE_UDP_PORT, UDP_LENGTH, UDP_TOTAL_LENGTH, udpPorts } from './wire/udp
 
 /** TTL of a frame that carries no IP packet to take one from. */
 const FRAME_TTL: u32 = 64;
+/** Bytes that every link takes of an IPv6 packet (RFC 8200, 5). */
+const IPV6_MTU_MIN: u32 = 1280;
 
 /** Encapsulates the packets between PROCESSED and FILLED. Returns how many that were. */
 export function encapBatch(ring: usize): u32 {
@@ -158,25 +162,29 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   // The IP packet, and its version; family 0: there is none in the frame.
   let ip = inner;
   let family: u32 = 0;
-  let reason: u32;
+  let frameLength: u32 = 0;
   if (flags & FLAG_ETHERNET) {
     if (length < ETHERNET_LENGTH) return REASON_INNER_TRUNCATED;
     const start = findIp(inner, length);
     ip += start;
     if (start !== 0) family = version(ip);
-    reason = checkFrame(record, wireLength(descriptor, length));
+    frameLength = ETHERNET_LENGTH;
   } else {
     if (length === 0) return REASON_INNER_TRUNCATED;
     family = version(inner);
-    reason = checkPacket(flags, inner, length, family);
-    if (reason !== REASON_NONE) return reason;
+    const fault = checkPacket(flags, inner, length, family);
+    if (fault !== REASON_NONE) return fault;
     if (flags & FLAG_PEERS) {
       tunnel = choosePeer(descriptor, image, tunnel, inner, family);
       record = recordAt(image, tunnel);
       if (!(load<u32>(record, RECORD_FLAGS) & FLAG_UP)) return REASON_TUNNEL_DOWN;
     }
-    reason = checkRoute(record, inner, wireLength(descriptor, length), family);
   }
+  const state = states + tunnel * STATE_SIZE;
+  const wire = wireLength(descriptor, length);
+  const isLong = isTooLong(record, state, wire - frameLength);
+  if (isLong && !mustPass(wire - <u32>(ip - inner), family)) return REASON_TOO_BIG;
+  const reason = frameLength === 0 ? checkRoute(record, inner, family) : checkFrame(record);
   if (reason !== REASON_NONE) return reason;
   if (flags & FLAG_GROUP && isBack(image, record, flags, inner, family)) return REASON_NO_ROUTE;
 
@@ -184,12 +192,12 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   if (limit === 0) return REASON_ENCAP_LIMIT;
   const outerLength = load<u32>(record, RECORD_OUTER_LENGTH);
   const outer = inner - outerLength;
-  const state = states + tunnel * STATE_SIZE;
   const packets = <u32>load<u16>(descriptor, DESCRIPTOR_PACKETS);
   if (flags & FLAG_OVER6) {
     putOuter6(record, flags, outer, ip, length, family, limit);
   } else {
-    putOuter4(record, flags, state, outer, ip, outerLength + length, family, packets);
+    const own = isLong ? flags & ~FLAG_PMTUDISC : flags;
+    putOuter4(record, own, state, outer, ip, outerLength + length, family, packets);
   }
   // No known sum changes with the MSS: the checksum makes up for it.
   if (family !== 0) clampMss(record, ip, length - <u32>(ip - inner), family, false);
@@ -236,9 +244,20 @@ function checkPacket(flags: u32, inner: usize, length: u32, family: u32): u32 {
   return flags & FLAG_ONLY4 ? REASON_UNKNOWN_PROTOCOL : REASON_NONE;
 }
 
+/** Whether `length` bytes are more than the tunnel takes: as it was told, or as its path was found to. */
+function isTooLong(record: usize, state: usize, length: u32): bool {
+  const own = load<u32>(record, RECORD_MTU);
+  const path = atomic.load<u32>(state, STATE_PATH_MTU);
+  return length > (path === 0 ? own : min(own, path));
+}
+
+/** Whether a packet is IPv6 that every link has to take: whole, or in fragments (RFC 2473, 7.1; RFC 4213, 3.2.2). */
+function mustPass(length: u32, family: u32): bool {
+  return family === 6 && length <= IPV6_MTU_MIN;
+}
+
 /** Whether a sound inner packet may take this tunnel. */
-function checkRoute(record: usize, inner: usize, length: u32, family: u32): u32 {
-  if (length > load<u32>(record, RECORD_MTU)) return REASON_TOO_BIG;
+function checkRoute(record: usize, inner: usize, family: u32): u32 {
   // RFC 2003, 3.1: a packet whose time is up is not encapsulated.
   if (innerTtl(inner, family) === 0) return REASON_INNER_TTL;
   if (!hasEndpoints(record)) return REASON_NO_ROUTE;
@@ -253,8 +272,7 @@ function checkRoute(record: usize, inner: usize, length: u32, family: u32): u32 
 }
 
 /** The same for a frame: a segment has neither TTL nor routes. */
-function checkFrame(record: usize, length: u32): u32 {
-  if (length > load<u32>(record, RECORD_MTU) + ETHERNET_LENGTH) return REASON_TOO_BIG;
+function checkFrame(record: usize): u32 {
   return hasEndpoints(record) ? REASON_NONE : REASON_NO_ROUTE;
 }
 

@@ -11,7 +11,7 @@
 //   control        host main thread                         codec, host
 //   next hops      host main thread, while it is not named  lanes, asm/xdp.ts
 //   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
-//   tunnel state   codec (atomic where lanes share a field) host, for display
+//   tunnel state   codec (atomic where lanes share a field) host, for display; PATH_MTU the other way round
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
 //   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
@@ -107,8 +107,10 @@ export const RECORD_OUTER = 64; // wire, 80 bytes: outer header template, checks
 export const RECORD_GRE = 144; // u16: where in the template the GRE header begins, 0 = there is none
 export const RECORD_MSS4 = 146; // u16: largest TCP segment over IPv4, 0 = not limited
 export const RECORD_MSS6 = 148; // u16: over IPv6
+export const RECORD_PROBE = 150; // u16: identifier of the echo requests that probe the peer, 0 = none are sent
 export const RECORD_LENGTHS = 152; // 2 u64, of a tunnel with peers: lengths of its prefixes, 64..1 and 128..65, the longest in bit 0
 export const RECORD_DEFAULT = 168; // u32: record of the peer that has ::/0, 0 = none
+export const RECORD_PROBE_TARGET = 176; // 16 bytes, wire: whom they ask, IPv4 as ::ffff:a.b.c.d
 export const RECORD_SIZE = 192;
 
 export const MODE_GRE = 1;
@@ -145,6 +147,8 @@ export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
 export const FLAG_PEERS = 0x800000; // packets go to its peers, and come from them alone
 export const FLAG_GROUP = 0x2000000; // the remote is a multicast group
 export const FLAG_REORDER = 0x1000000; // numbered packets that come early wait for those before them
+export const FLAG_REFLECT = 0x4000000; // echo replies from our own inner addresses go back into the tunnel
+export const FLAG_KEEPALIVE = 0x8000000; // keepalives are sent: GRE packets of protocol type 0 answer them
 
 /** State of a tunnel that outlives a table image. */
 export const STATE_TX_SEQUENCE = 0; // u32, atomic add: next sequence number to send (RFC 2890, 2.2)
@@ -153,6 +157,7 @@ export const STATE_RX_SYNCED = 8; // u32: 1 once a numbered packet was accepted
 export const STATE_RX_NEXT = 12; // u32: sequence number after the last accepted one
 export const STATE_STALE_NEXT = 16; // u32: number that would continue a run of old packets
 export const STATE_STALE_COUNT = 20; // u32: length of that run
+export const STATE_PATH_MTU = 24; // u32, atomic, host: largest inner packet that the path is known to take, 0 = not known
 export const STATE_SIZE = 32;
 
 /**
@@ -202,10 +207,17 @@ export const DESCRIPTOR_DEVICE_HEADER = 32; // DEVICE_HEADER_SIZE bytes, see the
 export const DESCRIPTOR_PACKETS = 42; // u16: packets on the wire that it stands for, 1 unless a superpacket
 export const DESCRIPTOR_SUM = 44; // u32: encap: folded sum of the inner packet, 0 = not known
 export const DESCRIPTOR_IP = 44; // u32: decap: IP version of the packet, 0 = none; from bit 8 on, where in a frame it begins
+export const DESCRIPTOR_LOCAL = 44; // u32: decap: of a packet with REASON_LOCAL, what it was: LOCAL_*
 export const DESCRIPTOR_EMIT = 48; // u16: decap: 1 + slot index of what is written in its turn, 0 = nothing
 export const DESCRIPTOR_NEXT = 50; // u16: decap: 1 + slot index of the packet whose payload follows, 0 = none
 export const DESCRIPTOR_MERGED = 52; // 12 bytes: what merging overwrote in the first packet of a run
 export const DESCRIPTOR_SIZE = 64;
+
+// What ended at the router itself, and what ADDRESS and LENGTH name of it.
+export const LOCAL_KEEPALIVE = 1; // the peer's keepalive: the inner packet, to be sent to the peer as it is
+export const LOCAL_ANSWER = 2; // answer to ours: what is behind its GRE header, possibly nothing
+export const LOCAL_PROBE = 3; // answer to a probe of ours: the inner packet
+export const LOCAL_REFLECT = 4; // an echo reply from our own inner address: the inner packet, to go back into the tunnel
 
 /** Slots of a ring. Twice the largest batch, so that one batch can be filled while one is drained. */
 export const SLOT_COUNT = 256;
@@ -256,10 +268,15 @@ export const MERGE_UDP = 2;
 export const TOTAL_DEVICE_RECEIVED = 0; // packets read from tunnel devices
 export const TOTAL_UNDERLAY_RECEIVED = 8; // packets received from the underlay
 export const TOTAL_BATCHES = 16;
-export const LANE_TURN = 24; // u32, atomic, no counter: odd while the codec may be reading a table image
+export const TOTAL_GENERATED = 24; // packets of the router's own, sent by way of the encap ring
+export const TOTAL_ANSWERS = 32; // ICMP errors told to senders of inner packets
+export const TOTAL_ANSWERS_LIMITED = 40; // those that a rate or a full queue kept back
+export const TOTAL_ERRORS = 48; // ICMP errors of the underlay about packets of tunnel protocols
+export const TOTAL_ERRORS_LIMITED = 56; // those of them that a rate kept from having an effect
 export const TOTAL_DEVICE_BATCHES = 64; // BATCH_CLASSES counters: batches read from tunnel devices, by their packets
 export const TOTAL_UNDERLAY_BATCHES = 128; // the same, received from the underlay
-export const TOTALS_SIZE = 192;
+export const LANE_TURN = 192; // u32, atomic, no counter: odd while the codec may be reading a table image
+export const TOTALS_SIZE = 256;
 
 /** Classes of batches by size: 1 packet, 2, up to 4, 8, 16, 32, 64, and more. */
 export const BATCH_CLASSES = 8;

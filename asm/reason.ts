@@ -48,5 +48,8 @@ export const REASON_COUNT = 33;
  */
 export const REASON_EARLY = 46;
 
+/** No drop: the packet ended at the router itself. The last of the counters. */
+export const REASON_LOCAL = 47;
+
 /** Counters kept for reasons in a counter row: room to grow without moving the layout. */
 export const REASON_CAPACITY = 48;

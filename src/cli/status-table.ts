@@ -36,6 +36,7 @@ const HEADING = [
   'MTU',
   'RX',
   'TX',
+  'LOCAL',
   'LAST HEARD',
   'DROPS',
 ] as const;
@@ -73,10 +74,11 @@ function formatTunnel(
     tunnel.name,
     tunnel.mode,
     `${tunnel.local} -> ${formatRemote(tunnel)}`,
-    tunnel.state,
-    String(tunnel.mtu),
+    formatState(tunnel),
+    tunnel.pathMtu === undefined ? String(tunnel.mtu) : `${tunnel.mtu} (path ${tunnel.pathMtu})`,
     traffic('rx'),
     traffic('tx'),
+    String(tunnel.localPackets ?? 0), // a router that is older tells none
     formatLastHeard(tunnel.lastReceivedMs),
     formatDrops(tunnel.drops) || '-',
   ];
@@ -96,6 +98,12 @@ function formatPeers(tunnels: readonly TunnelStatus[], paint: Paint): string[] {
   const heading = ['TUNNEL', 'PEER', 'RX', 'TX', 'LAST HEARD', 'DROPS'];
   const [head = '', ...rest] = formatTable([heading, ...rows]).split('\n');
   return ['', paint('dim', head), ...rest];
+}
+
+/** Whether it is up; with the reason, where that is one word. */
+function formatState({ state, downReason }: TunnelStatus): string {
+  const isWord = downReason !== undefined && !downReason.includes(' ');
+  return isWord ? `${state} (${downReason})` : state;
 }
 
 /** A host name with the address it stands for. */

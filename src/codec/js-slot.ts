@@ -6,6 +6,7 @@ import {
   DESCRIPTOR_IP,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
+  DESCRIPTOR_LOCAL,
   DESCRIPTOR_MERGED,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_PACKETS,
@@ -15,18 +16,23 @@ import {
   DESCRIPTOR_TUNNEL,
   DEVICE_GSO_SIZE,
   DEVICE_HEADER_LENGTH,
+  LOCAL_ANSWER,
+  LOCAL_KEEPALIVE,
+  LOCAL_PROBE,
+  LOCAL_REFLECT,
   MERGE_TCP,
   MERGE_UDP,
   NO_TUNNEL,
   SEGMENT_LIMIT,
   SLOT_HEADROOM,
 } from '../../asm/layout.js';
-import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
+import { REASON_EARLY, REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import { setU16, u8, u16 } from '../packet/bytes.js';
 import type { Arrived, Run } from '../packet/coalesce.js';
 import { decap } from '../packet/decap.js';
 import { encapInto, recordOf } from '../packet/encap.js';
 import { IPV6_HEADER } from '../packet/ipv6.js';
+import type { Local } from '../packet/local.js';
 import { REASON } from '../packet/reason.js';
 import { segment, superpacket } from '../packet/segment.js';
 import { createTunnelState, type State } from '../packet/state.js';
@@ -35,6 +41,13 @@ import { udpChecksum, udpLength } from '../packet/udp.js';
 import type { Slot } from './slot.js';
 
 const LENGTH_LIMIT = 65535;
+
+const LOCAL: Readonly<Record<Local, number>> = {
+  keepalive: LOCAL_KEEPALIVE,
+  answer: LOCAL_ANSWER,
+  probe: LOCAL_PROBE,
+  reflect: LOCAL_REFLECT,
+};
 
 /** Does what the device header of the packet in slot 0 asks for; its segments go to the slots from there on. */
 export function segmentSlots(
@@ -121,7 +134,7 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
   if (slot.word(DESCRIPTOR_PAYLOAD_LENGTH) > 0) completeUdp6(packet);
   const result = decap(packet, table, states, slot.word(DESCRIPTOR_LINK));
   slot.setWord(DESCRIPTOR_TUNNEL, result.record);
-  if (result.verdict !== 'ok') {
+  if (result.verdict === 'drop' || result.verdict === 'early') {
     slot.setWord(
       DESCRIPTOR_REASON,
       result.verdict === 'early' ? REASON_EARLY : REASON[result.reason],
@@ -129,6 +142,14 @@ export function decapSlot(slot: Slot, table: Table, states: State): void {
     return;
   }
   const start = slot.place(result.offset);
+  if (result.verdict === 'local') {
+    slot.setWord(DESCRIPTOR_ADDRESS, start);
+    slot.setWord(DESCRIPTOR_LENGTH, result.packet.length);
+    slot.setWord(DESCRIPTOR_PAYLOAD_LENGTH, 0);
+    slot.setWord(DESCRIPTOR_LOCAL, LOCAL[result.local]);
+    slot.setWord(DESCRIPTOR_REASON, REASON_LOCAL);
+    return;
+  }
   slot.deviceHeader().set(result.deviceHeader);
   slot.bytes.set(result.packet, start);
   slot.setWord(DESCRIPTOR_ADDRESS, start);

@@ -13,6 +13,8 @@ export interface KnownAnswer {
   /** As it must go, in hex. */
   readonly result?: string;
   readonly drop?: Reason;
+  /** Decap: it must end at the router itself as this, LOCAL_*; `result` is what counts of it. */
+  readonly local?: number;
   /** The device header that decap must put in front; zeros when absent. */
   readonly device?: string;
 }

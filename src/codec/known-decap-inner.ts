@@ -8,6 +8,7 @@
 //   u4  = IP(src='10.20.0.5', dst='10.9.0.7', ttl=64, ...) / UDP(sport=5000, dport=7) [/ data]
 //   u6  = IPv6(src='2001:db8:20::5', dst='2001:db8:9::7', hlim=64, ...) / UDP(sport=5000, dport=7)
 //   ps4, ps6 = folded sum of the TCP pseudo-header: source, destination, length
+import { LOCAL_KEEPALIVE } from '../../asm/layout.js';
 import type { KnownAnswer } from './known-answers.js';
 
 export const INNER_ANSWERS: readonly KnownAnswer[] = [
@@ -196,5 +197,15 @@ export const INNER_ANSWERS: readonly KnownAnswer[] = [
     packet:
       '4500004000000000402ff68bc0000202c0000201000008004500002800010000400666a70a1400050a090007001400070000000000000000500220007b9f0000',
     result: '4500002800010000400666a70a1400050a090007001400070000000000000000500220007b9f0000',
+  },
+  // IP(src='192.0.2.2', dst=A, id=0) / GRE() / IP(src=A, dst='192.0.2.2', ttl=255) / GRE(proto=0), the one packet
+  // here that scapy did not make: headers packed and summed by Python's struct
+  {
+    name: 'keepalive of the peer',
+    tunnel: 1,
+    packet:
+      '4500003000000000402ff69bc0000202c0000201000008004500001800010000ff2f37b2c0000201c000020200000000',
+    local: LOCAL_KEEPALIVE,
+    result: '4500001800010000ff2f37b2c0000201c000020200000000',
   },
 ];

@@ -10,6 +10,7 @@
 // The border (imports, exports, no data, no start function) was checked when the build was loaded.
 import { Worker } from 'node:worker_threads';
 import { ABI_VERSION, DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import { REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import { REASON, reasonName } from '../packet/reason.js';
 import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
@@ -165,6 +166,11 @@ function batchFault(
   return ring.drained === ring.filled ? null : `settle left packets of ${direction} uncounted`;
 }
 
+function dueReason({ drop, local }: KnownAnswer): number {
+  if (local !== undefined) return REASON_LOCAL;
+  return drop === undefined ? REASON_NONE : REASON[drop];
+}
+
 function packetFault(
   scratch: Scratch,
   ring: Ring,
@@ -172,7 +178,7 @@ function packetFault(
   direction: Direction,
   answer: KnownAnswer,
 ): string | null {
-  const expected = answer.drop === undefined ? 0 : REASON[answer.drop];
+  const expected = dueReason(answer);
   const found = ring.reason(position);
   if (found !== expected) return `verdict ${verdict(found)}, not ${verdict(expected)}`;
   const size = answer.packet.length / 2;
@@ -186,6 +192,10 @@ function packetFault(
   const packet = toHex(scratch.packet(ring, position));
   if (packet !== answer.result) return `packet ${packet}, not ${answer.result}`;
   if (direction === 'encap') return null;
+  if (answer.local !== undefined) {
+    const local = ring.local(position);
+    return local === answer.local ? null : `it ends here as ${local}, not ${answer.local}`;
+  }
   const device = toHex(scratch.deviceHeader(ring, position));
   const due = answer.device ?? '00'.repeat(DEVICE_HEADER_SIZE);
   return device === due ? null : `device header ${device}, not ${due}`;
@@ -221,6 +231,7 @@ function dueCounters(index: number): Map<string, number> {
   }
   for (const answer of DECAP_ANSWERS.filter(({ tunnel }) => tunnel === index)) {
     if (answer.drop !== undefined) add(`decap ${answer.drop}`, 1);
+    else if (answer.local !== undefined) add('local', 1);
     else {
       add('rx packets', 1);
       add('rx bytes', (answer.result ?? '').length / 2);
@@ -237,6 +248,7 @@ function foundCounters(record: RecordCounters): Map<string, number> {
     ['rx packets', record.rx.packets],
     ['rx bytes', record.rx.bytes],
     ['last rx', record.lastReceivedMs ?? 0],
+    ['local', record.local],
   ]);
   for (const [reason, count] of dropEntries(record.encapDrops)) found.set(`encap ${reason}`, count);
   for (const [reason, count] of dropEntries(record.decapDrops)) found.set(`decap ${reason}`, count);
@@ -255,6 +267,7 @@ function dropped(): Uint8Array {
 }
 
 function verdict(reason: number): string {
+  if (reason === REASON_LOCAL) return 'local';
   try {
     return reasonName(reason) ?? 'forwarded';
   } catch {

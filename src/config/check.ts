@@ -6,7 +6,7 @@
 //   4. GRE options       key, csum, seq, reorder
 //   5. outer header      ttl, tos, ecn, pmtudisc, ignore-df, encaplimit, flowlabel
 //   6. inner networks    address, routes, peers, allow
-//   7. the peer          keepalive, probe
+//   7. the peer          keepalive, probe, reflect
 //   8. the device        mtu, dev
 //   9. keys without effect are named
 
@@ -17,7 +17,7 @@ import { CODE, type Place, show } from './diagnostic.js';
 import { checkEnds, type Ends } from './ends.js';
 import { checkGreOptions } from './gre-options.js';
 import { checkLater } from './later.js';
-import { checkKeepalive, checkProbe } from './liveness.js';
+import { checkKeepalive, checkProbe, checkReflect } from './liveness.js';
 import type { PlacedName } from './names.js';
 import { checkOuterHeader } from './outer-header.js';
 import type { Table } from './parse.js';
@@ -118,6 +118,7 @@ function readConfig(name: string, subject: Subject, parts: Parts): TunnelConfig 
   const { dev, mtu } = values;
   const keepalive = checkKeepalive(subject, ends);
   const probe = checkProbe(subject, ends, networks);
+  const reflect = checkReflect(subject, networks.address);
   return {
     name,
     mode: subject.mode ?? 'gre',
@@ -134,7 +135,7 @@ function readConfig(name: string, subject: Subject, parts: Parts): TunnelConfig 
     profile: values.profile ?? 'rfc',
     ...(keepalive === undefined ? {} : { keepalive }),
     ...(probe === undefined ? {} : { probe }),
-    reflect: values.reflect ?? false,
+    reflect,
     peers: peersOf(peers),
   };
 }

@@ -8,11 +8,7 @@ import { keyPlace, type Subject } from './subject.js';
 const LATER: readonly (readonly [
   key: keyof TunnelTable,
   asksIn: (values: TunnelTable) => boolean,
-])[] = [
-  ['keepalive', ({ keepalive }) => keepalive !== undefined],
-  ['probe', ({ probe }) => probe !== undefined],
-  ['reflect', ({ reflect }) => reflect === true],
-];
+])[] = [];
 
 /** Names the keys of the table that have no effect. */
 export function checkLater(subject: Subject): void {

@@ -1,7 +1,8 @@
-// Whether the peer is there: keepalive, which asks by GRE, and probe, which asks by ICMP echo inside the tunnel.
+// Whether the peer is there: keepalive, which asks by GRE, probe, which asks by ICMP echo inside the tunnel, and
+// reflect, for a peer that asks by answers of its own making.
 
 import { formatAddress, parseAddress, prefixContains } from '../packet/address.js';
-import type { Prefix } from '../packet/tunnel.js';
+import { carries, type Prefix, takesKeepalives } from '../packet/tunnel.js';
 import type { Keepalive, Probe } from './config.js';
 import { CODE, show } from './diagnostic.js';
 import type { Ends } from './ends.js';
@@ -12,18 +13,21 @@ import { keyPlace, type Subject, valuePlace } from './subject.js';
 const DEFAULT_KEEPALIVE: Keepalive = { intervalMs: 10_000, count: 3 };
 const DEFAULT_PROBE: Keepalive = { intervalMs: 1000, count: 3 };
 
-export function checkKeepalive(subject: Subject, { remote }: Ends): Keepalive | undefined {
+export function checkKeepalive(subject: Subject, { local, remote }: Ends): Keepalive | undefined {
   const { values, mode, report } = subject;
   if (values.keepalive === undefined) return undefined;
-  const refuse = (message: string): void => {
-    const hint = 'to ask by ICMP echo: probe = { target = "INNER ADDRESS of the peer" }';
+  const byEcho = 'to ask by ICMP echo: probe = { target = "INNER ADDRESS of the peer" }';
+  const refuse = (message: string, hint = byEcho): void => {
     report.add(CODE.keepalive, keyPlace(subject, 'keepalive'), message, hint);
   };
   if (mode === 'gre-udp') refuse('keepalive is not to be used in mode = "gre-udp" (RFC 8086, 4)');
-  else if (mode !== undefined && mode !== 'gre') {
-    refuse(`keepalive needs mode = "gre": in mode = "${mode}" no peer sends it back`);
+  else if (mode !== undefined && !takesKeepalives(mode)) {
+    refuse(`keepalive needs mode = "gre" or "ip6gre": in mode = "${mode}" no peer sends it back`);
   } else if (remote?.kind === 'any' || remote?.kind === 'multicast') {
     refuse(`keepalive needs one peer that sends it back, and remote is "${remote.text}"`);
+  } else if (local?.kind === 'any') {
+    const hint = 'local = "ADDRESS", the one that the peer has for its remote';
+    refuse('keepalive needs local: the peer is to send it back to that address', hint);
   }
   const { interval = DEFAULT_KEEPALIVE.intervalMs, count = DEFAULT_KEEPALIVE.count } =
     values.keepalive;
@@ -67,13 +71,28 @@ function checkTarget(
   { address, routes, allow }: Networks,
   target: string,
 ): void {
-  const { report, values, wrong } = subject;
+  const { report, values, wrong, mode } = subject;
   const isIn = (prefixes: readonly Prefix[]): boolean =>
     prefixes.some((prefix) => prefixContains(prefix, target));
   const warn = (message: string, hint?: string): void =>
     report.add(CODE.probe, valuePlace(subject, 'probe', 'target'), message, hint);
   if (remote?.kind === 'any' && (values.peers ?? []).length === 0) {
     warn('probe asks nobody: remote = "any" sends nothing', 'name the peer');
+    return;
+  }
+  if (mode !== undefined && carries(mode) === 'ethernet') {
+    warn(
+      `probe asks nobody: mode = "${mode}" carries frames, and no packets`,
+      'ping from its device',
+    );
+    return;
+  }
+  const version = target.includes(':') ? 6 : 4;
+  if (
+    !wrong.has('address') &&
+    !address.some((own) => own.address.includes(':') === (version === 6))
+  ) {
+    warn(`probe asks nobody: address has no IPv${version} address to ask from`);
     return;
   }
   if (address.some((own) => own.address === target)) {
@@ -91,4 +110,18 @@ function checkTarget(
   }
   if (allow === 'any' || isIn(allow) || isIn(routes)) return;
   warn(`the answers of probe.target ${target} are dropped (inner-src-spoof): it is not in allow`);
+}
+
+/** Names a reflect that nothing can make use of. */
+export function checkReflect(subject: Subject, address: readonly Prefix[]): boolean {
+  const { values, mode, report, wrong } = subject;
+  if (values.reflect !== true) return false;
+  const noEffect = (why: string): void =>
+    report.add(CODE.noEffect, keyPlace(subject, 'reflect'), `reflect = true has no effect: ${why}`);
+  if (mode !== undefined && carries(mode) === 'ethernet') {
+    noEffect(`mode = "${mode}" carries frames, and no packets`);
+  } else if (address.length === 0 && !wrong.has('address')) {
+    noEffect('without address no echo reply can come from it');
+  }
+  return true;
 }

@@ -24,6 +24,8 @@ export interface Surroundings {
    * to.
    */
   readonly addressOf?: (name: string) => string | undefined;
+  /** By which its probe's answers are told from others, 1..65535. Without it nothing is probed. */
+  readonly probeIdentifier?: number;
 }
 
 /** Whether packets of this mode have a GRE header. */
@@ -64,7 +66,7 @@ function peersOf({ peers }: TunnelConfig, find: (remote: string) => string | und
 
 function withMode(
   config: TunnelConfig,
-  { link = 0, addressOf = () => undefined }: Surroundings,
+  { link = 0, addressOf = () => undefined, probeIdentifier }: Surroundings,
 ): Tunnel {
   const find = (remote: string): string | undefined =>
     isName(remote) ? addressOf(remote) : remote;
@@ -86,6 +88,11 @@ function withMode(
     link,
     allow: config.allow,
     addresses: config.address,
+    keepalive: config.keepalive !== undefined,
+    ...(config.probe === undefined || probeIdentifier === undefined
+      ? {}
+      : { probe: { target: config.probe.target, identifier: probeIdentifier } }),
+    reflect: config.reflect,
     profile: config.profile,
     ...(config.peers.length === 0 ? {} : { peers: peersOf(config, find) }),
   };

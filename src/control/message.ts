@@ -105,21 +105,26 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     drops: status.drops,
     kernelDrops: status.kernelDrops,
     received: status.received,
+    generated: status.generated,
+    icmp: status.icmp,
     lanes: status.lanes,
   };
 }
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { remoteAddress, downReason, queueDrops, lastReceivedMs, peers } = tunnel;
+  const { pathMtu, remoteAddress, downReason, queueDrops, lastReceivedMs, localPackets, peers } =
+    tunnel;
   return {
     ...{ name, mode, local, remote },
     ...(remoteAddress === undefined ? {} : { remoteAddress }),
     state,
     ...(downReason === undefined ? {} : { downReason }),
-    ...{ mtu, rx, tx, drops },
+    mtu,
+    ...(pathMtu === undefined ? {} : { pathMtu }),
+    ...{ rx, tx, drops },
     ...(queueDrops === undefined ? {} : { queueDrops }),
-    lastReceivedMs,
+    ...{ lastReceivedMs, localPackets },
     ...(peers === undefined ? {} : { peers }),
   };
 }
@@ -150,7 +155,7 @@ function isTunnelStatus(value: unknown): value is TunnelStatus {
     isTraffic(value.rx) &&
     isTraffic(value.tx) &&
     isDrops(value.drops) &&
-    (value.queueDrops === undefined || typeof value.queueDrops === 'number') &&
+    [value.queueDrops, value.localPackets].every(isNumberOrAbsent) && // a router that is older tells none
     [value.remoteAddress, value.downReason].every(isTextOrAbsent) &&
     (value.peers === undefined || (Array.isArray(value.peers) && value.peers.every(isPeerStatus)))
   );
@@ -169,6 +174,10 @@ function isPeerStatus(value: unknown): value is PeerStatus {
 
 function isTextOrAbsent(value: unknown): boolean {
   return value === undefined || typeof value === 'string';
+}
+
+function isNumberOrAbsent(value: unknown): boolean {
+  return value === undefined || typeof value === 'number';
 }
 
 function isTraffic(value: unknown): boolean {

@@ -31,6 +31,8 @@ export function formatExplanation(explanation: Explanation, paint: Paint): strin
 
 function passedText({ direction, tunnel, verdict }: Explanation): string {
   if (verdict === 'early') return `early: ${tunnel} keeps it until its turn has come`;
+  if (verdict === 'local')
+    return `local: it ends at the router itself, which asks or answers by ${tunnel}`;
   return direction === 'decap'
     ? `forwarded: it comes out of ${tunnel}`
     : `forwarded: sent by ${tunnel}`;

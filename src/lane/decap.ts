@@ -4,7 +4,8 @@
 //   2. process      the codec finds the tunnel, checks and strips, or gives a reason
 //   3. coalesce     the codec merges neighbours of a flow into runs
 //   4. writeBatch   hand finished packets to the devices, in order, each run as one
-//   5. settle       count every slot once and free it
+//   5. aside        show what does not go on to who may answer it
+//   6. settle       count every slot once and free it
 import { DIRECTION_DECAP, SLOT_COUNT } from '../../asm/layout.js';
 import {
   REASON_CODEC_FAULT,
@@ -48,11 +49,13 @@ export function releaseEarly(lane: Lane): void {
 /** Takes the packets from `from` on through the codec to the devices. */
 function deliver(lane: Lane, ring: Ring, from: number): void {
   const isTraced = lane.tracer.before(ring, from);
-  lane.process(ring);
+  const { refusals } = ring;
+  const dropped = lane.process(ring);
   if (lane.reorder !== undefined) holdEarly(lane.reorder, ring, from, ring.processed);
   lane.coalesce();
   writeBatch(lane, ring, from, ring.processed);
   if (isTraced) lane.tracer.after(ring, from, DIRECTION_DECAP);
+  if (dropped > 0 || ring.refusals !== refusals) lane.aside.showDecap(ring, from);
 }
 
 /** Puts the packets aside that the codec found early. */

@@ -3,8 +3,12 @@
 //   1. readBatch   fill free slots from one device; the codec splits superpackets into segments
 //   2. process     the codec puts the outer header into the headroom, or gives a reason
 //   3. send        hand finished slots to the underlay, in order
-//   4. settle      count every slot once and free it
+//   4. aside       show what does not go on to who may answer it
+//   5. settle      count every slot once and free it
+//
+// What the router itself has to say goes the same way, with generatedBatch in the place of 1.
 import { DIRECTION_ENCAP, SEGMENT_LIMIT } from '../../asm/layout.js';
+import { REASON_TUNNEL_DOWN } from '../../asm/reason.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { Lane } from './lane.js';
 
@@ -28,12 +32,52 @@ export function encapBatch(lane: Lane, record: number): number {
 
   const count = (ring.filled - from) >>> 0;
   lane.countDeviceReceived(packets);
+  if (lane.board?.isDown(record)) refuseBatch(lane, from);
+  else sendBatch(lane, from);
+  return count;
+}
+
+/** Sends the packets of the router's own that wait, at most a batch. Returns whether more are waiting. */
+export function generatedBatch(lane: Lane): boolean {
+  const { aside, encapRing: ring } = lane;
+  const from = ring.filled;
+  if (!aside.isWaiting) return false;
+  if (aside.fill(ring, BATCH) > 0) sendBatch(lane, from);
+  sendBack(lane);
+  return aside.isWaiting;
+}
+
+/** Sends what goes to peers as it is, at most a batch. */
+function sendBack(lane: Lane): void {
+  const { aside, encapRing: ring } = lane;
+  const from = ring.filled;
+  if (aside.fillBack(ring, BATCH) === 0) return;
+  ring.restore(ring.filled, ring.filled, ring.drained); // no codec has anything to do on it
+  lane.underlay.send(ring, from, ring.processed);
+  lane.settle(ring);
+}
+
+/** Drops the filled slots from `from` on: the peer is not there. The kernel had queued them before it knew. */
+function refuseBatch(lane: Lane, from: number): void {
+  const ring = lane.encapRing;
+  for (let position = from; position !== ring.filled; position = (position + 1) >>> 0) {
+    ring.setReason(position, REASON_TUNNEL_DOWN);
+  }
+  ring.restore(ring.filled, ring.filled, ring.drained);
+  lane.aside.showEncap(ring, from);
+  lane.settle(ring);
+}
+
+/** Takes the filled slots from `from` on through the rest of the way. */
+function sendBatch(lane: Lane, from: number): void {
+  const ring = lane.encapRing;
   const isTraced = lane.tracer.before(ring, from);
-  lane.process(ring);
+  const { refusals } = ring;
+  const dropped = lane.process(ring);
   lane.underlay.send(ring, from, ring.processed);
   if (isTraced) lane.tracer.after(ring, from, DIRECTION_ENCAP);
+  if (dropped > 0 || ring.refusals !== refusals) lane.aside.showEncap(ring, from);
   lane.settle(ring);
-  return count;
 }
 
 /**

@@ -4,7 +4,7 @@ import { type CodecBuild, openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import { decapBatch, releaseEarly } from './decap.js';
-import { BATCH, encapBatch } from './encap.js';
+import { BATCH, encapBatch, generatedBatch } from './encap.js';
 import type { Lane, LaneEvents, LaneHandle } from './lane.js';
 
 /** How long one wait for devices lasts: the longest that a stop is delayed. */
@@ -15,6 +15,8 @@ export class EventedLane implements LaneHandle {
   readonly #lane: Lane;
   readonly #memory: WebAssembly.Memory;
   readonly #waiting: Promise<void>;
+  /** Sends what waits in `aside`. */
+  readonly #emitSoon: () => void;
   #running = true;
   #timer: NodeJS.Timeout | undefined;
 
@@ -29,6 +31,7 @@ export class EventedLane implements LaneHandle {
     lane.devices.forEach((device, record) => {
       if (device && device.fd < 0) device.onReadable = this.#turns(() => encapBatch(lane, record));
     });
+    this.#emitSoon = this.#turns(() => 0);
     const hasDescriptors = lane.devices.some((device) => device !== undefined && device.fd >= 0);
     this.#waiting = hasDescriptors
       ? waitForDevices(lane, () => this.#running, events.onDeviceLost)
@@ -44,6 +47,11 @@ export class EventedLane implements LaneHandle {
 
   async kernelDrops(): Promise<KernelDrops> {
     return this.#lane.kernelDrops();
+  }
+
+  emit(record: number, packet: Uint8Array): void {
+    this.#lane.aside.emit(record, packet);
+    this.#emitSoon();
   }
 
   watchAgain(): void {} // nothing is watched
@@ -76,7 +84,9 @@ export class EventedLane implements LaneHandle {
       scheduled = true;
       setImmediate(() => {
         scheduled = false;
-        if (this.#running && batch() >= BATCH) schedule();
+        if (!this.#running) return;
+        const isFull = batch() >= BATCH;
+        if (generatedBatch(this.#lane) || isFull) schedule();
       });
     };
     return schedule;
@@ -101,6 +111,7 @@ async function waitForDevices(
       for (let index = 0; index < count && isRunning(); index++) {
         serveDevice(lane, queue, index, onLost);
       }
+      generatedBatch(lane);
     }
   } finally {
     queue.close();

@@ -1,11 +1,18 @@
 import {
   BATCH_CLASSES,
+  COUNTER_DECAP_DROPS,
+  COUNTER_ROW_SIZE,
   LANE_TURN,
   SEGMENT_LIMIT,
   SLOT_COUNT,
+  TOTAL_ANSWERS,
+  TOTAL_ANSWERS_LIMITED,
   TOTAL_BATCHES,
   TOTAL_DEVICE_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_ERRORS,
+  TOTAL_ERRORS_LIMITED,
+  TOTAL_GENERATED,
   TOTAL_UNDERLAY_BATCHES,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
@@ -21,6 +28,10 @@ import { Ring } from '../ring/ring.js';
 import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
+import { Aside } from './aside.js';
+import type { Board } from './board.js';
+import type { UnderlayErrors } from './errors.js';
+import { LocalPackets } from './local.js';
 import { ReorderBuffer } from './reorder.js';
 import { Tracer } from './tracer.js';
 
@@ -37,6 +48,9 @@ export interface LaneHandle {
    * the lane does not answer.
    */
   kernelDrops(): Promise<KernelDrops | undefined>;
+
+  /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
+  emit(record: number, packet: Uint8Array): void;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
   watchAgain(): void;
@@ -57,6 +71,8 @@ export interface LaneEvents {
   readonly onSegmentationRefused: () => void;
   /** The kernel cannot segment superpackets on their way out of `device`: they are split from there on. */
   readonly onSuperpacketsRefused: (device: string) => void;
+  /** The way to the peer of a tunnel takes inner packets of `mtu` bytes, as was just found or heard again. */
+  readonly onPathMtu: (record: number, mtu: number) => void;
   /** The lane ended without having been asked to. */
   readonly onFailed: (failure: Failure) => void;
 }
@@ -70,6 +86,8 @@ export interface LaneOptions {
   readonly fallback: Codec;
   /** Kinds of packets that are merged for the devices (MERGE_*), 0 = none. */
   readonly merge: number;
+  /** Where what is heard of peers is noted; absent: nobody asks, and what ends here is only counted. */
+  readonly board?: Board | undefined;
   /** By record, the tunnels whose early packets wait for those before them. */
   readonly reorder?: ReadonlyMap<number, Reorder>;
   readonly peers?: readonly PeerRange[] | undefined;
@@ -89,9 +107,14 @@ export class Lane {
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
   readonly reorder: ReorderBuffer | undefined;
+  readonly board: Board | undefined;
   readonly tracer: Tracer;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
+  /** What becomes of packets that do not go on. */
+  readonly aside: Aside;
+  /** Where ICMP errors of the underlay go. */
+  errors: UnderlayErrors | undefined;
   /** By record of a peer: that of the tunnel whose device it has. */
   readonly #owners = new Uint16Array(TUNNEL_CAPACITY);
   readonly #totals: BigUint64Array;
@@ -120,6 +143,9 @@ export class Lane {
     this.#codec = options.codec;
     this.#merger = options.codec;
     this.#merge = options.merge;
+    this.aside = new Aside(this, memory);
+    this.board = options.board;
+    if (options.board) this.aside.onlookers.push(new LocalPackets(this, options.board));
   }
 
   get codec(): Codec {
@@ -128,8 +154,13 @@ export class Lane {
 
   /** The device that packets of a record come from and go to. */
   deviceOf(record: number): TunDevice | undefined {
+    return this.devices[this.ownerOf(record)];
+  }
+
+  /** The record of the tunnel itself: of a peer that whose device it has. */
+  ownerOf(record: number): number {
     const owner = this.#owners[record] as number;
-    return this.devices[owner === 0 ? record : owner];
+    return owner === 0 ? record : owner;
   }
 
   /** Swaps the codec. Call it between batches only: then no packet is half done. */
@@ -168,12 +199,14 @@ export class Lane {
    * Lets the codec work on all filled slots of `ring`. Whatever it leaves there is safe to send or write:
    * a codec can spoil packets, not the process. One that traps, loses the cursors or describes a packet
    * outside its slot is replaced, and the packets concerned are dropped as codec-fault.
+   * Returns how many packets it gave a reason.
    */
-  process(ring: Ring): void {
+  process(ring: Ring): number {
     const from = ring.processed;
     const to = ring.filled;
     const { drained } = ring;
     const codec = this.#codec;
+    let dropped = 0;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       packetsOf[position & MASK] = ring.packets(position);
     }
@@ -199,11 +232,14 @@ export class Lane {
         ring.setPackets(position, packets);
         ring.setReason(position, REASON_CODEC_FAULT);
         this.#replaceCodec(codec, new Error('it changed how many packets one stands for'));
-      } else if (ring.reason(position) === REASON_NONE && !isPossible(ring, position)) {
+      } else if (ring.reason(position) !== REASON_NONE) {
+        dropped++;
+      } else if (!isPossible(ring, position)) {
         ring.setReason(position, REASON_CODEC_FAULT);
         this.#replaceCodec(codec, new Error('it left an impossible descriptor'));
       }
     }
+    return dropped;
   }
 
   /** Lets the codec merge processed packets of the decap ring for the devices. */
@@ -271,6 +307,33 @@ export class Lane {
     this.#add(TOTAL_DEVICE_BATCHES + batchClass(count) * 8, 1);
   }
 
+  /** Of packets that wait to go out: those of the router's own. */
+  countGenerated(count: number): void {
+    this.#add(TOTAL_GENERATED, count);
+    this.#add(TOTAL_BATCHES, 1);
+  }
+
+  /** Corrects how many packets the devices handed over: one may go out as several. */
+  countReceived(count: number): void {
+    this.#add(TOTAL_DEVICE_RECEIVED, count);
+  }
+
+  /** An ICMP error to the sender of an inner packet; not sent: kept back. */
+  countAnswer(isSent: boolean): void {
+    this.#add(isSent ? TOTAL_ANSWERS : TOTAL_ANSWERS_LIMITED, 1);
+  }
+
+  /** An ICMP error of the underlay; not heeded: there were too many. */
+  countError(isHeeded: boolean): void {
+    this.#add(TOTAL_ERRORS, 1);
+    if (!isHeeded) this.#add(TOTAL_ERRORS_LIMITED, 1);
+  }
+
+  /** A packet of no tunnel that was in no ring. */
+  countDrop(reason: number): void {
+    this.#add(TOTALS_SIZE + COUNTER_DECAP_DROPS + reason * 8, 1);
+  }
+
   countUnderlayReceived(count: number): void {
     this.#add(TOTAL_UNDERLAY_RECEIVED, count);
     this.#add(TOTAL_BATCHES, 1);
@@ -302,7 +365,8 @@ export class Lane {
   }
 }
 
-const TOTAL_COUNT = TOTALS_SIZE / 8;
+/** The totals, and the row of packets of no tunnel. */
+const TOTAL_COUNT = (TOTALS_SIZE + COUNTER_ROW_SIZE) / 8;
 const MASK = SLOT_COUNT - 1;
 
 /** Class of a batch of `count` packets, at least one: 0 for one, n for up to 2^n. */

@@ -16,7 +16,7 @@ import {
   read,
 } from '../sys/libc.js';
 import { decapBatch, releaseEarly } from './decap.js';
-import { encapBatch } from './encap.js';
+import { encapBatch, generatedBatch } from './encap.js';
 import type { Lane } from './lane.js';
 
 const EPOLL_CTL_ADD = 1;
@@ -31,10 +31,11 @@ const EVENT_TOKEN = process.arch === 'x64' ? 4 : 8;
 /** Events taken from one wait: more than are ever ready at once in practice; the rest come with the next. */
 const EVENT_COUNT = 256;
 
-/** What a ready descriptor stands for: a device's record (1...), the underlay, the wake-up, or the network. */
+/** What a ready descriptor stands for: a device's record (1...), the underlay, the wake-up, the network, ICMP errors. */
 const TOKEN_UNDERLAY = 0x4000_0000;
 const TOKEN_WAKE = 0x4000_0001;
 const TOKEN_WATCH = 0x4000_0002;
+const TOKEN_ERRORS = 0x4000_0003;
 
 /** An epoll instance with a 32-bit token a descriptor. */
 export class EventQueue {
@@ -91,6 +92,9 @@ export interface LoopHooks {
   readonly wakeFd: number;
   /** Handles what was asked of the lane, between two batches. Returns false to end the loop. */
   readonly onWake: (loop: LoopControl) => boolean;
+  /** Descriptors that become readable when ICMP errors came, and what is done then. */
+  readonly errorFds: readonly number[];
+  readonly onErrors: () => void;
   /** Descriptor that becomes readable when the network changed. */
   readonly watchFd?: number | undefined;
   /** Told of that once; again after `LoopControl.watch`. */
@@ -114,6 +118,7 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   const drain = new NativeBlock(8);
   queue.add(hooks.wakeFd, TOKEN_WAKE);
   for (const fd of lane.underlay.fds) queue.add(fd, TOKEN_UNDERLAY);
+  for (const fd of hooks.errorFds) queue.add(fd, TOKEN_ERRORS);
   lane.devices.forEach((device, record) => {
     if (device && !hooks.unread.has(record)) queue.add(device.fd, record);
   });
@@ -125,7 +130,10 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
 
   try {
     for (;;) {
-      const count = waitForWork(queue, hooks.busyPoll, timeoutOf(lane));
+      // What was left to say goes out though nothing becomes readable.
+      const count = generatedBatch(lane)
+        ? queue.wait(0)
+        : waitForWork(queue, hooks.busyPoll, timeoutOf(lane));
       let underlayReady = false;
       for (let index = 0; index < count; index++) {
         const token = queue.token(index);
@@ -134,6 +142,8 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
         } else if (token === TOKEN_WAKE) {
           read(hooks.wakeFd, drain.address, 8);
           if (!hooks.onWake({ watch })) return;
+        } else if (token === TOKEN_ERRORS) {
+          hooks.onErrors();
         } else if (token === TOKEN_WATCH) {
           // Read by the main thread: until that is done, the descriptor would be ready for ever.
           if (hooks.watchFd !== undefined) queue.remove(hooks.watchFd);

@@ -1,6 +1,6 @@
 import type { CodecBuild } from '../codec/builds.js';
 import type { PeerRange } from '../packet/peers.js';
-import type { Reorder } from '../packet/tunnel.js';
+import type { Reorder, Tunnel } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
@@ -33,6 +33,10 @@ export interface LaneStart {
   readonly devices: readonly LaneDevice[];
   /** Records that share the device of another; absent: none. */
   readonly peers?: readonly PeerRange[] | undefined;
+  /** What the table was made from: for what is not decided packet by packet. Absent: nobody is told anything. */
+  readonly tunnels?: readonly (Tunnel | undefined)[];
+  /** The Board's memory: where what is heard of peers is noted. */
+  readonly board?: SharedArrayBuffer | undefined;
   /** Absent: raw sockets alone. */
   readonly xdp?: XdpStart | undefined;
   /** Microseconds to look for more work before waiting; 0 = wait at once. */
@@ -71,6 +75,7 @@ export interface LaneDevice {
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
   | { readonly kind: 'kernel-drops'; readonly id: number }
+  | { readonly kind: 'emit'; readonly record: number; readonly packet: Uint8Array }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
 
@@ -82,6 +87,7 @@ export type LaneEvent =
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'network-changed' }
+  | { readonly kind: 'path-mtu'; readonly record: number; readonly mtu: number }
   | { readonly kind: 'merge-refused'; readonly device: string }
   | { readonly kind: 'segmentation-refused' }
   | { readonly kind: 'superpackets-refused'; readonly device: string }

@@ -88,6 +88,10 @@ export class LaneThread implements LaneHandle {
     });
   }
 
+  emit(record: number, packet: Uint8Array): void {
+    this.#ask({ kind: 'emit', record, packet });
+  }
+
   watchAgain(): void {
     this.#ask({ kind: 'watch' });
   }
@@ -116,6 +120,9 @@ export class LaneThread implements LaneHandle {
         break;
       case 'network-changed':
         this.#events.onNetworkChanged();
+        break;
+      case 'path-mtu':
+        this.#events.onPathMtu(event.record, event.mtu);
         break;
       case 'merge-refused':
         this.#events.onMergeRefused(event.device);

@@ -3,7 +3,7 @@
 //   1. before   headers of the batch as they came, before the codec changes them in place
 //   2. after    those that were asked for, with tunnel and reason as the batch ended
 import { SLOT_COUNT } from '../../asm/layout.js';
-import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
+import { REASON_EARLY, REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import { TRACE_SNAP, TraceWriter } from '../ring/trace-ring.js';
 
@@ -50,7 +50,7 @@ export class Tracer {
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       const reason = ring.reason(position);
       if (reason === REASON_EARLY) continue; // it comes again, and ends then
-      if (dropsOnly && reason === REASON_NONE) continue;
+      if (dropsOnly && (reason === REASON_NONE || reason === REASON_LOCAL)) continue;
       if (record !== 0 && ring.tunnel(position) !== record) continue;
       const packets = ring.packets(position);
       if (this.#tokens < 1) {

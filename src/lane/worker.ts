@@ -3,8 +3,10 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
+import { routeMtu } from '../sys/route-mtu.js';
 import { CombinedUnderlay } from '../underlay/combined.js';
 import type { Underlay } from '../underlay/contract.js';
+import { IcmpErrors } from '../underlay/icmp-errors.js';
 import { RawUnderlay } from '../underlay/raw.js';
 import { UdpUnderlay } from '../underlay/udp.js';
 import { XdpUnderlay } from '../underlay/xdp.js';
@@ -32,20 +34,28 @@ try {
 port.close();
 
 function runLane(start: LaneStart): void {
-  const { memory, plan, codec, merge, reorder, peers, devices } = start;
+  const { memory, plan, codec, merge, reorder, peers, board, devices, tunnels = [] } = start;
+  const links = new Map(start.links);
+  const linkOfRecord = new Map(start.linkOfRecord);
+  // One lane is told of errors, whichever sent the packet.
+  const icmp = start.lane === 0 ? new IcmpErrors(start.versions) : undefined;
   const lane = openLane({
-    ...{ memory, plan, codec, merge, reorder, peers },
+    ...{ memory, plan, codec, merge, reorder, peers, tunnels, board },
+    routeMtu: (remote, record) => routeMtu(remote, links.get(linkOfRecord.get(record) ?? 0)),
     underlay: openUnderlay(start),
     devices: kernelDevices(memory, devices),
     events: {
       onMergeRefused: (device) => tell({ kind: 'merge-refused', device }),
       onFault: (name, error) => tell({ kind: 'fault', codec: name, error }),
+      onPathMtu: (record, mtu) => tell({ kind: 'path-mtu', record, mtu }),
     },
   });
   tell({ kind: 'ready' });
   try {
     runLoop(lane, {
       wakeFd: start.wakeFd,
+      errorFds: icmp?.fds ?? [],
+      onErrors: () => icmp?.receive((message) => lane.errors?.take(message)),
       onWake: (loop) => answerRequests(lane, memory, loop),
       watchFd: start.watchFd,
       onNetworkChanged: () => tell({ kind: 'network-changed' }),
@@ -55,6 +65,7 @@ function runLane(start: LaneStart): void {
     });
   } finally {
     lane.close();
+    icmp?.close();
   }
 }
 
@@ -102,6 +113,7 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
     if (request.kind === 'watch') loop.watch();
+    else if (request.kind === 'emit') lane.aside.emit(request.record, request.packet);
     else if (request.kind === 'codec') swapCodec(lane, memory, request);
     else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
   }

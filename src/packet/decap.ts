@@ -4,7 +4,8 @@
 //   2. GRE header    RFC 2784 and 2890, where the protocol is GRE
 //   3. find          the tunnel, by local, remote and key; drops from here on belong to it
 //   4. checkReceive  reserved bits, GRE checksum, sequence number, protocol type
-//   5. openPacket    an IP packet: whole, consistent, of the version announced; addresses and TTL allowed
+//   5. openPacket    an IP packet: whole, consistent, of the version announced; addresses and TTL allowed; is it for
+//                    the router itself?
 //      openFrame     an Ethernet frame: whole, the IP packet in it from an accepted source
 //   6. arrive        ECN (RFC 6040), DSCP, TTL, MSS
 //
@@ -25,6 +26,7 @@ import {
 } from './gre.js';
 import { checkInner, type Inner, readInner, setTos, setTtl } from './inner.js';
 import { PROTOCOL_GRE, PROTOCOL_IPIP, PROTOCOL_UDP } from './ipv4.js';
+import { isAnswer, type Local } from './local.js';
 import { lookup } from './lookup.js';
 import { clampMss } from './mss.js';
 import type { Observe } from './observe.js';
@@ -62,6 +64,18 @@ export type Decapped =
       readonly sequence: number;
     }
   | {
+      /** It ended at the router itself. */
+      readonly verdict: 'local';
+      readonly reason: null;
+      readonly tunnel: Tunnel;
+      readonly record: number;
+      readonly local: Local;
+      /** What of it counts, a copy: what is behind the GRE header of an answer, otherwise the inner packet. */
+      readonly packet: Uint8Array;
+      /** Where that began in the outer packet. */
+      readonly offset: number;
+    }
+  | {
       readonly verdict: 'drop';
       readonly reason: Reason;
       /** The tunnel that refused it, or null. */
@@ -69,6 +83,14 @@ export type Decapped =
       /** Place of the tunnel in the table, from 1; 0 = none. */
       readonly record: number;
     };
+
+/** What was inside, where it is for the router itself. */
+interface Own {
+  readonly local: Local;
+  readonly bytes: Uint8Array;
+  /** Bytes of the outer packet in front of it. */
+  readonly offset: number;
+}
 
 /** What was inside. */
 interface Opened {
@@ -111,6 +133,11 @@ export function decap(
   if ('early' in opened) {
     const { early: sequence } = opened;
     return { verdict: 'early', reason: null, tunnel: entry.tunnel, record, sequence };
+  }
+  if ('local' in opened) {
+    const { local, bytes, offset } = opened;
+    const { tunnel } = entry;
+    return { verdict: 'local', reason: null, tunnel, record, local, packet: bytes.slice(), offset };
   }
   const arrived = arrive(opened, outer, entry);
   if (arrived === null) return drop('ecn', entry.tunnel, record);
@@ -168,12 +195,16 @@ function open(
   gre: GreHeader | null,
   judge: Judge,
   state: TunnelState,
-): Opened | Early | Reason {
+): Opened | Early | Own | Reason {
   if (gre === null) {
     return openPacket(outer.payload, outer.protocol === PROTOCOL_IPIP ? 4 : 6, judge, outer.length);
   }
   const payload = checkReceive(outer, gre, judge, state);
   if (typeof payload === 'string' || 'early' in payload) return payload;
+  if (payload.kind === 'answer') {
+    const answer = outer.payload.subarray(gre.length);
+    return { local: 'answer', bytes: answer, offset: outer.length + gre.length };
+  }
   const start = gre.length + payload.offset;
   if (start > outer.payload.length) return 'gre-truncated';
   const bytes = outer.payload.subarray(start);
@@ -189,7 +220,7 @@ function checkReceive(
   gre: GreHeader,
   { entry: { tunnel, carries }, observe }: Judge,
   state: TunnelState,
-): Payload | Early | Reason {
+): Payload | Early | { readonly kind: 'answer' } | Reason {
   const { profile } = tunnel;
   if (hasReservedBits(payload, profile)) return 'gre-reserved-bits';
   observe?.({ at: 'reserved' });
@@ -209,7 +240,9 @@ function checkReceive(
   }
   observe?.({ at: 'sequence' });
   const carried = payloadOf(payload, gre, version);
-  if (carried === null) return 'unknown-protocol';
+  if (carried === null) {
+    return isAnswer(tunnel, gre.protocol) ? { kind: 'answer' } : 'unknown-protocol';
+  }
   if ((carried.kind === 'ethernet') !== (carries === 'ethernet')) return 'unknown-protocol';
   observe?.({ at: 'payload', payload: carried });
   return carried;
@@ -235,13 +268,15 @@ function openPacket(
   version: 4 | 6,
   { entry, table, observe }: Judge,
   offset: number,
-): Opened | Reason {
+): Opened | Own | Reason {
   const malformed = checkInner(bytes, version);
   if (malformed !== null) return malformed;
   const inner = readInner(bytes, version);
-  observe?.({ at: 'inner', inner, length: inner.bytes.length });
-  const refused = checkPolicy(inner, entry, table, observe);
-  return refused ?? { bytes: inner.bytes, ip: inner, start: 0, offset };
+  const { bytes: whole } = inner;
+  observe?.({ at: 'inner', inner, length: whole.length });
+  const verdict = checkPolicy(inner, entry, table, observe);
+  if (verdict === null) return { bytes: whole, ip: inner, start: 0, offset };
+  return typeof verdict === 'string' ? verdict : { local: verdict.local, bytes: whole, offset };
 }
 
 function openFrame(

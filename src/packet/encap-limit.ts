@@ -12,7 +12,13 @@ const OPTION_PADN = 1;
 const OPTION_ENCAP_LIMIT = 4;
 
 /** The limit that an inner IPv6 packet carries, null without one. */
-export function encapLimitOf({ version, bytes }: Inner): number | null {
+export function encapLimitOf(inner: Inner): number | null {
+  const at = encapLimitAt(inner);
+  return at === null ? null : u8(inner.bytes, at);
+}
+
+/** Where in the packet that limit lies. */
+export function encapLimitAt({ version, bytes }: Inner): number | null {
   if (version === 4) return null;
   let header = u8(bytes, 6);
   let offset = IPV6_HEADER;
@@ -21,8 +27,8 @@ export function encapLimitOf({ version, bytes }: Inner): number | null {
     if (offset + 8 > bytes.length) return null;
     const end = offset + 8 + u8(bytes, offset + 1) * 8;
     if (end > bytes.length) return null;
-    const limit = header === DESTINATION_OPTIONS ? findLimit(bytes, offset + 2, end) : null;
-    if (limit !== null) return limit;
+    const at = header === DESTINATION_OPTIONS ? findLimit(bytes, offset + 2, end) : null;
+    if (at !== null) return at;
     header = u8(bytes, offset);
     offset = end;
   }
@@ -38,7 +44,7 @@ function findLimit(bytes: Uint8Array, start: number, end: number): number | null
     }
     const length = at + 1 < end ? u8(bytes, at + 1) : end;
     if (at + 2 + length > end) return null;
-    if (type === OPTION_ENCAP_LIMIT && length === 1) return u8(bytes, at + 2);
+    if (type === OPTION_ENCAP_LIMIT && length === 1) return at + 2;
     at += 2 + length;
   }
   return null;

@@ -2,9 +2,9 @@
 //
 //   1. readCarried   a whole IP packet of a version the tunnel carries, or a whole Ethernet frame
 //      recordFor     the peer it is for, in a tunnel with several (peers.ts)
-//   2. checkFit      not larger than the tunnel's MTU, TTL left
-//   3. checkRoute    there is a peer, the packet is not for the peer itself, nor one that a group has had already;
-//      limitOf       it may enter one tunnel more
+//   2. isTooLong     not larger than the tunnel's MTU, or IPv6 and to be fragmented on the way
+//   3. checkRoute    TTL left, there is a peer, the packet is not for the peer itself, nor one that a group has had
+//      limitOf       already; it may enter one tunnel more
 //   4. clampMss      what hosts tell each other of segment sizes
 //   5. outer header  IPv4 or IPv6, with TOS, TTL and DF of the tunnel or of the inner packet
 //   6. UDP header    a source port for each flow, for gre-udp
@@ -25,7 +25,7 @@ import {
 } from './gre.js';
 import { type Inner, readInner } from './inner.js';
 import { IPV4_HEADER, readIpv4 } from './ipv4.js';
-import { IPV6_HEADER } from './ipv6.js';
+import { IPV6_HEADER, IPV6_MTU_MIN } from './ipv6.js';
 import { clampMss } from './mss.js';
 import type { Observe } from './observe.js';
 import { outerHeader } from './outer-header.js';
@@ -99,8 +99,10 @@ export function encapInto(
   const carried = readCarried(bytes, entry);
   if (typeof carried === 'string') return drop(carried);
   observe?.({ at: 'inner', inner: carried.ip, length: bytes.length });
-  const refused =
-    checkFit(carried, entry, whole.length, observe) ?? checkRoute(carried, entry, observe);
+  const isLong = isTooLong(entry, state, whole.length);
+  if (isLong && !mustPass(carried, whole.length)) return drop('too-big');
+  observe?.({ at: 'mtu', length: whole.length });
+  const refused = checkRoute(carried, entry, observe);
   if (refused !== null) return drop(refused);
   if (isBack(carried, entry, ownInner)) return drop('no-route');
   const limit = limitOf(carried, entry);
@@ -117,7 +119,7 @@ export function encapInto(
     clampMss(inside, entry.mss[ip.version], false);
   }
   const { count } = whole;
-  const outer = outerHeader({ entry, ip, length: packet.length, state, count, limit });
+  const outer = outerHeader({ entry, ip, length: packet.length, isLong, state, count, limit });
   packet.set(outer, 0);
   if (!isGre(tunnel)) return { verdict: 'ok', reason: null, packet, outerLength: length };
 
@@ -180,18 +182,16 @@ function checkPacket(bytes: Uint8Array): Reason | null {
   return IPV6_HEADER + u16(bytes, 4) === bytes.length ? null : 'inner-header';
 }
 
-function checkFit(
-  { ip }: Carried,
-  { carries, mtu }: Entry,
-  length: number,
-  observe?: Observe,
-): Reason | null {
-  const isFrame = carries === 'ethernet';
-  if (length > mtu + (isFrame ? ETHERNET_HEADER : 0)) return 'too-big';
-  observe?.({ at: 'mtu', length });
-  if (!isFrame && ip?.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
-  observe?.({ at: 'ttl' });
-  return null;
+/** Whether `length` bytes are more than the tunnel takes: as it was told, or as its path was found to. */
+function isTooLong({ carries, mtu }: Entry, { pathMtu }: TunnelState, length: number): boolean {
+  const most = pathMtu === 0 ? mtu : Math.min(mtu, pathMtu);
+  const header = carries === 'ethernet' ? ETHERNET_HEADER : 0;
+  return length - header > most;
+}
+
+/** Whether the packet is IPv6 that every link has to take: whole, or in fragments (RFC 2473, 7.1; RFC 4213, 3.2.2). */
+function mustPass({ ip, start }: Carried, length: number): boolean {
+  return ip?.version === 6 && length - start <= IPV6_MTU_MIN;
 }
 
 function checkRoute(
@@ -199,6 +199,8 @@ function checkRoute(
   { carries, version, local, remote }: Entry,
   observe?: Observe,
 ): Reason | null {
+  if (carries !== 'ethernet' && ip?.ttl === 0) return 'inner-ttl'; // RFC 2003, 3.1
+  observe?.({ at: 'ttl' });
   if (remote === null) return 'no-route';
   // No kernel fills in the source of an IPv6 header.
   if (version === 6 && local === null) return 'no-route';

@@ -35,7 +35,7 @@ export interface ExplainOptions {
 
 export interface Explanation {
   readonly direction: Direction;
-  /** `early`: a numbered packet that waits for those before it. */
+  /** `early`: a numbered packet that waits for those before it; `local`: one that ends at the router itself. */
   readonly verdict: Decapped['verdict'];
   /** Null unless it is dropped. */
   readonly reason: Reason | null;
@@ -107,7 +107,10 @@ export function explainRecorded(
   const found = explain(packet, table, options);
   const name = table.entries[options.record - 1]?.tunnel.name ?? null;
   const recorded = { ...found, verdict: reason === null ? 'ok' : 'drop', reason } as const;
-  if (found.reason === reason) return { ...recorded, tunnel: name };
+  if (found.reason === reason) {
+    const verdict = found.verdict === 'local' ? 'local' : recorded.verdict;
+    return { ...recorded, verdict, tunnel: name };
+  }
   const passed = found.stages.filter((stage) => stage.passed);
   if (reason === null) return { ...recorded, tunnel: name, stages: passed, nearest: null };
   const index = passed.findIndex((stage) => stage.name === ENDS_AT[reason]);

@@ -2,7 +2,7 @@
 import { setU8, setU16, setU32, u8, u16, u32 } from './bytes.js';
 import { checksum, finish, sum, sumPseudoHeader } from './checksum.js';
 import type { Inner } from './inner.js';
-import { IPV4_HEADER, isMartianSource4, isMulticast4 } from './ipv4.js';
+import { IPV4_HEADER, isMartianDestination4, isMartianSource4, isMulticast4 } from './ipv4.js';
 import { IPV6_HEADER, isMulticast6, isUnspecified6, walkExtensions } from './ipv6.js';
 
 export type IcmpError =
@@ -26,6 +26,7 @@ const TTL = 64;
 /** Types that answer a packet rather than ask or reply: redirects and errors, none of which is answered. */
 const ERRORS4 = [3, 4, 5, 11, 12];
 const FIRST_QUERY6 = 128;
+const REDIRECT6 = 137;
 
 /**
  * The error to the sender of `packet`, from `source` (4 or 16 bytes, wire order, of the packet's family). Null where
@@ -41,7 +42,9 @@ export function icmpError(packet: Inner, error: IcmpError, source: Uint8Array): 
 function icmpError4(packet: Inner, error: IcmpError, source: Uint8Array): Uint8Array | null {
   const { bytes, headerLength } = packet;
   const sender = u32(packet.source, 0);
-  if (isMartianSource4(sender) || isMulticast4(u32(packet.destination, 0))) return null;
+  const destination = u32(packet.destination, 0);
+  if (isMartianSource4(sender)) return null;
+  if (isMartianDestination4(destination) || isMulticast4(destination)) return null;
   if ((u16(bytes, 6) & 0x1fff) !== 0) return null;
   const isError = packet.protocol === PROTOCOL_ICMP && ERRORS4.includes(u8(bytes, headerLength));
   const message = isError ? null : message4(error);
@@ -73,7 +76,8 @@ function icmpError6(packet: Inner, error: IcmpError, source: Uint8Array): Uint8A
   if (isMulticast6(packet.destination) && error.kind !== 'too-big') return null;
   const upper = walkExtensions(bytes, bytes.length);
   if (upper.end === 'fragment' && upper.offset > IPV6_HEADER && isLaterFragment(bytes)) return null;
-  const isError = upper.protocol === PROTOCOL_ICMP6 && u8(bytes, upper.offset) < FIRST_QUERY6;
+  const type6 = upper.protocol === PROTOCOL_ICMP6 ? u8(bytes, upper.offset) : FIRST_QUERY6;
+  const isError = type6 < FIRST_QUERY6 || type6 === REDIRECT6;
   if (isError) return null;
 
   const { type, code, rest } = message6(error);

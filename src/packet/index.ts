@@ -67,6 +67,7 @@ export {
   type Stage,
   type StageName,
 } from './explain.js';
+export type { Local } from './local.js';
 export type { Reason } from './reason.js';
 export {
   createState,

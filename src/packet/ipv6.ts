@@ -3,6 +3,8 @@ import { isMapped } from './address.js';
 import { u8, u16, u32 } from './bytes.js';
 
 export const IPV6_HEADER = 40;
+/** Bytes that every link takes (RFC 8200, 5). */
+export const IPV6_MTU_MIN = 1280;
 
 const HOP_BY_HOP = 0;
 const ROUTING = 43;

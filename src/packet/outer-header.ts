@@ -32,6 +32,8 @@ interface Carrying {
   readonly ip: Inner | null;
   /** Of the whole outer packet. */
   readonly length: number;
+  /** Longer than the path takes: to be fragmented on the way, or by who sends it. */
+  readonly isLong: boolean;
   readonly state: TunnelState;
   /** Packets that a kernel makes of it. */
   readonly count: number;
@@ -44,11 +46,11 @@ export function outerHeader(carrying: Carrying): Uint8Array {
   return carrying.entry.version === 4 ? outerHeader4(carrying) : outerHeader6(carrying);
 }
 
-function outerHeader4({ entry, ip, length, state, count }: Carrying): Uint8Array {
+function outerHeader4({ entry, ip, length, isLong, state, count }: Carrying): Uint8Array {
   const { tunnel, local, remote } = entry;
   const header = new Uint8Array(IPV4_HEADER);
   const isCopied = tunnel.ignoreDf !== true && ip?.dontFragment === true;
-  const dontFragment = tunnel.pmtudisc || isCopied;
+  const dontFragment = !isLong && (tunnel.pmtudisc || isCopied);
   setU8(header, 0, 0x45);
   setU8(header, 1, tosOf(entry, ip));
   setU16(header, 2, length);

@@ -1,4 +1,4 @@
-// Whether an inner packet may leave the tunnel, judged by its addresses and its TTL.
+// Whether an inner packet may leave the tunnel, judged by its addresses and its TTL, or ends at the router itself.
 import { contains, isMapped } from './address.js';
 import { u32 } from './bytes.js';
 import type { Inner } from './inner.js';
@@ -18,20 +18,33 @@ import {
   isMulticast6,
   isUnspecified6,
 } from './ipv6.js';
+import { fromOwn, isProbeAnswer, type Local } from './local.js';
 import type { Observe } from './observe.js';
 import type { Reason } from './reason.js';
 import { type Entry, ownName, type Table } from './table.js';
 
-/** Why an inner packet may not pass, or null. The rules are ordered: the first that is broken names it. */
+/** A packet that ends at the router itself. */
+export interface Ended {
+  readonly local: Local;
+}
+
+/**
+ * Why an inner packet may not pass, or null, or what of the router's own it is. The rules are ordered: the first that
+ * is broken names it.
+ */
 export function checkPolicy(
   inner: Inner,
   entry: Entry,
   table: Table,
   observe?: Observe,
-): Reason | null {
+): Reason | Ended | null {
   if (isMartian(inner, entry)) return 'inner-martian';
   observe?.({ at: 'addresses' });
-  if (isOwn(table, inner.source)) return 'inner-src-spoof';
+  if (isOwn(table, inner.source)) {
+    const local = fromOwn(inner, entry, table);
+    if (local === null) return 'inner-src-spoof';
+    return inner.ttl <= 1 ? 'inner-ttl' : { local }; // it would have to go on
+  }
   if (table.ownOuter.has(ownName(inner.destination))) {
     // One level of tunnel a packet: what is inside must not be for a tunnel of ours again.
     return isTunnelProtocol(inner.protocol) ? 'nesting-limit' : 'inner-dst-policy';
@@ -41,7 +54,7 @@ export function checkPolicy(
   observe?.({ at: 'source' });
   if (inner.ttl === 0 || (inner.ttl === 1 && isForwarded(inner, table))) return 'inner-ttl';
   observe?.({ at: 'ttl' });
-  return null;
+  return isProbeAnswer(inner, entry, table) ? { local: 'probe' } : null;
 }
 
 /**

@@ -12,6 +12,8 @@ export interface TunnelState {
    * the `count` - 1 packets behind it, 1 without, follow.
    */
   nextIdentification(count?: number): number;
+  /** Largest inner packet that the path is known to take, 0 = not known. Of no effect above the tunnel's MTU. */
+  readonly pathMtu: number;
   /** Whether a numbered packet was accepted. */
   rxSynced: boolean;
   /** The number after the last accepted one. */
@@ -28,8 +30,8 @@ export interface State {
   of(tunnel: Tunnel, record: number): TunnelState;
 }
 
-/** The memory of one tunnel that is about to send `sequence` and `identification`. */
-export function createTunnelState(sequence = 0, identification = 0): TunnelState {
+/** The memory of one tunnel that is about to send `sequence` and `identification`, on a path of `pathMtu`. */
+export function createTunnelState(sequence = 0, identification = 0, pathMtu = 0): TunnelState {
   let txSequence = sequence;
   let txIdentification = identification;
   return {
@@ -43,6 +45,7 @@ export function createTunnelState(sequence = 0, identification = 0): TunnelState
       txIdentification = (txIdentification + count) >>> 0;
       return next;
     },
+    pathMtu,
     rxSynced: false,
     rxNext: 0,
     staleNext: 0,

@@ -74,6 +74,12 @@ interface TunnelBase {
   readonly allow: readonly Prefix[] | 'any';
   /** Addresses of the tunnel device: our own, so no packet from the peer may claim them. */
   readonly addresses: readonly Prefix[];
+  /** Sends keepalives: GRE packets of protocol type 0 answer them. Of `gre` and `ip6gre` alone. */
+  readonly keepalive?: boolean;
+  /** Echo requests that ask for the peer inside the tunnel: whom, and by which identifier, 1..65535. */
+  readonly probe?: { readonly target: string; readonly identifier: number };
+  /** Echo replies that have our own inner address for their source go back into the tunnel. Default false. */
+  readonly reflect?: boolean;
   /** What happens to odd packets: as the RFCs ask, or as Linux does. Default `rfc`. */
   readonly profile?: 'rfc' | 'linux';
 }
@@ -127,6 +133,11 @@ export const MODE_NAMES = Object.keys(MODES) as readonly Mode[];
 /** Whether a tunnel has a GRE header, and with it key, checksum and sequence number. */
 export function isGre(tunnel: Tunnel): tunnel is GreTunnel {
   return MODES[tunnel.mode].isGre;
+}
+
+/** Whether GRE keepalives are to be had in this mode: neither in UDP (RFC 8086, 4) nor beside Ethernet frames. */
+export function takesKeepalives(mode: Mode): boolean {
+  return mode === 'gre' || mode === 'ip6gre';
 }
 
 /** What tunnels of this mode carry. */

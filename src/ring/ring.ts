@@ -5,6 +5,7 @@ import {
   DESCRIPTOR_INNER_LENGTH,
   DESCRIPTOR_LENGTH,
   DESCRIPTOR_LINK,
+  DESCRIPTOR_LOCAL,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_PACKETS,
   DESCRIPTOR_PAYLOAD,
@@ -48,6 +49,7 @@ export class Ring {
   /** Where the packet of each slot may lie, kept where no codec can write. */
   readonly #low = new Uint32Array(SLOT_COUNT);
   readonly #high = new Uint32Array(SLOT_COUNT);
+  #refusals = 0;
 
   constructor(memory: WebAssembly.Memory, address: number) {
     const words = new Uint32Array(memory.buffer);
@@ -178,8 +180,24 @@ export class Ring {
     return this.#field(position, DESCRIPTOR_REASON);
   }
 
+  /** Reasons given by the host so far: a codec gives its own. */
+  get refusals(): number {
+    return this.#refusals;
+  }
+
+  /** What the codec found a packet to be that ended at the router itself: LOCAL_*. */
+  local(position: number): number {
+    return this.#field(position, DESCRIPTOR_LOCAL);
+  }
+
   setReason(position: number, reason: number): void {
+    this.#refusals++;
     this.#words[(this.#descriptor(position) + DESCRIPTOR_REASON) >>> 2] = reason;
+  }
+
+  /** Bytes of the inner packets, for the counters, as the filling end or the codec noted them. */
+  innerLength(position: number): number {
+    return this.#field(position, DESCRIPTOR_INNER_LENGTH);
   }
 
   /** Packets on the wire that the packet at `position` stands for. */

@@ -1,12 +1,16 @@
 import type { Reason } from '../packet/reason.js';
 import type { Mode, Tunnel } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
+import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
 
 export type { KernelDrops };
 
 /** Drops by reason; reasons that never occurred are left out. */
 export type Drops = Partial<Record<Reason, number>>;
+
+/** The device is gone or set down; the peer does not answer what it is asked; or else what is wrong with a host name. */
+export type DownReason = 'device' | 'keepalive' | 'probe' | (string & {});
 
 /** One of several peers of a tunnel. */
 export interface PeerStatus {
@@ -30,11 +34,18 @@ export interface TunnelStatus {
   /** What a host name stands for, while that is known. */
   readonly remoteAddress?: string;
   readonly state: 'up' | 'down';
-  /** Why it is down, where the device is not the reason. */
-  readonly downReason?: string;
+  /** Absent while it is up. */
+  readonly downReason?: DownReason;
   readonly mtu: number;
+  /** What its path is known to take, where that is less; forgotten after a while. */
+  readonly pathMtu?: number;
   readonly rx: { readonly packets: number; readonly bytes: number };
   readonly tx: { readonly packets: number; readonly bytes: number };
+  /**
+   * Packets of the peer that ended at the router itself: keepalives, and answers to what it asked. They are neither
+   * in `rx` nor in `drops`.
+   */
+  readonly localPackets: number;
   readonly drops: Drops;
   /**
    * What the kernel dropped on the way into the tunnel before the router read it, beside all other counters: as a
@@ -42,7 +53,7 @@ export interface TunnelStatus {
    * where the kernel does not say.
    */
   readonly queueDrops?: number;
-  /** When the last packet came out of the tunnel, ms since 1970, or null. */
+  /** When the last packet came out of the tunnel, or ended at the router itself; ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
   /** Of a tunnel with several: its own counters are their sum, and what went to none of them. */
   readonly peers?: readonly PeerStatus[];
@@ -55,6 +66,13 @@ export interface RouterStatus {
   readonly uptimeSeconds: number;
   /** Packets that came in: from the tunnel devices, and from the underlay. */
   readonly received: { readonly device: number; readonly underlay: number };
+  /**
+   * Packets that the router made itself to go out by a tunnel, such as answers to its far end: beside `received`, and
+   * like those either sent or dropped.
+   */
+  readonly generated: number;
+  /** ICMP errors, told and heard. Of those heard, what was dropped is among `drops`, too. */
+  readonly icmp: IcmpCounters;
   readonly tunnels: readonly TunnelStatus[];
   /** Of packets that no tunnel took. */
   readonly drops: Drops;

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SEGMENT_LIMIT } from '../../asm/layout.js';
@@ -157,6 +158,7 @@ export async function resolveTunnels(
       ...(mtus.length === 0 ? {} : { pathMtu: Math.min(...mtus) }),
       link,
       addressOf: (name) => addressOf(config.name, name),
+      probeIdentifier: randomInt(1, 0x10000),
     });
     requireIpv6Room(config, tunnel.mtu);
     return tunnel;
@@ -182,6 +184,7 @@ export function configureDevices(
 ): Promise<void> {
   // One that carries only IPv6 has nothing of the kind: the kernel sends IPv4 out of a device when somebody asks.
   for (const { mode, name } of configs) if (carries(mode) === 4) disableIpv6(name);
+  for (const { mode, name } of configs) if (carries(mode) !== 'ethernet') acceptOwnSources(name);
   const machine = readMachineId();
   const group = isGrouped(configs) ? ` group ${GROUP}` : '';
   const lines = configs.flatMap((config, index): IpLine[] => {
@@ -204,6 +207,18 @@ function routesOf({ address, routes, peers }: TunnelConfig): Set<string> {
   const subnets = new Set(address.map((one) => formatPrefix(network(one) ?? one)));
   const behind = peers.flatMap((peer) => peer.routes).map(formatPrefix);
   return new Set([...routes.map(formatPrefix), ...behind.filter((route) => !subnets.has(route))]);
+}
+
+/**
+ * Answers to who sends into a tunnel come out of its device with the device's own address for a source, which the
+ * kernel takes for forged elsewhere. From the far end no such packet gets in: the codec drops it as inner-src-spoof.
+ */
+function acceptOwnSources(name: string): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv4/conf/${name}/accept_local`, '1');
+  } catch {
+    // With read-only kernel settings such answers do not arrive.
+  }
 }
 
 /**

@@ -48,9 +48,10 @@ export class Lanes {
     underlay: Underlay,
     events: LaneEvents,
   ): Lanes {
-    const { memory, codec, merge, reorder, peers } = shared;
+    const { memory, codec, merge, reorder, peers, tunnels = [], board } = shared;
     const lane = openLane({
-      ...{ memory, plan: plan.lanes[0], codec, merge, reorder, peers, underlay, events },
+      ...{ memory, plan: plan.lanes[0], codec, merge, reorder, peers, tunnels, board },
+      ...{ underlay, events },
       devices: kernelDevices(memory, own.devices),
     });
     return new Lanes([new EventedLane(lane, memory, events)]);
@@ -69,6 +70,11 @@ export class Lanes {
   /** By lane, what the kernel dropped on the way to its sockets; undefined: it does not answer. */
   kernelDrops(): Promise<(KernelDrops | undefined)[]> {
     return Promise.all(this.#lanes.map((lane) => lane.kernelDrops()));
+  }
+
+  /** Sends a packet of the router's own into the tunnel of `record`, by one lane. */
+  emit(lane: number, record: number, packet: Uint8Array): void {
+    this.#lanes[lane]?.emit(record, packet);
   }
 
   /** Lets the lane that watches the network tell of changes again. */

@@ -1,4 +1,5 @@
 import { loadBuild } from '../codec/builds.js';
+import { Board } from '../lane/board.js';
 import { EventedLane } from '../lane/evented.js';
 import type { LaneEvents } from '../lane/lane.js';
 import { openLane } from '../lane/open.js';
@@ -43,16 +44,20 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     },
     onDeviceLost: () => {},
     onMergeRefused: () => {},
+    onPathMtu: () => {},
     onNetworkChanged: () => {},
     onSegmentationRefused: () => {},
     onSuperpacketsRefused: () => {},
     onFailed: finish,
   };
+  const board = new Board();
   const lane = openLane({
     ...{ memory, plan: plan.lanes[0], codec: build, underlay, events },
     peers: peerRanges(tunnels),
     merge: 0, // hosts in memory take packets as they are
     reorder: reorderLimits(recordsOf(tunnels).map(({ tunnel }) => tunnel)),
+    tunnels,
+    board: board.buffer,
     devices: () => devices.map((device, index) => [index + 1, device]),
   });
   const running = new EventedLane(lane, memory, events);
@@ -61,7 +66,8 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     memory,
     plan,
     tunnels,
-    isUp: () => true,
+    downReason: () => undefined,
+    lastHeardMs: (record) => board.lastHeardMs(record),
     codec: live,
     underlay: underlay.name,
     lanes: 1,

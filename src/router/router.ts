@@ -13,15 +13,18 @@ import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
+import { Board } from '../lane/board.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
+import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
@@ -36,6 +39,8 @@ import {
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
+import { Liveness } from './liveness.js';
+import { LearnedMtus } from './path-mtus.js';
 import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
@@ -149,7 +154,10 @@ class RunningRouter implements Router {
   readonly #memory: WebAssembly.Memory;
   readonly #traces: Traces;
   readonly #flags = new InterfaceFlags();
+  readonly #learnedMtus: LearnedMtus;
   readonly #lost = new Set<string>();
+  readonly #board = new Board();
+  readonly #liveness: Liveness;
   readonly #startedMs = Date.now();
   #choices: Choices;
   #lanes: Lanes | undefined;
@@ -184,6 +192,25 @@ class RunningRouter implements Router {
       tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
+    const pathMtus = new PathMtus(this.#memory, this.#plan.states);
+    this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
+    this.#liveness = new Liveness({
+      ...{ configs: config.tunnels, tunnels, board: this.#board, log },
+      current: (record) => this.#tunnels[record - 1],
+      emit: (record, packet) => {
+        // Numbered packets leave by the lane that sends all of them.
+        this.#lanes?.emit(devices[record - 1]?.reader ?? 0, record, packet);
+      },
+      setCarrier: (record, isUp) => this.#setCarrier(record, isUp),
+    });
+  }
+
+  #setCarrier(record: number, isUp: boolean): void {
+    const device = this.#devices[record - 1];
+    const [fd] = device?.fds ?? [];
+    if (device === undefined || fd === undefined || setCarrier(fd, isUp)) return;
+    const { name } = device.config;
+    this.#log.debug({ event: 'carrier', tunnel: name }, `the carrier of ${name} stays as it is`);
   }
 
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
@@ -195,10 +222,12 @@ class RunningRouter implements Router {
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#learnedMtus.close();
       this.#flags.close();
       throw error;
     }
     this.#choices.xdp?.start();
+    this.#liveness.start();
     this.#choices.names.watch(() => this.#followNames());
   }
 
@@ -213,7 +242,9 @@ class RunningRouter implements Router {
       const config = configs[index];
       const addressOf = (name: string) => names.addressOf(tunnel.name, name);
       if (config === undefined) return tunnel;
-      return { ...tunnelOf(config, { link: tunnel.link, addressOf }), mtu: tunnel.mtu };
+      const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
+      const known = { link: tunnel.link, addressOf, ...probe };
+      return { ...tunnelOf(config, known), mtu: tunnel.mtu };
     });
     const records = routerRecords(configs, tunnels);
     const changed = changedRecords(this.#records, records);
@@ -253,7 +284,11 @@ class RunningRouter implements Router {
       tunnels: this.#tunnels,
       configs: this.#config.tunnels,
       faultOf: (tunnel, name) => this.#choices.names.faultOf(tunnel, name),
-      isUp: (name) => !this.#lost.has(name) && this.#flags.isUp(name),
+      downReason: (name, record) => {
+        if (this.#lost.has(name) || !this.#flags.isUp(name)) return 'device';
+        return this.#liveness.down(record);
+      },
+      lastHeardMs: (record) => this.#board.lastHeardMs(record),
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
@@ -282,10 +317,12 @@ class RunningRouter implements Router {
   }
 
   async #stop(): Promise<void> {
+    this.#liveness.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
+    this.#learnedMtus.close();
     this.#flags.close();
     this.#finish(null);
   }
@@ -311,8 +348,10 @@ class RunningRouter implements Router {
       reorder: reorderLimits(this.#records.map(({ tunnel }) => tunnel)),
       ...endpointsOf(this.#records.map(({ tunnel }) => tunnel)),
       peers: peerRanges(this.#tunnels),
+      tunnels: tableTunnels(this.#tunnels),
       links: bound.map(({ link, dev }) => [link, dev] as const),
       linkOfRecord: bound.map(({ record, link }) => [record, link] as const),
+      board: this.#board.buffer,
       busyPoll: busypoll,
     };
   }
@@ -390,6 +429,7 @@ class RunningRouter implements Router {
           `the kernel refused a superpacket for ${device} (EINVAL), as some releases do; packets are written one by one from here on`,
         );
       },
+      onPathMtu: (record, mtu) => this.#learnedMtus.learned(record, mtu),
       onNetworkChanged: () => {
         const followed = this.#choices.xdp?.onChange().catch((error) => {
           this.#log.warn({ event: 'next-hops' }, `next hops stay as they were: ${String(error)}`);

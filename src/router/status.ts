@@ -2,6 +2,7 @@ import type { TunnelConfig } from '../config/config.js';
 import { isName } from '../config/host-name.js';
 import { peerRanges } from '../packet/peers.js';
 import { isGre, type Tunnel } from '../packet/tunnel.js';
+import { PathMtus } from '../ring/path-mtus.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import {
   addCounters,
@@ -12,6 +13,7 @@ import {
 } from '../tunnel/counters.js';
 import { addKernelDrops } from '../underlay/kernel-drops.js';
 import type {
+  DownReason,
   KernelDrops,
   PeerStatus,
   RouterMetrics,
@@ -28,7 +30,10 @@ export interface StatusSources {
   readonly configs?: readonly TunnelConfig[];
   /** Why a name of a tunnel stands for nothing. */
   readonly faultOf?: (tunnel: string, name: string) => string | undefined;
-  readonly isUp: (name: string) => boolean;
+  /** Why the tunnel of a record is down; undefined: it is up. */
+  readonly downReason: (name: string, record: number) => DownReason | undefined;
+  /** When a packet of the tunnel last ended at the router itself, ms since 1970. */
+  readonly lastHeardMs: (record: number) => number | null;
   readonly codec: string;
   readonly underlay: string;
   readonly lanes: number;
@@ -70,6 +75,8 @@ function routerStatus(sources: StatusSources, counters: Counters): Omit<RouterSt
     lanes: sources.lanes,
     uptimeSeconds: (Date.now() - sources.startedMs) / 1000,
     received: { device: counters.deviceReceived, underlay: counters.underlayReceived },
+    generated: counters.generated,
+    icmp: counters.icmp,
     drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
     kernelDrops: addKernelDrops(sources.kernelDrops.filter((answer) => answer !== undefined)),
   };
@@ -79,22 +86,28 @@ type Describe<T> = (sources: StatusSources, shown: Shown) => T;
 
 function mapTunnels<T>(sources: StatusSources, counters: Counters, describe: Describe<T>): T[] {
   const ranges = new Map(peerRanges(sources.tunnels).map((range) => [range.device, range]));
+  const pathMtus = new PathMtus(sources.memory, sources.plan.states);
   return sources.tunnels.flatMap((tunnel, index): T[] => {
     const own = counters.records[index + 1];
     if (own === undefined) return [];
     const range = ranges.get(index + 1);
     const peers = range && counters.records.slice(range.first, range.first + range.count);
-    return [describe(sources, { tunnel, own, peers, config: sources.configs?.[index] })];
+    const pathMtu = pathMtus.get(index + 1);
+    const config = sources.configs?.[index];
+    return [describe(sources, { tunnel, record: index + 1, own, peers, config, pathMtu })];
   });
 }
 
 interface Shown {
   readonly tunnel: Tunnel;
+  readonly record: number;
   /** Counters of the record that its device's packets begin with. */
   readonly own: RecordCounters;
   /** Those of its peers, for a tunnel with some. */
   readonly peers: readonly RecordCounters[] | undefined;
   readonly config: TunnelConfig | undefined;
+  /** What its path is known to take, 0 = not known. */
+  readonly pathMtu: number;
 }
 
 /** Counters of a tunnel, those of its peers among them. */
@@ -103,17 +116,21 @@ function sumOf({ own, peers = [] }: Shown): RecordCounters {
 }
 
 function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
-  const { tunnel, peers, config } = shown;
+  const { tunnel, record, peers, config, pathMtu } = shown;
   const { name, mode, local, mtu } = tunnel;
   const sum = sumOf(shown);
   const queueDrops = sources.queueDrops.get(name);
   const remote = remoteStatus(sources, name, config?.remote ?? tunnel.remote, tunnel.remote);
-  const isUp = sources.isUp(name) && remote.downReason === undefined;
+  const downReason = remote.downReason ?? sources.downReason(name, record);
   return {
-    ...{ name, mode, local, ...remote, state: isUp ? 'up' : 'down', mtu },
+    ...{ name, mode, local, ...remote, state: downReason === undefined ? 'up' : 'down' },
+    ...(downReason === undefined ? {} : { downReason }),
+    mtu,
+    ...(pathMtu === 0 ? {} : { pathMtu }),
     ...{ rx: sum.rx, tx: sum.tx, drops: addDrops(sum.decapDrops, sum.encapDrops) },
     ...(queueDrops === undefined ? {} : { queueDrops }),
-    lastReceivedMs: sum.lastReceivedMs,
+    localPackets: sum.local,
+    lastReceivedMs: latest(sum.lastReceivedMs, sources.lastHeardMs(record)),
     ...(peers === undefined ? {} : { peers: peerStatus(sources, shown, peers) }),
   };
 }
@@ -154,4 +171,9 @@ function remoteStatus(
   const downReason = faultOf?.(tunnel, remote);
   if (downReason !== undefined) return { remote, downReason };
   return { remote, ...(address === undefined ? {} : { remoteAddress: address }) };
+}
+
+function latest(left: number | null, right: number | null): number | null {
+  if (left === null || right === null) return left ?? right;
+  return Math.max(left, right);
 }

@@ -1,5 +1,6 @@
 // Packets of a running router for whoever traces them: one reader at a time, over the trace rings of all lanes.
 import { DIRECTION_DECAP } from '../../asm/layout.js';
+import { REASON_LOCAL } from '../../asm/reason.js';
 import { peerRanges } from '../packet/peers.js';
 import { type Reason, reasonName } from '../packet/reason.js';
 import type { Tunnel } from '../packet/tunnel.js';
@@ -95,6 +96,7 @@ function traced({ direction, reason, ...entry }: TracedEntry, lane: number): Tra
 
 /** A codec that is wrong may leave any number as a reason: such a packet is counted as its fault. */
 function nameOf(reason: number): Reason | null {
+  if (reason === REASON_LOCAL) return null; // no drop
   try {
     return reasonName(reason);
   } catch {

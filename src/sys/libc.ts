@@ -52,6 +52,9 @@ export const socket: (family: number, type: number, protocol: number) => number 
 export const bind: (fd: number, address: number, length: number) => number = libc.func(
   'int bind(int fd, uintptr_t address, uint32_t length)',
 );
+export const connect: (fd: number, address: number, length: number) => number = libc.func(
+  'int connect(int fd, uintptr_t address, uint32_t length)',
+);
 export const setsockopt: (
   fd: number,
   level: number,

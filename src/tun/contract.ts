@@ -30,5 +30,11 @@ export interface TunDevice {
    */
   write(ring: Ring, index: number): number;
 
+  /**
+   * Gives the device one packet of the router's own, a frame where it takes frames, with nothing left to do on it.
+   * Returns false when it was not taken. Never blocks.
+   */
+  inject(packet: Uint8Array): boolean;
+
   close(): void;
 }

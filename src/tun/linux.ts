@@ -1,4 +1,4 @@
-import { DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import { DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
 import {
   REASON_NONE,
   REASON_QUEUE_FULL,
@@ -17,6 +17,7 @@ import {
   NativeBlock,
   open,
   readv,
+  write,
   writev,
 } from '../sys/libc.js';
 import { CAPABILITY_HINT } from '../sys/socket.js';
@@ -26,6 +27,7 @@ import { type DeviceVectors, READ_PIECES } from './vectors.js';
 // include/uapi/linux/if_tun.h
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETCARRIER = 0x400454e2; // since Linux 5.0
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
 const TUN_F_TSO6 = 0x04;
@@ -113,6 +115,13 @@ export function addQueue(name: string, isTap = false): number {
   );
 }
 
+/** Says of a device, by any of its descriptors, whether its cable is plugged in. Returns false where it cannot. */
+export function setCarrier(fd: number, isUp: boolean): boolean {
+  const value = new NativeBlock(4);
+  value.view.setInt32(0, isUp ? 1 : 0, true);
+  return ioctl(fd, TUNSETCARRIER, value.address) === 0;
+}
+
 function flagsOf(isTap = false, isMultiQueue = false): number {
   return (isTap ? IFF_TAP : IFF_TUN) | (isMultiQueue ? IFF_MULTI_QUEUE : 0);
 }
@@ -154,6 +163,9 @@ function openFailure(name: string, error: number): Failure {
   return new Failure(EXIT.kernelRefused, message);
 }
 
+/** Where the packets of this thread that were in no ring are written from; made with the first. */
+let injected: NativeBlock | undefined;
+
 /** A TUN or TAP device of Linux, reading and writing the dataplane's memory directly. */
 export class LinuxTun implements TunDevice {
   readonly name: string;
@@ -188,6 +200,14 @@ export class LinuxTun implements TunDevice {
       default:
         return REASON_TX_ERROR;
     }
+  }
+
+  inject(packet: Uint8Array): boolean {
+    if (packet.length > SLOT_PACKET) return false;
+    // The device header stays zero: nothing is left to do.
+    injected ??= new NativeBlock(DEVICE_HEADER_SIZE + SLOT_PACKET);
+    injected.bytes.set(packet, DEVICE_HEADER_SIZE);
+    return write(this.fd, injected.address, DEVICE_HEADER_SIZE + packet.length) >= 0;
   }
 
   close(): void {

@@ -63,6 +63,12 @@ export class MemoryTun implements TunDevice {
     return REASON_NONE;
   }
 
+  inject(packet: Uint8Array): boolean {
+    if (this.#toHost.length >= QUEUE_LENGTH) return false;
+    this.#toHost.push(packet.slice());
+    return true;
+  }
+
   close(): void {
     this.onReadable = undefined;
   }

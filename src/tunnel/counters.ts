@@ -11,9 +11,14 @@ import {
   COUNTER_TX_BYTES,
   COUNTER_TX_PACKETS,
   IMAGE_RECORD_COUNT,
+  TOTAL_ANSWERS,
+  TOTAL_ANSWERS_LIMITED,
   TOTAL_BATCHES,
   TOTAL_DEVICE_BATCHES,
   TOTAL_DEVICE_RECEIVED,
+  TOTAL_ERRORS,
+  TOTAL_ERRORS_LIMITED,
+  TOTAL_GENERATED,
   TOTAL_UNDERLAY_BATCHES,
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
@@ -23,6 +28,7 @@ import {
   REASON_CODEC_FAULT,
   REASON_COUNT,
   REASON_EARLY,
+  REASON_LOCAL,
 } from '../../asm/reason.js';
 import { type Reason, reasonName } from '../packet/reason.js';
 import type { MemoryPlan } from '../ring/plan.js';
@@ -41,16 +47,33 @@ export interface RecordCounters {
   readonly tx: Traffic;
   /** When the last packet came out of the tunnel, ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
+  /** Packets of the underlay that ended at the router itself. */
+  readonly local: number;
   readonly decapDrops: DropCounts;
   readonly encapDrops: DropCounts;
   /** Received packets that had to wait for others before them; each is counted again as what became of it. */
   readonly early: number;
 }
 
+/** ICMP errors. */
+export interface IcmpCounters {
+  /** Told to senders of inner packets. */
+  readonly answers: number;
+  /** Not told to them, because there were too many. */
+  readonly answersLimited: number;
+  /** Of the underlay, about packets of tunnel protocols. */
+  readonly errors: number;
+  /** Those of them that had no effect, because there were too many. */
+  readonly errorsLimited: number;
+}
+
 export interface Counters {
   /** Packets read from tunnel devices. */
   readonly deviceReceived: number;
   readonly underlayReceived: number;
+  /** Packets of the router's own that went into the encap path. */
+  readonly generated: number;
+  readonly icmp: IcmpCounters;
   readonly batches: number;
   /** Batches read from tunnel devices, by class of size: see BATCH_CLASSES. */
   readonly deviceBatches: readonly number[];
@@ -74,6 +97,13 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
   return {
     deviceReceived: total(TOTAL_DEVICE_RECEIVED),
     underlayReceived: total(TOTAL_UNDERLAY_RECEIVED),
+    generated: total(TOTAL_GENERATED),
+    icmp: {
+      answers: total(TOTAL_ANSWERS),
+      answersLimited: total(TOTAL_ANSWERS_LIMITED),
+      errors: total(TOTAL_ERRORS),
+      errorsLimited: total(TOTAL_ERRORS_LIMITED),
+    },
     batches: total(TOTAL_BATCHES),
     deviceBatches: classes(TOTAL_DEVICE_BATCHES),
     underlayBatches: classes(TOTAL_UNDERLAY_BATCHES),
@@ -98,6 +128,7 @@ export function addCounters(left: RecordCounters, right: RecordCounters): Record
     tx: add(left.tx, right.tx),
     lastReceivedMs: last === 0 ? null : last,
     early: left.early + right.early,
+    local: left.local + right.local,
     decapDrops: addDrops(left.decapDrops, right.decapDrops),
     encapDrops: addDrops(left.encapDrops, right.encapDrops),
   };
@@ -135,7 +166,11 @@ function readRow(words: Uint32Array, rows: readonly number[]): RecordCounters {
     rx: { packets: total(COUNTER_RX_PACKETS), bytes: total(COUNTER_RX_BYTES) },
     tx: { packets: total(COUNTER_TX_PACKETS), bytes: total(COUNTER_TX_BYTES) },
     lastReceivedMs: lastReceivedMs === 0 ? null : lastReceivedMs,
-    decapDrops: readDrops((reason) => total(COUNTER_DECAP_DROPS + reason * 8)),
+    local: total(COUNTER_DECAP_DROPS + REASON_LOCAL * 8),
+    // What ended here was not dropped; nothing does on the other way.
+    decapDrops: readDrops((reason) =>
+      reason === REASON_LOCAL ? 0 : total(COUNTER_DECAP_DROPS + reason * 8),
+    ),
     encapDrops: readDrops((reason) => total(COUNTER_ENCAP_DROPS + reason * 8)),
     early: total(COUNTER_DECAP_DROPS + REASON_EARLY * 8),
   };

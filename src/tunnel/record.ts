@@ -11,6 +11,7 @@ import {
   FLAG_FLOW_INHERIT,
   FLAG_GROUP,
   FLAG_IGNORE_DF,
+  FLAG_KEEPALIVE,
   FLAG_KEY_IN,
   FLAG_LINUX,
   FLAG_ONLY4,
@@ -18,6 +19,7 @@ import {
   FLAG_OVER6,
   FLAG_PEERS,
   FLAG_PMTUDISC,
+  FLAG_REFLECT,
   FLAG_REORDER,
   FLAG_SEQUENCE_IN,
   FLAG_SEQUENCE_OUT,
@@ -44,9 +46,11 @@ import {
   RECORD_MTU,
   RECORD_OUTER,
   RECORD_OUTER_LENGTH,
+  RECORD_PROBE,
+  RECORD_PROBE_TARGET,
   RECORD_REMOTE,
 } from '../../asm/layout.js';
-import { formatIpv4, formatIpv6 } from '../packet/address.js';
+import { addressBytes, formatIpv4, formatIpv6, isMapped, parseAddress } from '../packet/address.js';
 import { encapLimitHeader } from '../packet/encap-limit.js';
 import { DESTINATION_OPTIONS } from '../packet/ipv6.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
@@ -113,6 +117,7 @@ export function encodeRecord(bytes: Uint8Array, address: number, tunnel: Tunnel)
   view.setUint32(address + RECORD_OUTER_LENGTH, outerLength(tunnel), true);
   view.setUint16(address + RECORD_MSS4, mssOf(tunnel, 4), true);
   view.setUint16(address + RECORD_MSS6, mssOf(tunnel, 6), true);
+  if (tunnel.probe !== undefined) writeProbe(bytes, address, tunnel.probe);
   const outer = bytes.subarray(address + RECORD_OUTER);
   const length = versionOf(tunnel) === 4 ? writeOuter4(outer, tunnel) : writeOuter6(outer, tunnel);
   if (!isGre(tunnel)) return;
@@ -121,6 +126,18 @@ export function encodeRecord(bytes: Uint8Array, address: number, tunnel: Tunnel)
   const start = length + (isUdp ? 8 : 0);
   view.setUint16(address + RECORD_GRE, start, true);
   writeGre(view, address + RECORD_OUTER + start, tunnel);
+}
+
+function writeProbe(
+  bytes: Uint8Array,
+  address: number,
+  { target, identifier }: NonNullable<Tunnel['probe']>,
+): void {
+  const asked = parseAddress(target);
+  if (asked === null) throw new RangeError(`${target} is no address to probe`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  view.setUint16(address + RECORD_PROBE, identifier, true);
+  writeMapped(bytes, address + RECORD_PROBE_TARGET, addressBytes(asked));
 }
 
 /** An endpoint in wire order, null for `any`. Throws a Failure for an address that the mode cannot have. */
@@ -183,6 +200,8 @@ function flagsOf(tunnel: Tunnel): number {
     [tunnel.mode === 'gre-udp', FLAG_UDP],
     [hasPeers(tunnel), FLAG_PEERS],
     [isToGroup(tunnel), FLAG_GROUP],
+    [tunnel.reflect === true, FLAG_REFLECT],
+    [tunnel.keepalive === true, FLAG_KEEPALIVE],
     [isGre(tunnel) && tunnel.keyIn !== undefined, FLAG_KEY_IN],
     [isGre(tunnel) && tunnel.checksumIn === true, FLAG_CHECKSUM_IN],
     [isGre(tunnel) && tunnel.checksumOut, FLAG_CHECKSUM_OUT],
@@ -262,6 +281,9 @@ export function decodeRecord(
     mtu: view.getUint32(address + RECORD_MTU, true),
     link: view.getUint32(address + RECORD_LINK, true),
     allow: flags & FLAG_ALLOW_ANY ? 'any' : given.allow,
+    keepalive: (flags & FLAG_KEEPALIVE) !== 0,
+    ...readProbe(view, address),
+    reflect: (flags & FLAG_REFLECT) !== 0,
     profile: flags & FLAG_LINUX ? 'linux' : 'rfc',
   } as const;
   if (mode === 'ipip' || mode === 'sit' || mode === 'ip4ip6' || mode === 'ip6ip6') {
@@ -281,6 +303,17 @@ export function decodeRecord(
     ...(flags & FLAG_REORDER ? { reorder: UNTOLD } : {}),
     sequenceOut: (flags & FLAG_SEQUENCE_OUT) !== 0,
   };
+}
+
+function readProbe(view: DataView, address: number): Pick<Tunnel, 'probe'> {
+  const identifier = view.getUint16(address + RECORD_PROBE, true);
+  if (identifier === 0) return {};
+  const start = view.byteOffset + address + RECORD_PROBE_TARGET;
+  const bytes = new Uint8Array(view.buffer, start, 16).slice();
+  const target = isMapped(bytes)
+    ? formatIpv4(new DataView(bytes.buffer).getUint32(12))
+    : formatIpv6(bytes);
+  return { probe: { target, identifier } };
 }
 
 /** Largest TCP segments that the record at `address` lets pass. */

@@ -1,6 +1,7 @@
 // What tunnels remember, in the dataplane's memory: every codec goes on where the last one stopped.
 import {
   STATE_IDENT,
+  STATE_PATH_MTU,
   STATE_RX_NEXT,
   STATE_RX_SYNCED,
   STATE_SIZE,
@@ -32,6 +33,11 @@ class SharedTunnelState implements TunnelState {
 
   nextIdentification(count = 1): number {
     return Atomics.add(this.#words, this.#first + (STATE_IDENT >>> 2), count);
+  }
+
+  /** The host writes it at any time. */
+  get pathMtu(): number {
+    return Atomics.load(this.#words, this.#first + (STATE_PATH_MTU >>> 2));
   }
 
   get rxSynced(): boolean {

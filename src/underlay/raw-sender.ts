@@ -3,6 +3,7 @@
 // The kernel routes by the destination that a message names, taken from the header. Over IPv4 it fills in what is 0:
 // identification, source, checksum; over IPv6 nothing.
 import { SLOT_COUNT } from '../../asm/layout.js';
+import { REASON_NONE, REASON_TOO_BIG } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import { close } from '../sys/libc.js';
 import {
@@ -17,6 +18,7 @@ import {
 } from '../sys/socket.js';
 import { MessageBatch } from './batch.js';
 import { IPPROTO_IP, IPPROTO_IPV6 } from './control-messages.js';
+import type { FragmentSender } from './fragment-sender.js';
 import { openRaw } from './raw-receiver.js';
 import { sendInOrder } from './send.js';
 import type { SendRoom } from './send-room.js';
@@ -40,6 +42,7 @@ const SHAPES = {
 } as const;
 
 export class RawSender {
+  readonly version: 4 | 6;
   /** Packets added and not sent yet. */
   count = 0;
   readonly #shape: (typeof SHAPES)[4 | 6];
@@ -47,6 +50,8 @@ export class RawSender {
   readonly #batch: MessageBatch;
   readonly #positions = new Uint32Array(SLOT_COUNT);
   readonly #room: SendRoom;
+  readonly #fragments: FragmentSender;
+  readonly #links: ReadonlyMap<number, string>;
   readonly #socket: number;
   /** By device. */
   readonly #bound = new Map<number, number>();
@@ -61,7 +66,11 @@ export class RawSender {
     base: number,
     links: ReadonlyMap<number, string>,
     room: SendRoom,
+    fragments: FragmentSender,
   ) {
+    this.version = version;
+    this.#links = links;
+    this.#fragments = fragments;
     const shape = SHAPES[version];
     this.#shape = shape;
     this.#view = new DataView(memory.buffer);
@@ -111,11 +120,20 @@ export class RawSender {
     const { count } = this;
     this.count = 0;
     if (count === 0) return;
-    const onFailed = (index: number, reason: number): void => {
-      ring.setReason(this.#positions[index] as number, reason);
-    };
     const fd = this.#bound.get(link) ?? this.#socket;
+    const onFailed = (index: number, reason: number): void => {
+      const position = this.#positions[index] as number;
+      if (reason === REASON_TOO_BIG) this.sendFragments(ring, position, link);
+      else ring.setReason(position, reason);
+    };
     sendInOrder({ fd, messages: this.#batch, count, room: this.#room, onFailed });
+  }
+
+  /** Sends the packet at `position` in fragments, where it may be; otherwise it gets its reason. */
+  sendFragments(ring: Ring, position: number, link: number): void {
+    const fd = this.#bound.get(link) ?? this.#socket;
+    const reason = this.#fragments.send(fd, this.#links.get(link), ring, position);
+    if (reason !== REASON_NONE) ring.setReason(position, reason);
   }
 
   close(): void {

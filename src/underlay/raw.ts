@@ -12,6 +12,7 @@ import type { Ring } from '../ring/ring.js';
 import { addressOf, close } from '../sys/libc.js';
 import type { KernelDrops, OuterProtocol, Underlay } from './contract.js';
 import { filterFlows } from './flow-filter.js';
+import { FragmentSender } from './fragment-sender.js';
 import { type Group, GroupMembership } from './groups.js';
 import { sumReceiveDrops } from './kernel-drops.js';
 import { Ipv4Arrival, openIpv4Receiver } from './raw-ipv4.js';
@@ -51,6 +52,7 @@ export class RawUnderlay implements Underlay {
   /** The only sender, where there is one. */
   readonly #onlySender: RawSender | undefined;
   readonly #groups: GroupMembership;
+  readonly #fragments: FragmentSender;
   readonly #hasLinks: boolean;
   readonly #linkOf: (record: number) => number;
   readonly #room = new SendRoom();
@@ -60,13 +62,14 @@ export class RawUnderlay implements Underlay {
   constructor(memory: WebAssembly.Memory, options: RawUnderlayOptions) {
     const { links, groups, versions } = options;
     this.#bytes = new Uint8Array(memory.buffer);
+    this.#fragments = new FragmentSender(memory);
     this.#hasLinks = links.size > 0;
     this.#linkOf = options.linkOf;
     const base = addressOf(this.#bytes);
     const undo: (() => void)[] = [];
     try {
       for (const version of versions) {
-        const sender = new RawSender(version, memory, base, links, this.#room);
+        const sender = new RawSender(version, memory, base, links, this.#room, this.#fragments);
         undo.push(() => sender.close());
         this.#senders[version] = sender;
       }
@@ -110,6 +113,12 @@ export class RawUnderlay implements Underlay {
         current?.flush(ring, currentLink);
         current = sender;
         currentLink = link;
+      }
+      const length = ring.length(position) + ring.payloadLength(position);
+      if (sender.version === 6 && this.#fragments.isDue(ring, position, length)) {
+        sender.flush(ring, link);
+        sender.sendFragments(ring, position, link);
+        continue;
       }
       sender.add(ring, position, address);
     }

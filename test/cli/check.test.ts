@@ -10,9 +10,11 @@ const folder = mkdtempSync(join(tmpdir(), 'grebe-check-'));
 after(() => rmSync(folder, { recursive: true }));
 
 const GOOD = '[tunnel.gre1]\nmode = "gre"\nremote = "192.0.2.2"\naddress = ["10.9.0.1/24"]\n';
+/** Without an address; its lines have the numbers of the above. */
+const NOWHERE = '[tunnel.gre1]\nmode = "gre"\nremote = "192.0.2.2"\nallow = ["any"]\n';
 writeFileSync(join(folder, 'good.toml'), GOOD);
-writeFileSync(join(folder, 'warn.toml'), `${GOOD}reflect = true\n`);
-writeFileSync(join(folder, 'bad.toml'), `${GOOD}ttl = 999\nremtoe = 1\nreflect = true\n`);
+writeFileSync(join(folder, 'warn.toml'), `${NOWHERE}reflect = true\n`);
+writeFileSync(join(folder, 'bad.toml'), `${NOWHERE}ttl = 999\nremtoe = 1\nreflect = true\n`);
 
 test('a good config is ok on stdout, with nothing on stderr', async () => {
   const { code, stdout, stderr } = await grebe(['check', 'good.toml'], { cwd: folder });

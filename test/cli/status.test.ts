@@ -70,13 +70,16 @@ test('the table for a person has health on top and a row a tunnel', async () => 
   assert.match(lines[0] ?? '', /2 tunnels, 1 down .* 3 min 12 s .* codec simd .* underlay raw/);
   assert.match(
     lines[2] ?? '',
-    /^NAME +MODE +LOCAL -> REMOTE +STATE +MTU +RX +TX +LAST HEARD +DROPS$/,
+    /^NAME +MODE +LOCAL -> REMOTE +STATE +MTU +RX +TX +LOCAL +LAST HEARD +DROPS$/,
   );
   assert.match(
     lines[3] ?? '',
-    /^gre1 +gre +192\.0\.2\.1 -> 192\.0\.2\.2 +up +1476 +4 \(336 B\) +3 \(1\.5 MB\) +\d+ d .* ago +inner-ttl 10, gre-checksum 2$/,
+    /^gre1 +gre +192\.0\.2\.1 -> 192\.0\.2\.2 +up +1476 +4 \(336 B\) +3 \(1\.5 MB\) +9 +\d+ d .* ago +inner-ttl 10, gre-checksum 2$/,
   );
-  assert.match(lines[4] ?? '', /^sit1 +sit +any -> 192\.0\.2\.3 +down +1480 .* never +-$/);
+  assert.match(
+    lines[4] ?? '',
+    /^sit1 +sit +any -> 192\.0\.2\.3 +down \(probe\) +1480 .* 0 +never +-$/,
+  );
   assert.match(stdout, /packets of no tunnel, dropped: no-tunnel 5/);
   assert.match(
     stdout,

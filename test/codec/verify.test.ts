@@ -292,10 +292,16 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
     cause: /gre reserved bit 5: verdict forwarded, not gre-reserved-bits/,
   },
   {
-    file: 'deliver.ts',
+    file: 'local.ts',
     before: 'return REASON_INNER_SRC_SPOOF',
-    after: 'return REASON_NONE',
+    after: 'return 0',
     cause: /inner source is ours: verdict forwarded, not inner-src-spoof/,
+  },
+  {
+    file: 'local.ts',
+    before: 'kind = LOCAL_KEEPALIVE',
+    after: 'kind = 0',
+    cause: /keepalive of the peer: verdict inner-src-spoof, not local/,
   },
   {
     file: 'wire/ecn.ts',
@@ -373,8 +379,8 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
   },
   {
     file: 'encap.ts',
-    before: 'load<u32>(record, RECORD_MTU) + ETHERNET_LENGTH',
-    after: '1600',
+    before: 'wire - frameLength',
+    after: '(frameLength === 0 ? wire : 0)',
     cause: /encap, a frame larger than the MTU and its own header: verdict forwarded, not too-big/,
   },
   {

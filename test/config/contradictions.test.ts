@@ -323,10 +323,10 @@ const OPTIONS: readonly Broken[] = [
     hint: /^to ask by ICMP echo: probe = /,
   },
   {
-    what: 'a keepalive over IPv6',
-    toml: `${GRE6}\n»keepalive = { interval = "10s" }`,
+    what: 'a keepalive beside Ethernet frames',
+    toml: `${GRETAP}\n»keepalive = { interval = "10s" }`,
     codes: ['E128'],
-    message: /^keepalive needs mode = "gre": in mode = "ip6gre" no peer sends it back$/,
+    message: /^keepalive needs mode = "gre" or "ip6gre": in mode = "gretap" no peer sends it back$/,
     hint: /probe/,
   },
   {
@@ -342,6 +342,26 @@ const OPTIONS: readonly Broken[] = [
     codes: ['E128'],
     message: /remote is "239\.1\.2\.3"$/,
     hint: /probe/,
+  },
+  {
+    what: 'a keepalive without an address to come back to',
+    toml: `mode = "gre"\nremote = "192.0.2.2"\nallow = ["any"]\n»keepalive = {}`,
+    codes: ['E128'],
+    message: /^keepalive needs local: the peer is to send it back to that address$/,
+    hint: /^local = "ADDRESS"/,
+  },
+  {
+    what: 'a probe from nowhere',
+    toml: `${GRE}\naddress = ["10.9.0.1/24"]\nprobe = { target = »"fd00:9::2" }`,
+    codes: ['W211'],
+    message: /^probe asks nobody: address has no IPv6 address to ask from$/,
+  },
+  {
+    what: 'a probe through a segment',
+    toml: `${GRETAP}\naddress = ["10.9.0.1/24"]\nprobe = { target = »"10.9.0.2" }`,
+    codes: ['W211'],
+    message: /^probe asks nobody: mode = "gretap" carries frames, and no packets$/,
+    hint: /^ping from its device$/,
   },
   {
     what: 'intervals that are no time to wait',

@@ -100,6 +100,8 @@ profile = "linux"`,
     link: 3,
     allow: 'any',
     addresses: [],
+    keepalive: false,
+    reflect: false,
     profile: 'linux',
   });
 });
@@ -180,7 +182,6 @@ test('keepalive, probe and reorder have the intervals they are known by', () => 
   const config = tunnel(
     `mode = "gre"\n${ENDS4}address = ["10.9.0.1/24"]\nseq = true
 keepalive = {}\nprobe = { target = "10.9.0.2" }\nreorder = {}`,
-    ['W201', 'W201'],
   );
   assert.deepEqual(config.keepalive, { intervalMs: 10_000, count: 3 });
   assert.deepEqual(config.probe, { target: '10.9.0.2', intervalMs: 1000, count: 3 });

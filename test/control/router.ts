@@ -8,6 +8,8 @@ export const STATUS: RouterStatus = {
   lanes: 1,
   uptimeSeconds: 192,
   received: { device: 3, underlay: 21 },
+  generated: 0,
+  icmp: { answers: 0, answersLimited: 0, errors: 0, errorsLimited: 0 },
   tunnels: [
     {
       name: 'gre1',
@@ -18,6 +20,7 @@ export const STATUS: RouterStatus = {
       mtu: 1476,
       rx: { packets: 4, bytes: 336 },
       tx: { packets: 3, bytes: 1_500_000 },
+      localPackets: 9,
       drops: { 'gre-checksum': 2, 'inner-ttl': 10 },
       queueDrops: 7,
       lastReceivedMs: 1_700_000_000_000,
@@ -28,9 +31,11 @@ export const STATUS: RouterStatus = {
       local: 'any',
       remote: '192.0.2.3',
       state: 'down',
+      downReason: 'probe',
       mtu: 1480,
       rx: { packets: 0, bytes: 0 },
       tx: { packets: 0, bytes: 0 },
+      localPackets: 0,
       drops: {},
       lastReceivedMs: null,
     },

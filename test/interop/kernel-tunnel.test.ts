@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { fetchStatus } from '../../src/control/client.js';
 import type { RouterProcess } from '../../src/demo/router-process.js';
 import type { RouterStatus, TunnelStatus } from '../../src/router/contract.js';
+import { eventually } from '../support/lab.js';
 import {
   DEVICE,
   type KernelCounters,
@@ -167,6 +168,8 @@ const PING_SIZES = [56, 3000];
 /** Counters are read until two readings agree. */
 const SETTLE_MS = 30;
 const SETTLE_READINGS = 20;
+/** An emulated peer is slow on a busy machine. */
+const PATIENCE_MS = 30_000;
 
 describe('with a Linux kernel as peer', { skip: missingForKernelPeer() ?? false }, () => {
   let lab: KernelLab;
@@ -222,6 +225,43 @@ describe('with a Linux kernel as peer', { skip: missingForKernelPeer() ?? false 
     });
   }
 
+  for (const title of ['gre', 'ipip', 'sit']) {
+    test(`a probe through ${title} is answered until the kernel's device goes`, async () => {
+      const pairing = PAIRINGS.find((one) => one.title === title);
+      assert.ok(pairing);
+      const [ends] = endsOf(pairing);
+      const probe = `probe = { target = "${ends?.kernel}", interval = "200ms", count = 5 }`;
+      const asking = { ...pairing, grebe: `${pairing.grebe}\n${probe}` };
+      await withTunnel(lab, asking, async (router) => {
+        await reaches(router, ({ state, localPackets }) => state === 'up' && localPackets >= 3);
+        await settle(lab, router);
+        await lab.peer.ask(`ip link set ${DEVICE} down`);
+        await reaches(router, ({ downReason }) => downReason === 'probe');
+      });
+    });
+  }
+
+  test('a kernel that forwards sends keepalives back, as any router does', async () => {
+    const keepalive = 'keepalive = { interval = "200ms", count = 5 }';
+    const asking = { ...gre('key 42'), grebe: `mode = "gre"\nkey = 42\n${keepalive}` };
+    // To it they are martians: packets from another host that have its own address for their source.
+    const set = (name: string, value: number) => `echo ${value} > /proc/sys/net/ipv4/${name}`;
+    const open = [
+      ...[set('ip_forward', 1), set('conf/all/accept_local', 1)],
+      ...[set(`conf/${DEVICE}/rp_filter`, 0), set('conf/all/rp_filter', 0)],
+    ];
+    await withTunnel(lab, asking, async (router) => {
+      await lab.peer.ask(open.join(' && '));
+      try {
+        await reaches(router, ({ state, localPackets }) => state === 'up' && localPackets >= 3);
+        await lab.peer.ask(set('ip_forward', 0));
+        await reaches(router, ({ downReason }) => downReason === 'keepalive');
+      } finally {
+        await lab.peer.ask([set('ip_forward', 0), set('conf/all/accept_local', 0)].join(' && '));
+      }
+    });
+  });
+
   test('a multicast ping crosses gre both ways and every router answers', async () => {
     await withTunnel(lab, gre(''), async (router) => {
       const words = ['ping', '-q', '-c', '3', '-i', '0.05', '-I', DEVICE];
@@ -254,6 +294,16 @@ describe('with a Linux kernel as peer', { skip: missingForKernelPeer() ?? false 
     });
   });
 });
+
+/** Waits until the tunnel's status is as it has to be. */
+async function reaches(
+  router: RouterProcess,
+  isThere: (tunnel: TunnelStatus) => boolean,
+): Promise<void> {
+  const read = async (): Promise<TunnelStatus> => tunnelOf(await fetchStatus(router.socket));
+  const isReached = await eventually(async () => isThere(await read()), PATIENCE_MS);
+  assert.ok(isReached, `it stays ${JSON.stringify(await read())}`);
+}
 
 /** Plain GRE; `words` go to the kernel's side. */
 function gre(words: string): Pairing {

@@ -85,6 +85,10 @@ class Device implements TunDevice {
     return 0;
   }
 
+  inject(): boolean {
+    return false;
+  }
+
   write(ring: Ring, index: number): number {
     const pieces: Uint8Array[] = [];
     for (let at = index; at >= 0; at = ring.next(at)) {

@@ -1,4 +1,4 @@
-// What nobody asked for is dropped, counted under its reason, and never answered.
+// What nobody asked for is dropped, counted under its reason, and answered nowhere but inside a tunnel.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readStatus } from '../../src/demo/router-process.js';
@@ -133,7 +133,7 @@ const STRANGERS: readonly Stranger[] = [
   },
 ];
 
-test('a stranger is dropped, counted once under its reason, and never answered', {
+test('a stranger is dropped, counted once under its reason, and answered by nobody but a tunnel', {
   skip: lacking(),
 }, async () => {
   await withLab('stranger', { tunnels, ipv6: false }, async ({ namespaces, rA, rB, a, b }) => {
@@ -151,8 +151,10 @@ test('a stranger is dropped, counted once under its reason, and never answered',
     assert.deepEqual((await tunnelStatus(b, 'gre1')).rx, { packets: 0, bytes: 0 });
     assert.equal((await readStatus(b)).received.underlay, STRANGERS.length);
 
+    // What the peer's own sender is told goes into the tunnel: that its packet's time ran out.
     const fromB = seen.filter((frame) => isIpv4From(frame, OUTER.B));
-    assert.deepEqual(fromB, []);
+    assert.deepEqual(fromB.map(carried), ['0b00']);
+    assert.equal((await readStatus(b)).icmp.answers, 1);
     const toB = seen.filter((frame) => isIpv4From(frame, OUTER.A)).length;
     assert.ok(toB > 0, 'the watcher saw what was sent');
     assert.deepEqual(await dropsOf(a), {});
@@ -174,4 +176,10 @@ test('a packet that was sent again is dropped as out of sequence', {
 function isIpv4From(frame: string, source: string): boolean {
   const bytes = Buffer.from(frame, 'hex');
   return bytes.readUInt16BE(12) === 0x0800 && [...bytes.subarray(26, 30)].join('.') === source;
+}
+
+/** Type and code of the ICMP message in a GRE packet with key and sequence number. */
+function carried(frame: string): string {
+  const inner = 14 + 20 + 12;
+  return frame.slice((inner + 20) * 2, (inner + 22) * 2);
 }

@@ -4,7 +4,9 @@ import { before, test } from 'node:test';
 import { decap } from '../../src/packet/decap.js';
 import { decode } from '../../src/packet/decode.js';
 import { encap } from '../../src/packet/encap.js';
+import { errorTunnel, readIcmp, readIcmpError } from '../../src/packet/icmp-quote.js';
 import { reasonName } from '../../src/packet/reason.js';
+import { createTable } from '../../src/packet/table.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
 import { readHostileCases } from '../support/cases.js';
 import type { Plane } from '../support/plane.js';
@@ -112,6 +114,42 @@ for (const hostile of tested) {
       const { offset, length, window } = processed;
       assert.deepEqual(window.slice(offset, offset + length), received.packet);
     }
+  });
+}
+
+/** Tunnels that the quoted packets of the ICMP errors are about: each error says which key it saw. */
+const QUOTED: Readonly<Record<string, { readonly key: number | undefined; readonly mtu: number }>> =
+  {
+    'icmp-quote-8': { key: 7, mtu: 1400 },
+    'icmp-quote-4': { key: undefined, mtu: 1400 },
+    'icmp-mtu-0': { key: 7, mtu: 0 },
+    'icmp-mtu-68': { key: 7, mtu: 68 },
+  };
+
+for (const { id, bytes, reason } of CONTROL) {
+  test(`${id}: ${reason ?? 'heard'}`, () => {
+    const message = readIcmp(bytes);
+    assert.ok(message);
+    const error = readIcmpError(message);
+    if (reason !== null) {
+      assert.equal(error, reason);
+      return;
+    }
+    assert.ok(error !== null && error !== 'icmp-malformed');
+    const { key, mtu } = QUOTED[id] ?? {};
+    assert.equal(error.quote.key, key);
+    assert.ok(error.told.kind === 'too-big');
+    // Without an MTU: the plateau below the 60 bytes quoted. What a path is believed to take has a floor (paths.ts).
+    assert.equal(error.told.mtu, mtu === 0 ? 68 : mtu);
+    const [tunnel] = tunnelsOf('gre');
+    assert.ok(tunnel?.mode === 'gre');
+    const keyed = { ...tunnel, keyIn: 7, keyOut: 7 };
+    assert.equal(errorTunnel(createTable([keyed]), error.quote), 1);
+    assert.equal(errorTunnel(createTable([tunnel]), error.quote), key === undefined ? 1 : 0);
+    assert.equal(
+      errorTunnel(createTable([keyed, { ...tunnel, keyIn: 8, keyOut: 8 }]), error.quote),
+      key === undefined ? 0 : 1,
+    );
   });
 }
 

@@ -18,6 +18,8 @@ const WIRE_LOCALS6 = ['20010db8000000000000000000000001', '20010db80000000000000
 const WIRE_REMOTES6 = ['20010db8ffff00000000000000000002', '20010db8ffff00000000000000000007'];
 const WIRE_GROUP6 = 'ff050000000000000000000000000004';
 const KEYS = [0, 42];
+/** Of echo requests. */
+const IDENTIFIERS = [0x1234, 0xfffe];
 const LINKS = [0, 0, 0, 2, 3];
 const SIZES = fc.oneof(
   { weight: 5, arbitrary: fc.constant(1476) },
@@ -108,6 +110,13 @@ const base = {
   link: fc.constantFrom(...LINKS),
   allow: fc.oneof(fc.constant('any' as const), fc.subarray(PREFIXES, { maxLength: 4 })),
   addresses: fc.subarray(DEVICE_ADDRESSES),
+  keepalive: fc.boolean(),
+  probe: maybe(
+    fc
+      .tuple(fc.constantFrom('10.1.1.5', '2001:db8:a::5'), fc.constantFrom(...IDENTIFIERS))
+      .map(([target, identifier]) => ({ target, identifier })),
+  ),
+  reflect: fc.boolean(),
   profile: fc.constantFrom('rfc' as const, 'rfc' as const, 'linux' as const),
 };
 
@@ -300,12 +309,63 @@ const innerExtended = fc
     return ipv6({ source, destination, nextHeader: Number.parseInt(first, 16), payload: bytes });
   });
 
+/** GRE packets that ask and answer, and nearly so. */
+const greAsking = fc
+  .record({
+    key: maybe(key),
+    checksum: fc.boolean(),
+    flags: mostly(fc.constant(0), fc.constantFrom(1, 0x4000, 0x0800)),
+    protocol: mostly(fc.constant(0), fc.constantFrom(0x0800, 0x86dd, 0x0001)),
+    payload: fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 16 })),
+    cut: mostly(fc.constant(0), fc.integer({ min: 1, max: 12 })),
+  })
+  .map(({ key: k, cut, ...fields }) => {
+    const bytes = gre({ ...fields, ...(k === undefined ? {} : { key: k }) });
+    return bytes.subarray(0, Math.max(0, bytes.length - cut)).slice();
+  });
+
+/** Echo replies: to a probe, and from our own address. */
+const innerEcho: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    isIpv4: fc.boolean(),
+    isOurs: fc.boolean(),
+    type: mostly<'reply' | 'request' | 'odd'>(
+      fc.constant('reply'),
+      fc.constantFrom('request', 'odd'),
+    ),
+    identifier: mostly(fc.constantFrom(...IDENTIFIERS), fc.constant(1)),
+    rest: fc.uint8Array({ maxLength: 16 }),
+    destination: mostly(fc.constant(0), fc.integer({ min: 1, max: 5 })),
+    cut: mostly(fc.constant(0), fc.integer({ min: 1, max: 24 })),
+    ttl,
+    fragment: mostly(fc.constant(0), fc.constant(0x2000)),
+  })
+  .map(({ isIpv4, isOurs, type, identifier, rest, destination, cut, ttl: hops, fragment }) => {
+    const [reply, request] = isIpv4 ? [0, 8] : [129, 128];
+    const first = { reply: [reply, 0], request: [request, 0], odd: [reply, 1] }[type];
+    const head = [...first, 0, 0, identifier >>> 8, identifier & 0xff, 0, 1];
+    const payload = Uint8Array.from([...head, ...rest]).subarray(
+      0,
+      Math.max(0, 8 + rest.length - cut),
+    );
+    const places = isIpv4 ? DESTINATIONS4 : DESTINATIONS6;
+    const [theirs = '', ours = ''] = isIpv4
+      ? ['10.1.1.5', '10.2.2.1']
+      : [SOURCES6[0], '20010db8000b00000000000000000001'];
+    const to = destination === 0 ? (isOurs ? theirs : ours) : (places[destination] ?? theirs);
+    const ends = { source: isOurs ? ours : theirs, destination: to, payload: payload.slice() };
+    return isIpv4
+      ? ipv4({ ...ends, protocol: 1, ttl: hops, fragment })
+      : ipv6({ ...ends, nextHeader: 58, hopLimit: hops });
+  });
+
 /** A whole inner packet, sound by itself. */
 export const inner: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 3, arbitrary: inner4 },
   { weight: 3, arbitrary: inner6 },
   { weight: 2, arbitrary: innerUpper },
   { weight: 1, arbitrary: innerExtended },
+  { weight: 3, arbitrary: innerEcho },
 );
 
 /** An Ethernet frame, now and then of a protocol that is not IP, or cut. */
@@ -383,6 +443,7 @@ const udpPayload = fc
 
 const carried = fc.oneof(
   { weight: 4, arbitrary: grePayload.map((bytes) => ({ protocol: 47, payload: bytes })) },
+  { weight: 1, arbitrary: greAsking.map((bytes) => ({ protocol: 47, payload: bytes })) },
   { weight: 2, arbitrary: udpPayload },
   { weight: 1, arbitrary: inner4.map((bytes) => ({ protocol: 4, payload: bytes })) },
   { weight: 1, arbitrary: inner6.map((bytes) => ({ protocol: 41, payload: bytes })) },
@@ -473,10 +534,43 @@ const outer6: fc.Arbitrary<Uint8Array> = fc
     return Uint8Array.from([...packet, ...new Uint8Array(padding).fill(0xee)]);
   });
 
+/** The peer's keepalive as it comes through a tunnel between the two. */
+const asked: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    payload: greAsking,
+    isIpv4: fc.boolean(),
+    local: fc.constantFrom(0, 0, 1),
+    remote: fc.constantFrom(0, 0, 1),
+    swapped: mostly(fc.constant(0), fc.constant(1)),
+    key: maybe(key),
+    ttl,
+    fragment: mostly(fc.constantFrom(0, 0x4000), fc.constantFrom(0x2000, 0x0001)),
+  })
+  .map(({ payload: p, isIpv4, local, remote, swapped, key: k, ttl: hops, fragment }) => {
+    const keyed = k === undefined ? {} : { key: k };
+    if (isIpv4) {
+      const [ours = '', theirs = ''] = [LOCALS[local], REMOTES[remote]];
+      const inside = ipv4({
+        ...{ source: LOCALS[local ^ swapped] ?? '', destination: theirs },
+        ...{ protocol: 47, ttl: hops, fragment, payload: p },
+      });
+      const carrying = gre({ ...keyed, payload: inside });
+      return ipv4({ source: theirs, destination: ours, protocol: 47, payload: carrying });
+    }
+    const [ours = '', theirs = ''] = [WIRE_LOCALS6[local], WIRE_REMOTES6[remote]];
+    const inside = ipv6({
+      ...{ source: ours, destination: WIRE_REMOTES6[remote ^ swapped] ?? '' },
+      ...{ nextHeader: 47, hopLimit: hops, payload: p },
+    });
+    const carrying = gre({ ...keyed, payload: inside });
+    return ipv6({ source: theirs, destination: ours, nextHeader: 47, payload: carrying });
+  });
+
 /** A tunnel packet: sound as a rule, and where not, wrong in one place. */
 export const outer: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 3, arbitrary: outer4 },
   { weight: 2, arbitrary: outer6 },
+  { weight: 1, arbitrary: asked },
 );
 
 const change = fc.record({

@@ -1,7 +1,7 @@
 // Random packets through the reference, its explanation and both WebAssembly builds: one verdict, and every one counted.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { REASON_EARLY, REASON_NONE } from '../../asm/reason.js';
+import { REASON_EARLY, REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import { decap } from '../../src/packet/decap.js';
 import { encapInto, recordOf } from '../../src/packet/encap.js';
 import { explain } from '../../src/packet/explain.js';
@@ -12,6 +12,9 @@ import type { Counters } from '../../src/tunnel/counters.js';
 import { ethernet, inner, mutated, noise, outer, tunnelList } from './arbitrary.js';
 import type { Direction, Filled, Plane } from './plane.js';
 import { createPlanes } from './planes.js';
+
+/** What stands in the place of a reason, by verdict. */
+const PASSED = { ok: REASON_NONE, drop: REASON_NONE, early: REASON_EARLY, local: REASON_LOCAL };
 
 /** Packets that one table meets. */
 const BATCH = 250;
@@ -63,9 +66,9 @@ function assertSame(
   const processed = planes.map((plane) => plane.run(direction, packets));
   for (const [index, { bytes, tunnel: record = 0, link = 0 }] of packets.entries()) {
     const explained = explain(bytes, table, { direction, record, link, state: state.explained });
-    const chosen = direction === 'encap' ? recordOf(bytes, table, record) : record;
-    const entry = table.entries[chosen - 1];
-    const memory = entry ? state.judged.of(entry.tunnel, chosen) : createTunnelState();
+    const sender = recordOf(bytes, table, record);
+    const entry = table.entries[sender - 1];
+    const memory = entry ? state.judged.of(entry.tunnel, sender) : createTunnelState();
     const judged =
       direction === 'decap'
         ? decap(bytes, table, state.judged, link)
@@ -73,7 +76,7 @@ function assertSame(
     const what = `${where}, ${direction} packet ${index}: ${Buffer.from(bytes).toString('hex')}`;
     assert.equal(explained.reason, judged.reason, what);
     assert.equal(explained.verdict, judged.verdict, what);
-    const passed = judged.verdict === 'early' ? REASON_EARLY : REASON_NONE;
+    const passed = PASSED[judged.verdict];
     const number = judged.reason === null ? passed : REASON[judged.reason];
     for (const results of processed) assert.equal(results[index]?.reason, number, what);
     const last = explained.stages.at(-1);
@@ -91,7 +94,7 @@ function assertSame(
 function totalOf({ records }: Counters): number {
   let total = 0;
   for (const record of records.values()) {
-    total += record.rx.packets + record.tx.packets + record.early;
+    total += record.rx.packets + record.tx.packets + record.early + record.local;
     for (const drops of [record.decapDrops, record.encapDrops]) {
       for (const count of Object.values(drops)) total += count;
     }

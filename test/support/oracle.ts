@@ -1,10 +1,18 @@
 // What a codec must have done with packets, by the reference: every byte, every field, every counter.
 import assert from 'node:assert/strict';
-import { DEVICE_HEADER_SIZE, SLOT_COUNT, SLOT_HEADROOM } from '../../asm/layout.js';
-import { REASON_EARLY } from '../../asm/reason.js';
+import {
+  DEVICE_HEADER_SIZE,
+  LOCAL_ANSWER,
+  LOCAL_KEEPALIVE,
+  LOCAL_PROBE,
+  LOCAL_REFLECT,
+  SLOT_COUNT,
+  SLOT_HEADROOM,
+} from '../../asm/layout.js';
+import { REASON_EARLY, REASON_LOCAL } from '../../asm/reason.js';
 import { decap } from '../../src/packet/decap.js';
 import { encapInto, recordOf } from '../../src/packet/encap.js';
-import { REASON, reasonName } from '../../src/packet/reason.js';
+import { reasonName as nameOf, REASON } from '../../src/packet/reason.js';
 import { createTunnelState, type State, type TunnelState } from '../../src/packet/state.js';
 import { createTable, type Table } from '../../src/packet/table.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
@@ -14,11 +22,13 @@ import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } 
 /** The reference with its own memory of sequence numbers, and the counters it expects. */
 export class Oracle {
   readonly #table: Table;
-  readonly #state: State = stateByRecord();
+  readonly #state: State;
   /** Counter name -> count, for the packets seen so far. */
   readonly #expected = new Map<string, number>();
 
-  constructor(tunnels: readonly (Tunnel | undefined)[]) {
+  /** `pathMtus`: what the path of each record is known to take; not known where it is left out. */
+  constructor(tunnels: readonly (Tunnel | undefined)[], pathMtus: readonly number[] = []) {
+    this.#state = stateByRecord(pathMtus);
     this.#table = createTable(tunnels);
   }
 
@@ -26,8 +36,7 @@ export class Oracle {
   expect(direction: Direction, packet: Filled): Processed {
     const expected = direction === 'encap' ? this.#encap(packet) : this.#decap(packet);
     const row = `${expected.tunnel} ${direction}`;
-    if (expected.reason === REASON_EARLY) this.#count(`${row} early`, 1);
-    else if (expected.reason !== 0) this.#count(`${row} ${reasonName(expected.reason)}`, 1);
+    if (expected.reason !== 0) this.#count(`${row} ${reasonName(expected.reason)}`, 1);
     else {
       this.#count(`${row} packets`, 1);
       this.#count(`${row} bytes`, expected.innerLength);
@@ -47,11 +56,17 @@ export class Oracle {
   #decap({ bytes, link }: Filled): Processed {
     const window = dirtyWindow(bytes);
     const result = decap(bytes, this.#table, this.#state, link);
-    if (result.verdict !== 'ok') {
+    if (result.verdict === 'drop' || result.verdict === 'early') {
       const reason = result.verdict === 'early' ? REASON_EARLY : REASON[result.reason];
       return dropped(reason, result.record, window, bytes.length);
     }
     const offset = SLOT_HEADROOM + result.offset;
+    if (result.verdict === 'local') {
+      const { record: tunnel, packet } = result;
+      const place = { offset, length: packet.length, innerLength: packet.length };
+      const local = LOCAL[result.local];
+      return { reason: REASON_LOCAL, tunnel, ...place, ...SINGLE, local, window };
+    }
     window.set(result.packet, offset);
     const { deviceHeader } = result;
     const { length } = result.packet;
@@ -89,15 +104,28 @@ export class Oracle {
 }
 
 /** A memory that tells random tunnels apart, which may share name and remote. */
-function stateByRecord(): State {
+function stateByRecord(pathMtus: readonly number[]): State {
   const states = new Map<number, TunnelState>();
   return {
     of(_tunnel, record) {
-      const state = states.get(record) ?? createTunnelState();
+      const state = states.get(record) ?? createTunnelState(0, 0, pathMtus[record - 1]);
       states.set(record, state);
       return state;
     },
   };
+}
+
+const LOCAL = {
+  keepalive: LOCAL_KEEPALIVE,
+  answer: LOCAL_ANSWER,
+  probe: LOCAL_PROBE,
+  reflect: LOCAL_REFLECT,
+} as const;
+
+/** The reason's name, or what takes the place of one. */
+function reasonName(reason: number): string | null {
+  if (reason === REASON_EARLY) return 'early';
+  return reason === REASON_LOCAL ? 'local' : nameOf(reason);
 }
 
 /** Stands where the host named a tunnel that is not there. */
@@ -116,7 +144,12 @@ const NOBODY: Tunnel = {
 };
 
 /** What a packet is that neither was nor will be several. */
-const SINGLE = { packets: 1, isAlone: true, deviceHeader: new Uint8Array(DEVICE_HEADER_SIZE) };
+const SINGLE = {
+  packets: 1,
+  isAlone: true,
+  local: 0,
+  deviceHeader: new Uint8Array(DEVICE_HEADER_SIZE),
+};
 
 /** A dropped packet stays where and what it was. */
 function dropped(reason: number, tunnel: number, window: Uint8Array, length: number): Processed {
@@ -132,6 +165,7 @@ function flatten(counters: Counters): Map<string, number> {
   for (const [index, record] of counters.records.entries()) {
     flat.set(`${index} decap packets`, record.rx.packets);
     flat.set(`${index} decap bytes`, record.rx.bytes);
+    flat.set(`${index} decap local`, record.local);
     flat.set(`${index} encap packets`, record.tx.packets);
     flat.set(`${index} encap bytes`, record.tx.bytes);
     flat.set(`${index} decap early`, record.early);
@@ -145,7 +179,7 @@ function flatten(counters: Counters): Map<string, number> {
 export function assertProcessed(actual: Processed, expected: Processed, name: string): void {
   if (isSame(actual, expected)) return;
   const show = ({ window, reason, deviceHeader, ...rest }: Processed) => ({
-    reason: reason === REASON_EARLY ? 'early' : (reasonName(reason) ?? 'forwarded'),
+    reason: reasonName(reason) ?? 'forwarded',
     ...rest,
     deviceHeader: Buffer.from(deviceHeader).toString('hex'),
     window: Buffer.from(window).toString('hex'),
@@ -162,6 +196,7 @@ function isSame(actual: Processed, expected: Processed): boolean {
     actual.length === expected.length &&
     actual.packets === expected.packets &&
     actual.isAlone === expected.isAlone &&
+    actual.local === expected.local &&
     (actual.reason !== 0 ||
       (actual.innerLength === expected.innerLength &&
         Buffer.compare(actual.deviceHeader, expected.deviceHeader) === 0)) &&
@@ -175,11 +210,13 @@ export function assertAgreement(
   tunnels: readonly (Tunnel | undefined)[],
   direction: Direction,
   packets: readonly Filled[],
+  pathMtus: readonly number[] = [],
 ): void {
-  const oracle = new Oracle(tunnels);
+  const oracle = new Oracle(tunnels, pathMtus);
   const expected = packets.map((packet) => oracle.expect(direction, packet));
   for (const plane of planes) {
     plane.publish(tunnels);
+    for (const [index, mtu] of pathMtus.entries()) plane.pathMtus.set(index + 1, mtu);
     const before = plane.counters();
     for (let start = 0; start < packets.length; start += SLOT_COUNT) {
       const batch = packets.slice(start, start + SLOT_COUNT);

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import {
   DESCRIPTOR_INNER_LENGTH,
+  DESCRIPTOR_LOCAL,
   DESCRIPTOR_SIZE,
   DESCRIPTOR_SUM,
   DEVICE_HEADER_SIZE,
@@ -14,9 +15,11 @@ import {
   SLOT_HEADROOM,
   SLOT_STRIDE,
 } from '../../asm/layout.js';
+import { REASON_LOCAL } from '../../asm/reason.js';
 import type { Codec } from '../../src/codec/contract.js';
 import { recordsOf } from '../../src/packet/peers.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
+import { PathMtus } from '../../src/ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
 import { type Counters, readCounters } from '../../src/tunnel/counters.js';
@@ -48,6 +51,8 @@ export interface Processed {
   readonly packets: number;
   /** Decap: it is written in its own turn, with nothing behind it. */
   readonly isAlone: boolean;
+  /** Decap: LOCAL_* of a packet that ended at the router itself, otherwise 0. */
+  readonly local: number;
   /** Decap: what the device is told. */
   readonly deviceHeader: Uint8Array;
   /** The slot from its headroom to GUARD bytes behind the packet that was filled in; overwritten by a next run. */
@@ -68,6 +73,7 @@ export class Plane {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
   readonly table: TunnelTable;
+  readonly pathMtus: PathMtus;
   /** All of the memory. */
   readonly bytes: Uint8Array;
   readonly rings: Readonly<Record<Direction, Ring>>;
@@ -78,6 +84,7 @@ export class Plane {
     this.plan = planMemory(1);
     this.memory = createMemory(this.plan);
     this.table = new TunnelTable(this.memory, this.plan);
+    this.pathMtus = new PathMtus(this.memory, this.plan.states);
     this.bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     const [lane] = this.plan.lanes;
@@ -221,6 +228,10 @@ export class Plane {
       packets: ring.packets(position),
       isAlone:
         direction === 'encap' || (ring.emitted(position) === index && ring.next(position) < 0),
+      local:
+        ring.reason(position) === REASON_LOCAL
+          ? this.#word(this.#descriptor(direction, position) + DESCRIPTOR_LOCAL)
+          : 0,
       deviceHeader: this.bytes.slice(header, header + DEVICE_HEADER_SIZE),
       window: this.bytes.subarray(slot, end),
     };

@@ -14,7 +14,7 @@ import {
   TOTAL_UNDERLAY_RECEIVED,
   TOTALS_SIZE,
 } from '../../asm/layout.js';
-import { REASON_CAPACITY, REASON_NO_TUNNEL, REASON_TOO_BIG } from '../../asm/reason.js';
+import { REASON_COUNT, REASON_LOCAL, REASON_NO_TUNNEL, REASON_TOO_BIG } from '../../asm/reason.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { addDrops, dropEntries, readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
@@ -82,9 +82,18 @@ test('drops carry their names, by direction; those that never occurred are left 
   assert.deepEqual(counters.records[1]?.decapDrops, {});
 });
 
+test('what ended at the router itself is no drop', () => {
+  const counters = counted([
+    [row(first, 1) + COUNTER_DECAP_DROPS + REASON_LOCAL * 8, 9n],
+    [row(second, 1) + COUNTER_DECAP_DROPS + REASON_LOCAL * 8, 1n],
+  ]);
+  assert.equal(counters.records[1]?.local, 10);
+  assert.deepEqual(counters.records[1]?.decapDrops, {});
+});
+
 test('a drop under a number without a name is the fault of the codec, and stays counted', () => {
-  const last = (REASON_CAPACITY - 1) * 8;
-  const counters = counted([[row(first, 1) + COUNTER_DECAP_DROPS + last, 9n]]);
+  const nameless = REASON_COUNT * 8;
+  const counters = counted([[row(first, 1) + COUNTER_DECAP_DROPS + nameless, 9n]]);
   assert.deepEqual(counters.records[1]?.decapDrops, { 'codec-fault': 9 });
 });
 

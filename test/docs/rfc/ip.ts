@@ -191,7 +191,7 @@ export const RFC_4213: Rfc = {
         packet('outer-src-stranger-6in4'),
         test(
           'netns/strangers',
-          'a stranger is dropped, counted once under its reason, and never answered',
+          'a stranger is dropped, counted once under its reason, and answered by nobody but a tunnel',
         ),
       ),
     ),
@@ -202,7 +202,7 @@ export const RFC_4213: Rfc = {
       done(
         test(
           'netns/strangers',
-          'a stranger is dropped, counted once under its reason, and never answered',
+          'a stranger is dropped, counted once under its reason, and answered by nobody but a tunnel',
         ),
       ),
     ),

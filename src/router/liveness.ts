@@ -1,0 +1,187 @@
+// Whether the peers are there: asks them, and lets the tunnels' devices know.
+//
+//   1. ask       every interval a lane sends the question: a keepalive, or a probe
+//   2. step      at the next one, whether it was answered makes the peer up or down (peer-state.ts)
+//   3. follow    the device's carrier, what the lanes send, and the log follow
+//
+// A tunnel is up as long as all that is asked about it is answered. No packet but the questions and their answers
+// comes by here.
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Keepalive, TunnelConfig } from '../config/config.js';
+import type { Board, Means } from '../lane/board.js';
+import type { Tunnel } from '../packet/tunnel.js';
+import { PeerState } from './peer-state.js';
+import { keepalivePacket, probePacket } from './questions.js';
+
+export interface LivenessOptions {
+  readonly configs: readonly TunnelConfig[];
+  /** Tunnel i has record i + 1. */
+  readonly tunnels: readonly Tunnel[];
+  /** What the tunnel of `record` is by now: a host name may stand for another address. */
+  readonly current: (record: number) => Tunnel | undefined;
+  readonly board: Board;
+  /** Sends an inner packet into the tunnel of `record`. */
+  readonly emit: (record: number, packet: Uint8Array) => void;
+  /** Sets the carrier of the device of `record`. */
+  readonly setCarrier: (record: number, isUp: boolean) => void;
+  readonly log: Logger;
+}
+
+/** One thing that is asked about one tunnel. */
+interface Watch {
+  readonly tunnel: Tunnel;
+  readonly record: number;
+  readonly means: Means;
+  readonly every: Keepalive;
+  readonly state: PeerState;
+  /** Number of the newest question that was answered when last looked. */
+  heard: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export class Liveness {
+  readonly #options: LivenessOptions;
+  readonly #watches: readonly Watch[];
+  readonly #byRecord = new Map<number, Watch[]>();
+  readonly #voice: LimitedLog;
+
+  constructor(options: LivenessOptions) {
+    this.#options = options;
+    this.#voice = new LimitedLog(options.log);
+    this.#watches = options.configs.flatMap((config, index) => {
+      const tunnel = options.tunnels[index];
+      return tunnel === undefined ? [] : watchesOf(config, tunnel, index + 1);
+    });
+    for (const watch of this.#watches) {
+      const { record, means } = watch;
+      this.#byRecord.set(record, [...(this.#byRecord.get(record) ?? []), watch]);
+      const cookie = randomBytes(8);
+      options.board.setCookie(record, means, [cookie.readUInt32BE(0), cookie.readUInt32BE(4)]);
+    }
+  }
+
+  /** Begins to ask, not of all tunnels at once. */
+  start(): void {
+    for (const [index, watch] of this.#watches.entries()) {
+      const delayMs = (watch.every.intervalMs * index) / this.#watches.length;
+      watch.timer = setTimeout(() => this.#ask(watch), delayMs);
+    }
+  }
+
+  stop(): void {
+    for (const { timer } of this.#watches) clearTimeout(timer);
+    this.#voice.close();
+  }
+
+  /** What goes unanswered of the tunnel of `record`; undefined: it is up. */
+  down(record: number): Means | undefined {
+    return this.#byRecord.get(record)?.find(({ state }) => !state.isUp)?.means;
+  }
+
+  #ask(watch: Watch): void {
+    const { record, means, every } = watch;
+    const { board, current, emit } = this.#options;
+    const tunnel = current(record) ?? watch.tunnel;
+    const question = board.ask(record, means);
+    const number = new DataView(question.buffer).getUint32(0);
+    const packet =
+      means === 'keepalive'
+        ? keepalivePacket(tunnel, question)
+        : probePacket(tunnel, question, number);
+    if (packet !== null) emit(record, packet);
+    // The next question only after this one had its whole interval, however late the timer is.
+    watch.timer = setTimeout(() => {
+      this.#step(watch);
+      this.#ask(watch);
+    }, every.intervalMs);
+  }
+
+  #step(watch: Watch): void {
+    const { record, means, every, state } = watch;
+    const { board } = this.#options;
+    const heard = board.heard(record, means);
+    // An answer that took longer than it takes to give the peer up is none.
+    const isAnswered = heard !== watch.heard && board.unanswered(record, means) < every.count;
+    watch.heard = heard;
+    const wasDown = this.down(record) !== undefined;
+    if (!state.step(isAnswered)) return;
+    const isDown = this.down(record) !== undefined;
+    if (isDown === wasDown) return;
+    board.setDown(record, isDown);
+    this.#options.setCarrier(record, !isDown);
+    this.#tell(watch, isDown);
+  }
+
+  #tell({ tunnel: { name }, means, every, state }: Watch, isDown: boolean): void {
+    if (!isDown) {
+      this.#voice.say('info', { event: 'tunnel-up', tunnel: name }, `tunnel ${name} is up again`);
+      return;
+    }
+    const { count, intervalMs } = every;
+    const cause = `${count} of its ${means}s in a row, one every ${intervalMs} ms, went unanswered`;
+    const end = state.hold === 1 ? 'one answer' : `${state.hold} answers in a row`;
+    const message = `tunnel ${name} is down: ${cause}; ${end} will bring it back`;
+    this.#voice.say('warn', { event: 'tunnel-down', tunnel: name, means }, message);
+  }
+}
+
+function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[] {
+  const watch = (means: Means, every: Keepalive | undefined): Watch[] =>
+    every === undefined
+      ? []
+      : [
+          {
+            ...{ tunnel, record, means, every },
+            state: new PeerState(every.count),
+            heard: 0,
+            timer: undefined,
+          },
+        ];
+  return [
+    ...watch('keepalive', tunnel.keepalive === true ? config.keepalive : undefined),
+    ...watch('probe', tunnel.probe === undefined ? undefined : config.probe),
+  ];
+}
+
+/** Lines in a period; ten thousand tunnels may go down at once. */
+const LINE_LIMIT = 20;
+const PERIOD_MS = 10_000;
+
+/** A log that says how much it has left out. */
+class LimitedLog {
+  readonly #log: Logger;
+  #lines = 0;
+  #left = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  say(level: 'info' | 'warn', fields: object, message: string): void {
+    this.#timer ??= setTimeout(() => this.#begin(), PERIOD_MS);
+    if (this.#lines >= LINE_LIMIT) {
+      this.#left++;
+      return;
+    }
+    this.#lines++;
+    this.#log[level](fields, message);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #begin(): void {
+    const left = this.#left;
+    this.#timer = undefined;
+    this.#lines = 0;
+    this.#left = 0;
+    if (left === 0) return;
+    this.#log.warn(
+      { event: 'tunnels', left },
+      `${left} tunnels more went up or down: grebe status`,
+    );
+  }
+}
