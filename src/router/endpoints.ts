@@ -6,7 +6,7 @@ import { isGroup } from '../packet/table.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
-import type { UdpLocal } from '../underlay/udp.js';
+import type { UdpLocal } from '../underlay/udp/udp.js';
 
 export function endpointsOf(
   tunnels: readonly Tunnel[],

@@ -20,18 +20,18 @@ import { hasIpsecPolicies, type Path } from '../sys/ip.js';
 import { RouteWatch } from '../sys/netlink.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
 import {
+  openSegmentation,
+  type Segmentation,
+  segmentationMark,
+} from '../underlay/packet-socket/segmentation-program.js';
+import {
   openRedirect,
   type Peer,
   type Redirect,
   type RedirectOptions,
-} from '../underlay/redirect-program.js';
-import {
-  openSegmentation,
-  type Segmentation,
-  segmentationMark,
-} from '../underlay/segmentation-program.js';
-import type { XdpDevice } from '../underlay/xdp.js';
-import { Xsk } from '../underlay/xsk.js';
+} from '../underlay/xdp/redirect-program.js';
+import type { XdpDevice } from '../underlay/xdp/xdp.js';
+import { Xsk } from '../underlay/xdp/xsk.js';
 import { isToGroup } from './endpoints.js';
 import { changedRecords, type RouterRecord } from './records.js';
 

@@ -1,5 +1,6 @@
 // One tunnel <-> its record in a table image: the numbers of asm/layout.ts and, in wire order, the
 // outer header of its packets with everything in it that no packet changes.
+
 import {
   FLAG_ALLOW_ANY,
   FLAG_ALLOW_LINK_LOCAL,
@@ -52,7 +53,7 @@ import {
 } from '../../asm/layout.js';
 import { addressBytes, formatIpv4, formatIpv6, isMapped, parseAddress } from '../packet/address.js';
 import { encapLimitHeader } from '../packet/encap-limit.js';
-import { DESTINATION_OPTIONS } from '../packet/ipv6.js';
+import { DESTINATION_OPTIONS, IPV6_HEADER } from '../packet/ipv6.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
 import { allowsLinkLocal, endpoint, hasPeers, isGroup, mssOf, mtuOf } from '../packet/table.js';
 import {
@@ -84,7 +85,6 @@ const NAMES: ReadonlyMap<number, Mode> = new Map([
   [MODE_GRE_UDP | MODE_OVER6, 'gre-udp'],
 ]);
 
-const IPV6_HEADER = 40;
 const GRE_CHECKSUM = 0x8000;
 const GRE_KEY = 0x2000;
 const GRE_SEQUENCE = 0x1000;

@@ -285,7 +285,7 @@ export const RFC_2473: Rfc = {
         answer('ip6gre behind an encapsulation limit'),
         answer('ip4ip6 behind an encapsulation limit'),
         test(
-          'underlay/raw-ipv6',
+          'underlay/raw/ipv6',
           'an extension header is acted on and taken off, the addresses and the rest stay',
         ),
       ),
