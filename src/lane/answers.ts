@@ -14,6 +14,7 @@ import {
 } from '../../asm/reason.js';
 import { addressBytes, contains, parseAddress, toBlock } from '../packet/address.js';
 import { u8, u16 } from '../packet/bytes.js';
+import { isBack } from '../packet/encap.js';
 import { encapLimitAt } from '../packet/encap-limit.js';
 import { fragmentIpv4 } from '../packet/fragment.js';
 import { findIp } from '../packet/frame.js';
@@ -22,7 +23,7 @@ import { checkInner, type Inner, readInner } from '../packet/inner.js';
 import { insideOf } from '../packet/inside.js';
 import { IPV4_HEADER } from '../packet/ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { createTable, isGroup, ownName } from '../packet/table.js';
+import { createTable, isGroup, ownName, type Table } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
 import type { Aside, Dropped, Onlooker } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
@@ -54,6 +55,7 @@ interface Carried {
 
 export class Answers implements Onlooker {
   readonly #options: AnswersOptions;
+  readonly #table: Table;
   /** Addresses of ours: who has one of them is no sender to be told of anything. */
   readonly #own: ReadonlySet<string>;
   readonly #near = new TokenBuckets(NEAR_RATE);
@@ -61,8 +63,8 @@ export class Answers implements Onlooker {
 
   constructor(options: AnswersOptions) {
     this.#options = options;
-    const { ownOuter, ownInner } = createTable(options.tunnels);
-    this.#own = new Set([...ownOuter, ...ownInner]);
+    this.#table = createTable(options.tunnels);
+    this.#own = new Set([...this.#table.ownOuter, ...this.#table.ownInner]);
   }
 
   wants(reason: number): boolean {
@@ -79,6 +81,7 @@ export class Answers implements Onlooker {
     const tunnel = this.#tunnel(record);
     const carried = tunnel && readCarried(bytes, tunnel);
     if (tunnel === undefined || !carried) return false;
+    if (reason === REASON_NO_ROUTE && this.#isBack(record, carried)) return false;
     if (reason === REASON_TOO_BIG) return this.#answerTooBig(dropped, tunnel, carried);
     const error = errorOf(reason, carried.ip);
     if (error !== null) this.#answerNear(dropped, tunnel, carried, error);
@@ -99,6 +102,12 @@ export class Answers implements Onlooker {
 
   #tunnel(record: number): Tunnel | undefined {
     return this.#options.tunnels[record - 1];
+  }
+
+  /** Whether a packet came from the group that it would go to: whom it was for has it, and its sender misses nothing. */
+  #isBack(record: number, carried: Carried): boolean {
+    const entry = this.#table.entries[record - 1];
+    return entry !== undefined && isBack(carried, entry, this.#table.ownInner);
   }
 
   /** Returns whether the packet goes out in fragments. */

@@ -215,8 +215,8 @@ function checkRoute(
  * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
  * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
  */
-function isBack(
-  { ip }: Carried,
+export function isBack(
+  { ip }: { readonly ip: Inner | null },
   { carries, remote, allow }: Entry,
   ownInner: ReadonlySet<string>,
 ): boolean {

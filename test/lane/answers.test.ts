@@ -122,6 +122,17 @@ test('what its path is known to take counts, but no less than 1280 bytes of IPv6
   assert.equal((sent[0]?.[6] ?? 0) & 0x40, 0, 'it may be fragmented on its way');
 });
 
+test('a packet that a group has sent, and that would go back to it, is answered by nobody', () => {
+  const allow = [{ address: '10.9.0.0', bits: 24 }];
+  const { turn, counters } = open({ remote: '239.1.1.1', allow });
+  const between = (source: string, destination: string): Uint8Array =>
+    ipv4({ source, destination, protocol: 17, payload: new Uint8Array(20) });
+  assert.equal(turn(between('10.9.0.2', '10.9.0.3')), undefined);
+  const { icmp, records } = counters();
+  assert.deepEqual(records[1]?.encapDrops, { 'no-route': 1 });
+  assert.equal(icmp.answers, 0);
+});
+
 test('without an address of its own over IPv4 the local end of the tunnel answers, over IPv6 nobody', () => {
   const { turn, counters } = open({ addresses: [] });
   assert.deepEqual(icmpOf(turn(big4(1401))), ['c0000201', 3, 4, 1400]);
