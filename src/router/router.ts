@@ -3,7 +3,8 @@
 //   1. codec     load and verify the build
 //   2. devices   make them; set MTU, addresses, link state, routes
 //   3. table     publish it to shared memory
-//   4. lane      open the underlay last: nothing is taken before it can be handled
+//   4. sinks     silence for the tunnel protocols that no tunnel receives
+//   5. lane      open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import { availableParallelism } from 'node:os';
@@ -28,6 +29,7 @@ import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
+import { ProtocolSinks } from '../underlay/protocol-sinks.js';
 import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
 import {
   configureDevices,
@@ -161,6 +163,7 @@ class RunningRouter implements Router {
   readonly #startedMs = Date.now();
   #choices: Choices;
   #lanes: Lanes | undefined;
+  #sinks: ProtocolSinks | undefined;
   readonly finished: Promise<Failure | null>;
   #finish: (failure: Failure | null) => void = () => {};
   #codec = '';
@@ -219,9 +222,11 @@ class RunningRouter implements Router {
     this.#codec = build.name;
     try {
       if (xdp && !(await xdp.attach(this.#memory))) this.#withdrawXdp(xdp);
+      this.#sinks = this.#openSinks();
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#sinks?.close();
       this.#learnedMtus.close();
       this.#flags.close();
       throw error;
@@ -320,11 +325,17 @@ class RunningRouter implements Router {
     this.#liveness.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
+    this.#sinks?.close();
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
     this.#learnedMtus.close();
     this.#flags.close();
     this.#finish(null);
+  }
+
+  #openSinks(): ProtocolSinks | undefined {
+    if (this.#choices.underlay === 'memory') return undefined;
+    return new ProtocolSinks(endpointsOf(this.#records.map(({ tunnel }) => tunnel)).protocols);
   }
 
   async #startLanes(build: CodecBuild): Promise<Lanes> {
