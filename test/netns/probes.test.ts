@@ -2,100 +2,31 @@
 // and every frame that the router's namespace sends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ip, Namespaces } from '../../src/demo/namespaces.js';
-import { PacketSocket } from '../../src/demo/packet-socket.js';
 import { readStatus, startRouter } from '../../src/demo/router-process.js';
 import { close, NativeBlock, recvfrom } from '../../src/sys/libc.js';
 import { AF_INET6, openSocket, SOCK_NONBLOCK, SOCK_RAW } from '../../src/sys/socket.js';
 import { readHostileCases } from '../support/cases.js';
 import { enterNamespace, namespacePath } from '../support/enter-namespace.js';
-import { FrameSender, takeFrames } from '../support/frame-socket.js';
 import { dropsOf, eventually, lacking, XDP } from '../support/lab.js';
-import { type Probe, ROUTER4, scanProbes } from '../support/probes.js';
+import { scanProbes } from '../support/probes.js';
+import { ROUTER4, ROUTER6, withScanner } from '../support/scanner.js';
 import { WITHOUT_IPV6 } from '../support/without-ipv6.js';
 
-const ROUTER6 = '2001:db8:0:1::1';
 const PEER4 = '198.51.100.2';
 const PEER6 = '2001:db8:0:2::2';
 const PEER6_HEX = '20010db8000000020000000000000002';
-const DEVICE = 'u0';
-const SNAP_LENGTH = 2048;
-/** How long an answer may take: the kernel's come at once. */
-const ANSWER_MS = 300;
+/** IPv4 and IPv6 in IP, GRE. */
+const PROTOCOLS = [4, 41, 47];
+/** More than a probe has. */
+const ROOM = 2048;
 
 /** The packets of the list, and every scan of every protocol. */
-const PROBES: readonly Probe[] = [
-  ...readHostileCases()
-    .filter(({ id }) => id.startsWith('tt-'))
-    .map(
-      ({ id, bytes }): Probe => ({ name: id, outer: (bytes[0] ?? 0) >>> 4 === 6 ? 6 : 4, bytes }),
-    ),
+const PROBES = [
+  ...readHostileCases().flatMap(({ id, bytes }) => (id.startsWith('tt-') ? [bytes] : [])),
   ...scanProbes(),
 ];
-
-interface Scanner {
-  readonly namespaces: Namespaces;
-  readonly router: string;
-  /** Sends packets, and returns what the router's end of the cable sent since: ARP and neighbours left out. */
-  readonly scan: (probes: readonly Probe[]) => Uint8Array[];
-}
-
-/** A router that forwards, has its default routes by way of the scanner, and a kernel that answers without limit. */
-async function withScanner(label: string, use: (scanner: Scanner) => Promise<void>): Promise<void> {
-  const namespaces = new Namespaces(label);
-  try {
-    const outside = namespaces.add('outside', { ipv6: false });
-    const router = namespaces.add('router', { forward: true });
-    namespaces.link(
-      { namespace: outside, device: DEVICE, addresses: [] },
-      { namespace: router, device: DEVICE, addresses: [`${ROUTER4}/24`, `${ROUTER6}/64`] },
-    );
-    const limits = ['ipv4/icmp_ratelimit', 'ipv6/icmp/ratelimit'];
-    const lines = limits.map((name) => `echo 0 > /proc/sys/net/${name}`);
-    namespaces.run(router, 'sh', ['-ec', lines.join('\n')]);
-    const [mac, far] = [hardwareAddress(router), hardwareAddress(outside)];
-    const hexOf = (address: string): string => address.replaceAll(':', '');
-    for (const gateway of ['192.0.2.254', '2001:db8:0:1::fe']) {
-      ip('-n', router, 'neigh', 'add', gateway, 'lladdr', far, 'dev', DEVICE);
-      ip('-n', router, 'route', 'add', 'default', 'via', gateway);
-    }
-    const [sender, socket] = enterNamespace(
-      namespacePath(outside),
-      () => [new FrameSender(DEVICE), new PacketSocket(DEVICE, SNAP_LENGTH)] as const,
-    );
-    try {
-      const scan = (probes: readonly Probe[]): Uint8Array[] => {
-        for (const { outer, bytes } of probes) {
-          const type = outer === 4 ? '0800' : '86dd';
-          sender.send(Buffer.concat([Buffer.from(hexOf(mac + far) + type, 'hex'), bytes]));
-        }
-        const frames = takeFrames(socket, ANSWER_MS);
-        return frames.filter((frame) => isAnswer(frame, hexOf(mac)));
-      };
-      await use({ namespaces, router, scan });
-    } finally {
-      sender.close();
-      socket.close();
-    }
-  } finally {
-    await namespaces.close();
-  }
-}
-
-function hardwareAddress(namespace: string): string {
-  const [link] = JSON.parse(ip('-n', namespace, '-j', 'link', 'show', 'dev', DEVICE));
-  return link.address;
-}
-
-/** Whether the router sent a frame, and not to find its neighbours or to tell of its groups. */
-function isAnswer(frame: Uint8Array, mac: string): boolean {
-  const bytes = Buffer.from(frame);
-  if (bytes.subarray(6, 12).toString('hex') !== mac) return false;
-  const type = bytes.readUInt16BE(12);
-  if (type !== 0x86dd) return type === 0x0800;
-  const isNeighbours = bytes[20] === 58 && (bytes[54] ?? 0) >= 133 && (bytes[54] ?? 0) <= 137;
-  return !isNeighbours && bytes[20] !== 0; // multicast listeners have a hop-by-hop header
-}
+const probesOver = (version: number): Uint8Array[] =>
+  PROBES.filter((bytes) => (bytes[0] ?? 0) >>> 4 === version);
 
 /** A tunnel to a peer that is not the scanner; `number` makes its addresses its own. */
 function table(mode: string, number: number, version: 4 | 6): string {
@@ -118,7 +49,7 @@ const skip = lacking();
 test('a kernel without a router answers every probe: the watcher sees it', { skip }, async () => {
   await withScanner('probed', async ({ scan }) => {
     for (const version of [4, 6] as const) {
-      const probes = PROBES.filter(({ outer }) => outer === version);
+      const probes = probesOver(version);
       assert.ok(probes.length >= 15);
       const types = scan(probes).map((frame) => frame[version === 4 ? 34 : 54]);
       // Protocol unreachable; parameter problem.
@@ -149,7 +80,7 @@ for (const { what, tunnels, versions, lines = '' } of ROUTERS) {
     await withScanner('probes', async ({ namespaces, router: namespace, scan }) => {
       const router = await startRouter(namespaces, namespace, tunnels, lines);
       assert.deepEqual(scan(PROBES).map(toHex), []);
-      const count = PROBES.filter(({ outer }) => versions.includes(outer)).length;
+      const count = versions.flatMap(probesOver).length;
       assert.ok(
         await eventually(async () => (await readStatus(router)).received.underlay === count),
       );
@@ -187,15 +118,18 @@ test('a router without tunnels of a protocol takes nothing from other programs t
 }, async () => {
   await withScanner('beside', async ({ namespaces, router: namespace, scan }) => {
     const others = enterNamespace(namespacePath(namespace), () =>
-      [47, 4, 41].map((protocol) =>
+      PROTOCOLS.map((protocol) =>
         openSocket(AF_INET6, SOCK_RAW | SOCK_NONBLOCK, protocol, 'another program'),
       ),
     );
     try {
       await startRouter(namespaces, namespace, OVER4);
-      const probes = scanProbes().filter(({ outer }) => outer === 6);
+      const probes = probesOver(6);
       assert.deepEqual(scan(probes).map(toHex), []);
-      assert.deepEqual(others.map(countReceived), [5, 5, 5]);
+      assert.deepEqual(
+        others.map(countReceived),
+        PROTOCOLS.map((protocol) => probes.filter((bytes) => bytes[6] === protocol).length),
+      );
     } finally {
       for (const fd of others) close(fd);
     }
@@ -209,7 +143,7 @@ test('on a kernel without IPv6 a router over IPv4 is as silent', { skip }, async
       /the kernel refused: EAFNOSUPPORT/,
     );
     await startRouter(namespaces, namespace, OVER_UDP, '', WITHOUT_IPV6);
-    const probes = scanProbes().filter(({ outer }) => outer === 4);
+    const probes = probesOver(4);
     assert.deepEqual(scan(probes).map(toHex), []);
   });
 });
@@ -224,9 +158,9 @@ test('when the router stops the kernel answers again', { skip }, async () => {
 
 /** Packets that wait in a raw socket. */
 function countReceived(fd: number): number {
-  const block = new NativeBlock(SNAP_LENGTH);
+  const block = new NativeBlock(ROOM);
   let count = 0;
-  while (recvfrom(fd, block.address, SNAP_LENGTH, 0, 0, 0) >= 0) count++;
+  while (recvfrom(fd, block.address, ROOM, 0, 0, 0) >= 0) count++;
   return count;
 }
 

@@ -2,11 +2,11 @@
 // an open one send something that the scanner sees.
 import { gre, internetChecksum, ipv4, ipv6 } from './packets.js';
 
-export const SCANNER4 = '203.0.113.66';
-export const SCANNER6 = '20010db80bad00000000000000000066';
+const SCANNER4 = '203.0.113.66';
+const SCANNER6 = '20010db80bad00000000000000000066';
 /** The router under test. */
-export const ROUTER4 = '192.0.2.1';
-export const ROUTER6 = '20010db8000000010000000000000001';
+const ROUTER4 = '192.0.2.1';
+const ROUTER6 = '20010db8000000010000000000000001';
 /** Addresses that are nobody's here: in the router's network, and somewhere else. */
 const NEIGHBOUR4 = '192.0.2.77';
 const NEIGHBOUR6 = '20010db8000000010000000000000077';
@@ -18,29 +18,21 @@ const PROTOCOLS = ['ipip', 'gre', 'ip6ip6', 'gre6', '6in4', '4in6'] as const;
 type Scan = (typeof SCANS)[number];
 type Protocol = (typeof PROTOCOLS)[number];
 
-export interface Probe {
-  readonly name: string;
-  readonly outer: 4 | 6;
-  readonly bytes: Uint8Array;
-}
-
 /** Every scan of every protocol; `from4` and `from6`: the outer sources, of the peer of a tunnel perhaps. */
-export function scanProbes(from4 = SCANNER4, from6 = SCANNER6): Probe[] {
+export function scanProbes(from4 = SCANNER4, from6 = SCANNER6): Uint8Array[] {
   return PROTOCOLS.flatMap((protocol) => SCANS.map((scan) => probe(protocol, scan, from4, from6)));
 }
 
-function probe(protocol: Protocol, scan: Scan, from4: string, from6: string): Probe {
-  const outer = protocol === 'ip6ip6' || protocol === 'gre6' || protocol === '4in6' ? 6 : 4;
+function probe(protocol: Protocol, scan: Scan, from4: string, from6: string): Uint8Array {
+  const isOver6 = protocol === 'ip6ip6' || protocol === 'gre6' || protocol === '4in6';
   const isInner6 = protocol === 'ip6ip6' || protocol === 'gre6' || protocol === '6in4';
   const inner = isInner6 ? inner6(scan) : inner4(scan);
   const isGre = protocol === 'gre' || protocol === 'gre6';
   const payload = isGre ? gre({ payload: inner }) : inner;
   const number = isGre ? 47 : isInner6 ? 41 : 4;
-  const bytes =
-    outer === 4
-      ? ipv4({ source: from4, destination: ROUTER4, protocol: number, identification: 1, payload })
-      : ipv6({ source: from6, destination: ROUTER6, nextHeader: number, payload });
-  return { name: `${protocol} ${scan}`, outer, bytes };
+  return isOver6
+    ? ipv6({ source: from6, destination: ROUTER6, nextHeader: number, payload })
+    : ipv4({ source: from4, destination: ROUTER4, protocol: number, identification: 1, payload });
 }
 
 /** An ICMP echo: a reply for the scanner, a request to the router, or one whose time runs out. */
