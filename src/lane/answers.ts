@@ -22,11 +22,12 @@ import { checkInner, type Inner, readInner } from '../packet/inner.js';
 import { insideOf } from '../packet/inside.js';
 import { IPV4_HEADER } from '../packet/ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { createTable, isGroup, ownName } from '../packet/table.js';
+import { isGroup } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
 import type { Aside, Dropped, Onlooker } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
 import type { Paths } from './paths.js';
+import type { LaneTunnels } from './tunnels.js';
 
 const NEAR_RATE: Rate = { perSecond: 100, burst: 50 };
 const FAR_RATE: Rate = { perSecond: 10, burst: 10 };
@@ -38,8 +39,7 @@ const QUOTE_MIN = 8;
 
 export interface AnswersOptions {
   readonly aside: Aside;
-  /** Record i + 1 is tunnel i. */
-  readonly tunnels: readonly (Tunnel | undefined)[];
+  readonly tunnels: LaneTunnels;
   readonly paths: Paths;
   /** Told of each answer, and of each that the rate did not allow. */
   readonly onAnswer: (isSent: boolean) => void;
@@ -54,15 +54,11 @@ interface Carried {
 
 export class Answers implements Onlooker {
   readonly #options: AnswersOptions;
-  /** Addresses of ours: who has one of them is no sender to be told of anything. */
-  readonly #own: ReadonlySet<string>;
   readonly #near = new TokenBuckets(NEAR_RATE);
   readonly #far = new TokenBuckets(FAR_RATE);
 
   constructor(options: AnswersOptions) {
     this.#options = options;
-    const { ownOuter, ownInner } = createTable(options.tunnels);
-    this.#own = new Set([...ownOuter, ...ownInner]);
   }
 
   wants(reason: number): boolean {
@@ -89,7 +85,8 @@ export class Answers implements Onlooker {
     const tunnel = this.#tunnel(record);
     if (reason !== REASON_INNER_TTL || tunnel === undefined || !hasPeer(tunnel)) return;
     const ip = insideOf(bytes);
-    if (ip !== null && this.#own.has(ownName(ip.source))) return;
+    // Who has an address of ours is no sender to be told of anything.
+    if (ip !== null && this.#options.tunnels.isOwn(ip.source)) return;
     const source = ip && sourceOf(tunnel, ip);
     const answer = source && icmpError(ip, { kind: 'time-exceeded' }, source);
     if (!answer) return;
@@ -98,7 +95,7 @@ export class Answers implements Onlooker {
   }
 
   #tunnel(record: number): Tunnel | undefined {
-    return this.#options.tunnels[record - 1];
+    return this.#options.tunnels.of(record);
   }
 
   /** Returns whether the packet goes out in fragments. */

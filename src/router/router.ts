@@ -43,7 +43,13 @@ import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { LearnedMtus } from './path-mtus.js';
-import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
+import {
+  changedRecords,
+  changedTunnels,
+  type RouterRecord,
+  routerRecords,
+  tableTunnels,
+} from './records.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
@@ -192,7 +198,7 @@ class RunningRouter implements Router {
     this.#traces = new Traces(
       this.#memory,
       this.#plan,
-      tunnels,
+      () => this.#tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
@@ -254,7 +260,8 @@ class RunningRouter implements Router {
     const records = routerRecords(configs, tunnels);
     const changed = changedRecords(this.#records, records);
     if (changed.size === 0 || this.#stopped !== undefined) return true;
-    const publish = () => this.#table.publishWhenSafe(tableTunnels(tunnels), changed);
+    const inTable = tableTunnels(tunnels);
+    const publish = () => this.#table.publishWhenSafe(inTable, changed);
     try {
       await (xdp === undefined ? publish() : xdp.change(records, publish));
     } catch (error) {
@@ -263,6 +270,9 @@ class RunningRouter implements Router {
     }
     this.#tunnels = tunnels;
     this.#records = records;
+    // Behind the answer of the lanes none of them tells of an old way any more.
+    await this.#lanes?.changeTunnels(changedTunnels(inTable, changed));
+    for (const record of changed) this.#learnedMtus.moved(record);
     return true;
   }
 
