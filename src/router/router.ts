@@ -304,6 +304,7 @@ class RunningRouter implements Router {
         return this.#liveness.down(record);
       },
       lastHeardMs: (record) => this.#board.lastHeardMs(record),
+      livenessOf: (record) => this.#liveness.of(record),
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
