@@ -231,17 +231,17 @@ function addState(families: Families, tunnels: readonly Labelled[]): void {
 /** Of tunnels whose peer is asked whether it is there; when it was heard, of those that ask us, too. */
 function addLiveness(families: Families, tunnels: readonly Labelled[]): void {
   const up = families.tunnelGauge(
-    'grebe_tunnel_peer_up',
+    'grebe_tunnel_liveness_up',
     'Whether the peer answers, by what it is asked by.',
     ['means'],
   );
   const unanswered = families.tunnelGauge(
-    'grebe_tunnel_peer_unanswered_questions',
+    'grebe_tunnel_liveness_unanswered_questions',
     'Questions in a row without an answer, the one that is under way among them.',
     ['means'],
   );
   const changes = families.tunnelCounter(
-    'grebe_tunnel_peer_changes_total',
+    'grebe_tunnel_liveness_changes_total',
     'How often the peer was found to be down, or up again.',
     ['means'],
   );

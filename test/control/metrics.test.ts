@@ -56,11 +56,11 @@ test('every counter and every property of a router has its sample', async () => 
     'grebe_tunnel_local_packets_total{tunnel="gre1"}': 9,
     'grebe_tunnel_last_heard_timestamp_seconds{tunnel="gre1"}': 1_699_999_999,
     'grebe_tunnel_last_heard_timestamp_seconds{tunnel="sit1"}': 0,
-    'grebe_tunnel_peer_up{tunnel="sit1",means="keepalive"}': 1,
-    'grebe_tunnel_peer_up{tunnel="sit1",means="probe"}': 0,
-    'grebe_tunnel_peer_unanswered_questions{tunnel="sit1",means="keepalive"}': 1,
-    'grebe_tunnel_peer_changes_total{tunnel="sit1",means="keepalive"}': 2,
-    'grebe_tunnel_peer_changes_total{tunnel="sit1",means="probe"}': 3,
+    'grebe_tunnel_liveness_up{tunnel="sit1",means="keepalive"}': 1,
+    'grebe_tunnel_liveness_up{tunnel="sit1",means="probe"}': 0,
+    'grebe_tunnel_liveness_unanswered_questions{tunnel="sit1",means="keepalive"}': 1,
+    'grebe_tunnel_liveness_changes_total{tunnel="sit1",means="keepalive"}': 2,
+    'grebe_tunnel_liveness_changes_total{tunnel="sit1",means="probe"}': 3,
     grebe_icmp_errors_total: 5,
     grebe_icmp_errors_suppressed_total: 1,
     grebe_icmp_answers_total: 8,
@@ -81,7 +81,7 @@ test('every counter and every property of a router has its sample', async () => 
   assert.ok(!samples.has('grebe_tunnel_queue_drops_total{tunnel="sit1"}'), 'it was not told');
   assert.ok(!samples.has('grebe_tunnel_path_mtu_bytes{tunnel="sit1"}'), 'nothing was found');
   assert.ok(
-    ![...samples.keys()].some((series) => /_peer_.*tunnel="gre1"/.test(series)),
+    ![...samples.keys()].some((series) => /_liveness_.*tunnel="gre1"/.test(series)),
     'not asked',
   );
 });

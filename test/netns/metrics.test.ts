@@ -108,7 +108,7 @@ test('a path that is found narrow, errors about nothing, and a peer that falls s
   await withLab('series', { tunnels, ipv6: false }, async ({ namespaces, rB, a, b }) => {
     const of = async (series: string): Promise<number | undefined> => (await pageOf(a)).get(series);
     assert.equal(await of('grebe_tunnel_path_mtu_bytes{tunnel="gre1"}'), undefined);
-    assert.equal(await of('grebe_tunnel_peer_up{tunnel="gre1",means="keepalive"}'), 1);
+    assert.equal(await of('grebe_tunnel_liveness_up{tunnel="gre1",means="keepalive"}'), 1);
     injectPackets(namespaces, rB, [
       tooBig(OUTER.B, 1300),
       ...Array.from({ length: 4 }, () => tooBig('203.0.113.9', 1300)),
@@ -127,10 +127,10 @@ test('a path that is found narrow, errors about nothing, and a peer that falls s
     try {
       const peer = '{tunnel="gre1",means="keepalive"}';
       assert.ok(
-        await eventually(async () => (await of(`grebe_tunnel_peer_up${peer}`)) === 0, 20_000),
+        await eventually(async () => (await of(`grebe_tunnel_liveness_up${peer}`)) === 0, 20_000),
       );
-      assert.equal(await of(`grebe_tunnel_peer_changes_total${peer}`), 1);
-      assert.ok(((await of(`grebe_tunnel_peer_unanswered_questions${peer}`)) ?? 0) >= 3);
+      assert.equal(await of(`grebe_tunnel_liveness_changes_total${peer}`), 1);
+      assert.ok(((await of(`grebe_tunnel_liveness_unanswered_questions${peer}`)) ?? 0) >= 3);
       assert.equal(await of('grebe_tunnel_up{tunnel="gre1"}'), 0);
       const { liveness } = await tunnelStatus(a, 'gre1');
       const [asked] = liveness ?? [];
