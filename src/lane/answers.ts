@@ -22,7 +22,8 @@ import { checkInner, type Inner, readInner } from '../packet/inner.js';
 import { insideOf } from '../packet/inside.js';
 import { IPV4_HEADER } from '../packet/ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { isGroup } from '../packet/table.js';
+import { isWithin } from '../packet/policy.js';
+import { isGroup, isToGroup } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
 import type { Aside, Dropped, Onlooker } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
@@ -76,9 +77,21 @@ export class Answers implements Onlooker {
     const carried = tunnel && readCarried(bytes, tunnel);
     if (tunnel === undefined || !carried) return false;
     if (reason === REASON_TOO_BIG) return this.#answerTooBig(dropped, tunnel, carried);
+    if (reason === REASON_NO_ROUTE && this.#isOfGroup(record, carried.ip)) return false;
     const error = errorOf(reason, carried.ip);
     if (error !== null) this.#answerNear(dropped, tunnel, carried, error);
     return false;
+  }
+
+  /**
+   * Whether a packet may have come by the group that it was to go to: it got there without us, and the error would go to
+   * the group, too (RFC 1122, 3.2.2).
+   */
+  #isOfGroup(record: number, ip: Inner): boolean {
+    const { tunnels } = this.#options;
+    const entry = tunnels.table.entries[record - 1];
+    if (entry === undefined || !isToGroup(entry.tunnel) || tunnels.isOwn(ip.source)) return false;
+    return entry.allow === 'any' || isWithin(entry.allow, ip);
   }
 
   onDecapDrop({ record, reason, bytes }: Dropped): void {
@@ -173,7 +186,7 @@ function carriedLength({ version, bytes }: Inner): number {
 /** An IP packet of which the end may be missing, but not the 8 bytes behind its header; null: there is none. */
 function readCut(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
   const start = carries(tunnel.mode) === 'ethernet' ? ETHERNET_HEADER : 0;
-  if (start > 0 && isToGroup(bytes)) return null;
+  if (start > 0 && isForSeveral(bytes)) return null;
   const packet = bytes.subarray(start);
   const version = u8(packet, 0) >>> 4;
   if (version !== 4 && version !== 6) return null;
@@ -185,7 +198,7 @@ function readCut(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
 
 function readCarried(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
   if (carries(tunnel.mode) === 'ethernet') {
-    const framed = isToGroup(bytes) ? null : findIp(bytes);
+    const framed = isForSeveral(bytes) ? null : findIp(bytes);
     return framed && { ip: framed.inner, start: framed.start };
   }
   const version = u8(bytes, 0) >>> 4 === 4 ? 4 : 6;
@@ -193,7 +206,7 @@ function readCarried(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
 }
 
 /** Whether a frame is for several: nobody of them is to answer (RFC 1122, 3.2.2). */
-function isToGroup(frame: Uint8Array): boolean {
+function isForSeveral(frame: Uint8Array): boolean {
   return (u8(frame, 0) & 1) !== 0;
 }
 

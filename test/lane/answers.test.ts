@@ -1,7 +1,7 @@
 // Answers to who sent what goes no further: to our own side, to the far side, at what rate, and counted.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { REASON_TOO_BIG } from '../../asm/reason.js';
+import { REASON_NO_ROUTE, REASON_TOO_BIG } from '../../asm/reason.js';
 import { loadBuild } from '../../src/codec/builds.js';
 import { decapBatch } from '../../src/lane/decap.js';
 import { encapBatch, generatedBatch } from '../../src/lane/encap.js';
@@ -271,6 +271,23 @@ test('a frame to everyone is not answered', () => {
   const payload = big4(1401);
   const toAll = frame({ source: '020000000001', destination: 'ffffffffffff', payload });
   assert.equal(turn(toAll), undefined);
+});
+
+test('what came by a group and would go back to it is not answered; what has no way there is', () => {
+  const { turn, counters, underlay } = open({
+    ...{ local: '192.0.2.1', remote: '239.1.1.1' },
+    allow: [{ address: '10.9.0.0', bits: 24 }],
+  });
+  const from = (source: string): Uint8Array =>
+    ipv4({ source, destination: '10.9.0.7', protocol: 17, payload: new Uint8Array(20) });
+  assert.equal(turn(from('10.9.0.3')), undefined);
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'no-route': 1 });
+  assert.equal(counters().icmp.answers, 0);
+  underlay.send = (ring, position) => ring.setReason(position, REASON_NO_ROUTE);
+  for (const source of ['10.1.0.2', '10.9.0.1']) {
+    assert.deepEqual(icmpOf(turn(from(source))).slice(0, 3), ['0a090001', 3, 1], source);
+  }
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'no-route': 3 });
 });
 
 /** An ICMP error about `outer`, to us. */
