@@ -114,7 +114,10 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     if (request.kind === 'stop') return false;
     if (request.kind === 'watch') loop.watch();
     else if (request.kind === 'emit') lane.aside.emit(request.record, request.packet);
-    else if (request.kind === 'codec') swapCodec(lane, memory, request);
+    else if (request.kind === 'tunnels') {
+      lane.tunnels?.change(request.changes);
+      tell({ kind: 'tunnels', id: request.id });
+    } else if (request.kind === 'codec') swapCodec(lane, memory, request);
     else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
   }
 }

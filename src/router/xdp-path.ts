@@ -10,6 +10,7 @@
 import type { Logger } from 'pino';
 import { isName } from '../config/host-name.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
+import { isToGroup } from '../packet/table.js';
 import { carries, isGre, outerLength, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
@@ -32,7 +33,6 @@ import {
 } from '../underlay/xdp/redirect-program.js';
 import type { XdpDevice } from '../underlay/xdp/xdp.js';
 import { Xsk } from '../underlay/xdp/xsk.js';
-import { isToGroup } from './endpoints.js';
 import { changedRecords, type RouterRecord } from './records.js';
 
 /**

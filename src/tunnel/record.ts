@@ -55,7 +55,15 @@ import { addressBytes, formatIpv4, formatIpv6, isMapped, parseAddress } from '..
 import { encapLimitHeader } from '../packet/encap-limit.js';
 import { DESTINATION_OPTIONS, IPV6_HEADER } from '../packet/ipv6.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { allowsLinkLocal, endpoint, hasPeers, isGroup, mssOf, mtuOf } from '../packet/table.js';
+import {
+  allowsLinkLocal,
+  endpoint,
+  hasPeers,
+  isGroup,
+  isToGroup,
+  mssOf,
+  mtuOf,
+} from '../packet/table.js';
 import {
   carries,
   isGre,
@@ -170,11 +178,6 @@ export function writeMapped(target: Uint8Array, offset: number, bytes: Uint8Arra
   }
   target.fill(0xff, offset + 10, offset + 12);
   target.set(bytes, offset + 12);
-}
-
-function isToGroup(tunnel: Tunnel): boolean {
-  const remote = outerAddress(tunnel, 'remote');
-  return remote !== null && isGroup(remote);
 }
 
 function flagsOf(tunnel: Tunnel): number {

@@ -7,17 +7,12 @@
 //   4. inner    addresses of IPv4 or IPv6; ports of TCP and UDP, unless the packet is a fragment
 //   5. lane     their sum, mixed, modulo the number of lanes
 //
-// Classic BPF, which needs no capability. A packet too short for a step is for the lane of its sender: no packet
-// is for none.
+// A packet too short for a step is for the lane of its sender: no packet is for none.
 import { EXIT, Failure } from '../../sys/failure.js';
-import { errno, errnoName, NativeBlock, setsockopt } from '../../sys/libc.js';
+import { errno, errnoName } from '../../sys/libc.js';
+import { attachFilter, INSTRUCTION_SIZE } from '../../sys/socket-filter.js';
 import type { OuterProtocol } from '../contract.js';
 
-const SOL_SOCKET = 1;
-const SO_ATTACH_FILTER = 26;
-/** struct sock_fprog and sock_filter. */
-const PROGRAM_SIZE = 16;
-const INSTRUCTION_SIZE = 8;
 const ALL = 0xffff_ffff;
 
 // linux/bpf_common.h
@@ -75,13 +70,7 @@ export function filterFlows(
   lane: number,
   laneCount: number,
 ): void {
-  const code = flowFilter(outer, lane, laneCount);
-  const instructions = new NativeBlock(code.length);
-  instructions.bytes.set(code);
-  const program = new NativeBlock(PROGRAM_SIZE);
-  program.view.setUint16(0, code.length / INSTRUCTION_SIZE, true);
-  program.view.setBigUint64(8, BigInt(instructions.address), true);
-  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program.address, PROGRAM_SIZE) === 0) return;
+  if (attachFilter(fd, flowFilter(outer, lane, laneCount))) return;
   throw new Failure(
     EXIT.kernelRefused,
     `dividing received packets among ${laneCount} lanes: the kernel refused: ${errnoName(errno())}`,

@@ -204,6 +204,7 @@ export const RFC_4213: Rfc = {
           'netns/strangers',
           'a stranger is dropped, counted once under its reason, and answered by nobody but a tunnel',
         ),
+        test('netns/probes', 'no probe is answered by a router with tunnels'),
       ),
     ),
     r('3.6', 'MAY', 'verify outer sources more strictly, off by default', {
