@@ -85,6 +85,10 @@ function stageOf(passed: Passed, known: Known): Stage | null {
       return pass('mtu', `${passed.length} bytes of at most ${known.entry?.mtu}`);
     case 'peer':
       return pass('peer', `${known.entry?.tunnel.remote}`);
+    case 'to':
+      return pass('destination', `${destinationOf(known)} is not the far end of the tunnel`);
+    case 'from':
+      return pass('source', `${sourceOf(known)} is not the far end of the tunnel`);
     case 'limit':
       if (passed.limit === null) return null;
       return pass('encap limit', `${passed.limit} more tunnels may be entered`);
