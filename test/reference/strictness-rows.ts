@@ -380,7 +380,10 @@ export const SEND_ROWS: readonly SendRow[] = [
   {
     packet: 'inner source is the far end of the tunnel, over IPv4',
     tunnel: { ...PLAIN_IPIP, local: RECEIVER, remote: SENDER },
-    bytes: ipv4({ source: SENDER, destination: DESTINATION, payload: new Uint8Array(32) }),
+    bytes: ipv4({
+      ...{ source: SENDER, destination: DESTINATION },
+      ...{ identification: 1, payload: new Uint8Array(32) },
+    }),
     ...{ rfc: 'inner-src-spoof', linux: 'accept', kernel: 'accept' },
     asked: 'drop (RFC 2003, 3.2)',
   },
