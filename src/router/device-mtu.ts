@@ -2,14 +2,14 @@
 // is longer than the path goes in fragments then (RFC 7676, 3.3; RFC 2473, 7.1; RFC 4213, 3.2.2).
 import type { TunnelConfig } from '../config/config.js';
 import { IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { carries, type Prefix, type Tunnel, versionOf } from '../packet/tunnel.js';
+import { carries, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 
 /** The MTU of the device of `tunnel`. */
 export function deviceMtu(config: TunnelConfig, tunnel: Tunnel): number {
-  return mayFragment(config, tunnel) && carriesIpv6(config)
-    ? Math.max(tunnel.mtu, IPV6_MTU_MIN)
-    : tunnel.mtu;
+  const { mtu } = tunnel;
+  // An MTU that was asked for is kept.
+  return config.mtu === undefined && carriesIpv6(config) ? Math.max(mtu, IPV6_MTU_MIN) : mtu;
 }
 
 /**
@@ -35,11 +35,6 @@ export function requireRoom(config: TunnelConfig, tunnel: Tunnel): void {
     `tunnel ${name}: probe.size = ${probe.size} is more than the tunnel takes: its MTU is ${tunnel.mtu}`,
     `a size of up to ${tunnel.mtu}, or a larger MTU of the path to the remote (ip link)`,
   );
-}
-
-/** Whether longer packets can go in fragments: an MTU that was asked for is kept, and no UDP socket fragments IPv6. */
-function mayFragment({ mtu, mode }: TunnelConfig, tunnel: Tunnel): boolean {
-  return mtu === undefined && (mode !== 'gre-udp' || versionOf(tunnel) === 4);
 }
 
 function carriesIpv6(config: TunnelConfig): boolean {

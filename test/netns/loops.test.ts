@@ -30,17 +30,21 @@ test('the router pings through its tunnel from the inner address, and from the o
   skip: lacking('ping'),
 }, async () => {
   await withLab('ownsrc', { tunnels: tunnels(), hosts: true, ipv6: false }, async (lab) => {
-    const { rA, rB, hB, a, b } = lab;
+    const { namespaces, rA, hA, hB, a, b } = lab;
     const few = ['-c', '3', '-i', '0.05', '-W', '2'];
     const inner = await ping(rA, ...few, '-I', '10.9.0.1', HOST4.B);
     assert.equal(inner.received, 3, inner.output);
     // The far router takes its own outer address for a forgery from within a tunnel; the request gets that far.
     ip('-n', hB, 'route', 'replace', `${OUTER.A}/32`, 'via', '10.2.0.1');
     await ping(rA, ...few, '-I', OUTER.A, HOST4.B);
+    // From elsewhere nothing comes with our address: the kernel of the router does not forward it.
+    const forged = { source: OUTER.A, destination: HOST4.B, identification: 1 };
+    injectPackets(namespaces, hA, [ipv4(forged), ipv4({ ...forged, source: '10.9.0.1' })]);
+    await ping(hA, ...few, HOST4.B);
     assert.deepEqual(await dropsOf(a), {});
-    assert.equal((await tunnelStatus(a, 'tun1')).tx.packets, 6);
-    assert.equal((await tunnelStatus(b, 'tun1')).rx.packets, 6);
-    assert.ok(rB.length > 0);
+    assert.equal((await tunnelStatus(a, 'tun1')).tx.packets, 9);
+    const { rx, drops } = await tunnelStatus(b, 'tun1');
+    assert.deepEqual({ packets: rx.packets, drops }, { packets: 9, drops: {} });
   });
 });
 

@@ -27,12 +27,13 @@ const CASES = [
   { mode: 'gre', outer: 4, mtu: SMALL - 24 },
   { mode: 'sit', outer: 4, mtu: SMALL - 20 },
   { mode: 'gre-udp', outer: 4, mtu: SMALL - 32 },
+  { mode: 'gre-udp', outer: 6, mtu: SMALL - 52 },
   { mode: 'ip6gre', outer: 6, mtu: SMALL - 44 },
   { mode: 'ip6ip6', outer: 6, mtu: SMALL - 40 },
 ] as const;
 
 for (const { mode, outer, mtu } of CASES) {
-  test(`${mode} on a path of ${SMALL} bytes carries IPv6 of ${SMALL} in fragments, and no more`, {
+  test(`${mode} over IPv${outer} on a path of ${SMALL} bytes carries IPv6 of ${SMALL} in fragments, and no more`, {
     skip: lacking('ping'),
   }, async () => {
     const table = outer === 4 ? tunnelTable : tunnelTable6;

@@ -143,9 +143,12 @@ export const RFC_9601: Rfc = {
         test('config/modes', 'every option of the outer header reaches the packet path'),
       ),
     ),
-    r('5', 'MUST', 'the same outer ECN on all fragments of a packet that the tunnel fragments', {
-      other: 'the tunnel fragments nothing: what the host’s IP stack fragmented before has one ECN',
-    }),
+    r(
+      '5',
+      'MUST',
+      'the same outer ECN on all fragments of a packet that the tunnel fragments',
+      done(test('packet/fragment', 'all fragments have the DSCP and the ECN of the packet')),
+    ),
     r(
       '5',
       'MUST',

@@ -82,7 +82,11 @@ export const RFC_8086: Rfc = {
       '2.1.1',
       'MUST',
       'the DSCP of the packet on every fragment, where it is inherited',
-      done(ALIKE, answer('gre with checksum, key and sequence, TOS and TTL inherited')),
+      done(
+        ALIKE,
+        answer('gre with checksum, key and sequence, TOS and TTL inherited'),
+        test('packet/fragment', 'all fragments have the DSCP and the ECN of the packet'),
+      ),
     ),
     r(
       '2.1.1',
