@@ -226,3 +226,16 @@ test('the sending side tells who may not enter: the far end, and what a tunnel o
   const passed = own.stages.map(({ name }) => name);
   assert.ok(passed.includes('source') && passed.includes('destination'), passed.join());
 });
+
+test('the sending side shows source port and flow label, which tell flows apart', () => {
+  const over6 = { local: '2001:db8::1', remote: '2001:db8::2', mtu: 1400 } as const;
+  const { keyIn, keyOut, ...plain } = GRE1;
+  const tunnel: GreTunnel = {
+    ...{ ...plain, ...over6, mode: 'gre-udp' },
+    ...{ sourcePort: 50001, flowLabel: 0x12345, encapLimit: 4 },
+  };
+  const { stages } = explain(ECHO, [tunnel], { direction: 'encap', record: 1 });
+  const found = Object.fromEntries(stages.map(({ name, detail }) => [name, detail]));
+  assert.match(found['outer header'] ?? '', /flow label 0x12345, /);
+  assert.match(found['UDP header'] ?? '', /^port 50001 -> 4754, checksum right$/);
+});
