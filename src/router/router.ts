@@ -20,6 +20,8 @@ import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { sourcePortOf } from '../packet/udp.js';
+import { EcnCounts } from '../ring/ecn-counts.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { EXIT, Failure } from '../sys/failure.js';
@@ -31,6 +33,7 @@ import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import { ProtocolSinks } from '../underlay/protocol-sinks.js';
 import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
+import { deviceMtu } from './device-mtu.js';
 import {
   configureDevices,
   createDevices,
@@ -38,6 +41,7 @@ import {
   removeDevices,
   resolveTunnels,
 } from './devices.js';
+import { EcnWatch } from './ecn-watch.js';
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
@@ -163,6 +167,7 @@ class RunningRouter implements Router {
   readonly #traces: Traces;
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
+  readonly #ecnWatch: EcnWatch;
   readonly #lost = new Set<string>();
   readonly #board = new Board();
   readonly #liveness: Liveness;
@@ -202,7 +207,16 @@ class RunningRouter implements Router {
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
-    this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
+    const deviceMtus = tunnels.map((tunnel, index) => {
+      const own = config.tunnels[index];
+      return own === undefined ? tunnel.mtu : deviceMtu(own, tunnel);
+    });
+    this.#learnedMtus = new LearnedMtus({ tunnels, deviceMtus, pathMtus, log });
+    this.#ecnWatch = new EcnWatch({
+      names: this.#records.map(({ tunnel: { name } }) => name),
+      counts: new EcnCounts(this.#memory, this.#plan.states),
+      log,
+    });
     this.#liveness = new Liveness({
       ...{ configs: config.tunnels, tunnels, board: this.#board, log },
       current: (record) => this.#tunnels[record - 1],
@@ -239,6 +253,7 @@ class RunningRouter implements Router {
     }
     this.#choices.xdp?.start();
     this.#liveness.start();
+    this.#ecnWatch.start();
     this.#choices.names.watch(() => this.#followNames());
   }
 
@@ -254,7 +269,8 @@ class RunningRouter implements Router {
       const addressOf = (name: string) => names.addressOf(tunnel.name, name);
       if (config === undefined) return tunnel;
       const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
-      const known = { link: tunnel.link, addressOf, ...probe };
+      const sourcePort = sourcePortOf(tunnel); // stays what it was
+      const known = { link: tunnel.link, addressOf, ...probe, ...(sourcePort && { sourcePort }) };
       return { ...tunnelOf(config, known), mtu: tunnel.mtu };
     });
     const records = routerRecords(configs, tunnels);
@@ -334,6 +350,7 @@ class RunningRouter implements Router {
 
   async #stop(): Promise<void> {
     this.#liveness.stop();
+    this.#ecnWatch.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#sinks?.close();
