@@ -403,6 +403,7 @@ const OPTIONS: readonly Broken[] = [
     toml: `${GRE}\naddress = ["10.9.0.1/24"]\nprobe = { target = "10.9.0.2", size = »59 }`,
     codes: ['E107'],
     message: /^probe\.size must be 60\.\.65535, not 59$/,
+    hint: /^the smallest is 60$/,
   },
   {
     what: 'a probe through a segment',
