@@ -20,6 +20,7 @@ const ALONE = ['netns', 'interop'];
 /** Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work. */
 const LONG = [
   'property/explain-million',
+  'interop/frr-faults',
   'netns/faults',
   'netns/host-name-moves',
   'netns/lanes',
