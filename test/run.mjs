@@ -21,6 +21,7 @@ const ALONE = ['netns', 'interop'];
 const LONG = [
   'property/explain-million',
   'interop/frr-faults',
+  'interop/pages',
   'netns/faults',
   'netns/host-name-moves',
   'netns/lanes',
