@@ -24,6 +24,7 @@
 export {
   type Address,
   addressBytes,
+  type Block,
   contains,
   formatAddress,
   formatIpv4,

@@ -39,6 +39,7 @@ export interface Entry {
   readonly routes?: readonly PeerRoute[];
 }
 
+/** Tunnels, prepared for many packets. */
 export interface Table {
   /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
   readonly entries: readonly (Entry | undefined)[];
