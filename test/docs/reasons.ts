@@ -89,6 +89,7 @@ export const NOTES: Readonly<Record<Reason, Note>> = {
       'packets overtake each other on the way',
       'the path doubles packets',
       'several senders with the same addresses and key',
+      'the peer was started again: its first seven packets, then grebe follows the new numbers',
     ],
     look: `${TRACE}; the gaps between numbers tell overtaking from doubles`,
     next: '`reorder` lets early packets wait; `seq = { in = false }` takes all of them',
@@ -199,7 +200,7 @@ export const NOTES: Readonly<Record<Reason, Note>> = {
     causes: [
       '`remote = "any"` without `peers`',
       'a tunnel with `peers`, and none of them has the destination in its `routes`',
-      'the kernel has no route to the peer',
+      'the kernel has no route to the peer, or one that leads nowhere; its network is down',
       'it came from the multicast group that it would go to',
     ],
     look: '`grebe explain to DESTINATION via TUNNEL`; `ip route get REMOTE`',
@@ -224,11 +225,10 @@ export const NOTES: Readonly<Record<Reason, Note>> = {
     means: 'was refused by the kernel on sending',
     causes: [
       "a firewall rule on this machine's output",
-      'the network of the underlay went away',
-      'a packet above the MTU of the underlay device',
+      'a `prohibit` route to the peer, or a broadcast address for `remote`',
     ],
-    look: '`ip route get REMOTE`; the log of the router names the first error',
-    next: 'mend the route or the rule',
+    look: '`nft list ruleset` and `ip route get REMOTE`',
+    next: 'mend the rule or the route',
   },
   'queue-full': {
     means: 'was not taken by the tunnel device',
