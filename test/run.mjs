@@ -21,6 +21,8 @@ const ALONE = ['netns', 'interop'];
 const LONG = [
   'property/agreement-million',
   'property/explain-million',
+  'interop/frr-faults',
+  'interop/pages',
   'netns/faults',
   'netns/host-name-moves',
   'netns/lanes',

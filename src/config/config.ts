@@ -111,6 +111,7 @@ export interface TunnelConfig {
   readonly peers: readonly Peer[];
 }
 
+/** What a config file says, with its defaults filled in. */
 export interface Config {
   /** File it was read from, as the user wrote it. */
   readonly file: string;

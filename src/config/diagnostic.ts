@@ -73,6 +73,7 @@ export interface Spot extends Place {
   readonly source: string;
 }
 
+/** What is wrong with a config, and where. */
 export interface Diagnostic extends Spot {
   readonly code: Code;
   readonly severity: 'error' | 'warning';

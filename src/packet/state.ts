@@ -4,6 +4,7 @@ import type { Tunnel } from './tunnel.js';
 /** Old packets in unbroken sequence after which a receiver follows a sender that started again. */
 export const RESYNC_COUNT = 8;
 
+/** What a tunnel remembers from packet to packet. */
 export interface TunnelState {
   /** The sequence number of the next packet sent; the first is 0 (RFC 2890, 2.2). */
   nextSequence(): number;

@@ -47,11 +47,13 @@ export interface OwnAddresses {
   readonly ownInner: ReadonlySet<string>;
 }
 
+/** Tunnels, prepared for many packets. */
 export interface Table extends OwnAddresses {
   /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
   readonly entries: readonly (Entry | undefined)[];
 }
 
+/** Those of a router that has none. */
 export const NO_ADDRESSES: OwnAddresses = { ownOuter: new Set(), ownInner: new Set() };
 
 /** What functions take as tunnels: a list, or for many packets the table made of it once. */

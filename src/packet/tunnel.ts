@@ -87,6 +87,7 @@ interface TunnelBase {
   readonly profile?: 'rfc' | 'linux';
 }
 
+/** A tunnel with a GRE header. */
 export interface GreTunnel extends TunnelBase {
   /** `gre-udp` puts a UDP header in front of the GRE header (RFC 8086), over the family of its addresses. */
   readonly mode: 'gre' | 'gretap' | 'ip6gre' | 'ip6gretap' | 'gre-udp';
@@ -110,6 +111,7 @@ export interface GreTunnel extends TunnelBase {
   readonly orderedPort?: number;
 }
 
+/** A tunnel whose inner packet follows its outer header at once. */
 export interface IpTunnel extends TunnelBase {
   /** IPv4 or IPv6 in IPv4 (RFC 2003, RFC 4213), the same in IPv6 (RFC 2473). */
   readonly mode: 'ipip' | 'sit' | 'ip4ip6' | 'ip6ip6';

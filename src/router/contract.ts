@@ -37,6 +37,7 @@ export interface PeerStatus {
   readonly lastReceivedMs: number | null;
 }
 
+/** How a tunnel does; counters since the start of the router. */
 export interface TunnelStatus {
   readonly name: string;
   readonly mode: Mode;
@@ -74,6 +75,7 @@ export interface TunnelStatus {
   readonly peers?: readonly PeerStatus[];
 }
 
+/** How a router does; counters since its start. */
 export interface RouterStatus {
   readonly codec: string;
   readonly underlay: string;

@@ -216,9 +216,9 @@ test('Windows line ends and a byte order mark change no place', () => {
   assert.deepEqual(codes(diagnostics), ['2:9 E107']);
 });
 
-test('the configs that the README shows are right', () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-  const examples = [...readme.matchAll(/```toml\n([\s\S]*?)```/g)].map(([, toml = '']) => toml);
+test('the configs that docs/config.md shows are right', () => {
+  const page = readFileSync(new URL('../../../docs/config.md', import.meta.url), 'utf8');
+  const examples = [...page.matchAll(/```toml\n([\s\S]*?)```/g)].map(([, toml = '']) => toml);
   assert(examples.length > 0);
   for (const toml of examples) assert.deepEqual(parse(toml).diagnostics, []);
 });

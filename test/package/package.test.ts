@@ -1,7 +1,7 @@
 // What `npm pack` makes, as a user gets it: in an empty folder, without install scripts and without a compiler.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -22,8 +22,18 @@ interface Packed {
 }
 
 function run(command: string, words: readonly string[], cwd: string): string {
+  return runWith(process.env, command, words, cwd);
+}
+
+function runWith(
+  env: NodeJS.ProcessEnv,
+  command: string,
+  words: readonly string[],
+  cwd: string,
+): string {
   const { status, stdout, stderr } = spawnSync(command, words, {
     cwd,
+    env,
     encoding: 'utf8',
     timeout: 120_000,
   });
@@ -71,9 +81,32 @@ test('publint and attw find nothing wrong with it', () => {
   run(process.execPath, [attw, tarball, '--profile', 'esm-only', '--no-emoji'], ROOT);
 });
 
-test('it installs into an empty folder without scripts, and runs', () => {
+/** All that a user's machine has here: no compiler, no make, no Python. */
+const PROGRAMS = ['node', 'npm', 'npx', 'sh', 'env', 'ip'];
+
+/** A PATH with these programs and no others. */
+function barePath(): string {
+  const bin = join(folder, 'bin');
+  mkdirSync(bin);
+  for (const name of PROGRAMS) {
+    const { stdout } = spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin:/sbin" command -v ${name}`], {
+      encoding: 'utf8',
+    });
+    const path = stdout.trim();
+    if (path !== '') symlinkSync(path, join(bin, name));
+  }
+  return bin;
+}
+
+test('it installs into an empty folder without scripts and without a compiler, and runs', () => {
   const home = join(folder, 'empty');
   mkdirSync(home);
+  const env = { ...process.env, PATH: barePath() };
+  const run = (command: string, words: readonly string[], cwd: string): string =>
+    runWith(env, command, words, cwd);
+  assert.throws(() =>
+    run('sh', ['-c', 'command -v cc || command -v gcc || command -v make'], home),
+  );
   writeFileSync(join(home, 'package.json'), '{ "private": true }');
   const options = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
   run('npm', ['install', ...options, tarball], home);
@@ -86,6 +119,7 @@ test('it installs into an empty folder without scripts, and runs', () => {
     '4500003000004000402fb69bc0000201c000020200000800' +
     '4500001800000000400164df0a0101020a0201020000ffff';
   assert.match(grebe('decode', '--hex', hex), /192\.0\.2\.1 > 192\.0\.2\.2 gre ipv4/);
+  assert.match(run('npx', ['--no-install', 'grebe', 'demo', '--quick'], home), /everything passed/);
   assert.match(grebe('demo', '--level', 'b', '--quick'), /everything passed/);
   const library = "import('grebe/packet').then(({ decode }) => console.log(typeof decode))";
   assert.equal(run(process.execPath, ['-e', library], home), 'function\n');
