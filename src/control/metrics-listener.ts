@@ -9,7 +9,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIPv4, isIPv6, type Socket } from 'node:net';
-import { formatMetricsAddress, type MetricsAddress } from '../config/metrics-address.js';
+import { formatListenAddress, type ListenAddress } from '../config/listen-address.js';
 import type { Router } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { CONTENT_TYPES, chooseFormat } from './metrics-format.js';
@@ -31,7 +31,7 @@ const HEADERS_MAX = 8192;
 
 /** Listens on `address`. Rejects with a Failure that names the cause when it cannot. */
 export async function openMetrics(
-  address: MetricsAddress,
+  address: ListenAddress,
   limitMs = CONNECTION_LIMIT_MS,
 ): Promise<MetricsListener> {
   let router: Router | undefined;
@@ -116,7 +116,7 @@ function refuse(response: ServerResponse, status: number, why: string): void {
   response.end(body);
 }
 
-function listen(server: Server, address: MetricsAddress): Promise<void> {
+function listen(server: Server, address: ListenAddress): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => reject(listenFailure(error, address));
     server.once('error', onError);
@@ -129,9 +129,9 @@ function listen(server: Server, address: MetricsAddress): Promise<void> {
   });
 }
 
-function listenFailure(error: Error, address: MetricsAddress): Failure {
+function listenFailure(error: Error, address: ListenAddress): Failure {
   const code = 'code' in error ? String(error.code) : error.message;
-  const message = `cannot listen on ${formatMetricsAddress(address)} for metrics: ${code}`;
+  const message = `cannot listen on ${formatListenAddress(address)} for metrics: ${code}`;
   const other = 'choose another in the config: metrics = "ADDRESS:PORT"';
   switch (code) {
     case 'EADDRINUSE':
