@@ -117,7 +117,7 @@ test('a refused build reaches the client with the message, hint and exit code of
 test('requests that make no sense get a JSON error and the right status', async () => {
   await withControl(async (path) => {
     for (const [method, target, body, status] of [
-      ['GET', '/', undefined, 404],
+      ['GET', '/v1', undefined, 404],
       ['POST', '/v1/status', undefined, 404],
       ['PUT', '/v1/codec', '', 400],
       ['PUT', '/v1/codec', '{"name":5}', 400],

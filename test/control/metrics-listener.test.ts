@@ -4,12 +4,9 @@ import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import type { ListenAddress } from '../../src/config/listen-address.js';
+import { isOwnHost } from '../../src/control/access.js';
 import { CONTENT_TYPES } from '../../src/control/metrics-format.js';
-import {
-  isOwnHost,
-  type MetricsListener,
-  openMetrics,
-} from '../../src/control/metrics-listener.js';
+import { type MetricsListener, openMetrics } from '../../src/control/metrics-listener.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { OPENMETRICS, scrape } from '../support/metrics.js';
 import { freePort } from '../support/ports.js';

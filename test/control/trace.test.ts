@@ -30,6 +30,7 @@ function tracedRouter(packetsAtOnce = 1) {
     tunnels: [],
     links: new Map([[3, 'eth0']]),
     read: () => ({ packets: Array(packetsAtOnce).fill(packet), missed: 2 }),
+    isEnded: () => !isOpen,
     close: () => {
       isOpen = false;
     },
