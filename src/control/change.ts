@@ -64,7 +64,8 @@ function isOther(before: RouterStatus, after: RouterStatus): boolean {
       old === undefined ||
       settingsOf(old) !== settingsOf(tunnel) ||
       old.rx.packets > tunnel.rx.packets ||
-      old.tx.packets > tunnel.tx.packets
+      old.tx.packets > tunnel.tx.packets ||
+      newCounts(tunnel.drops, old.drops) !== undefined
     );
   });
 }

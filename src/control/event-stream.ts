@@ -1,26 +1,30 @@
-// /v1/events on its way to a client. What a client does not take waits, up to BACKLOG bytes and STALL_LIMIT_MS; then it is
-// cut off: counts are exact, so none can be left out for it. A client that comes again begins with a whole status.
+// /v1/events on its way to a client. What a client does not take waits, up to PATIENCE; then it is cut off:
+// counts are exact, so none can be left out for it. A client that comes again begins with a whole status.
 
 import { z } from 'zod';
-import type { Router } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { eventSchema } from './event-schemas.js';
-import { type LiveFeed, WATCHERS_MAX } from './live-feed.js';
+import { type LiveFeed, WATCHERS_MAX, type Watcher } from './live-feed.js';
 import { type Route, route } from './route.js';
 
+/** What a client may leave waiting. */
+interface Patience {
+  readonly bytes: number;
+  readonly ms: number;
+}
+
 /** The status of ten thousand tunnels, and some seconds more. Events are shared by all clients that wait for them. */
-const BACKLOG = 16 * 1024 * 1024;
-const STALL_LIMIT_MS = 10_000;
+const PATIENCE: Patience = { bytes: 16 * 1024 * 1024, ms: 10_000 };
 
 /** `/v1/events`, from `feed`. */
-export function eventsRoute(feed: LiveFeed): Route {
+export function eventsRoute(feed: LiveFeed, patience = PATIENCE): Route {
   return route({
     method: 'GET',
     path: '/v1/events',
     summary: 'What changes, as it changes: traffic, drops, tunnels that go down or come up',
     description: [
-      'Server-sent events, each second. The first is a `status`; adding up all that follow gives the status of that',
-      'moment. With `packets=1` also dropped packets, explained, ten a second at most: over TCP that needs the token.',
+      'Server-sent events, each second. The first is a `status`; its rx, tx, drops and states and those of all that',
+      'follow add up to those of the last moment. With `packets=1` also dropped packets, explained, ten a second at most: over TCP that needs the token.',
       `At most ${WATCHERS_MAX} clients at a time; one that stops reading is cut off.`,
     ].join(' '),
     access: 'open',
@@ -40,18 +44,20 @@ export function eventsRoute(feed: LiveFeed): Route {
           'open the address that grebe web prints',
         );
       }
-      const stream = streamEvents(feed, router(), wantsPackets, cutOff);
+      const stream = streamEvents(wantsPackets, patience, cutOff, (watcher) =>
+        feed.watch(router(), watcher),
+      );
       return new Response(stream, { headers: { 'Content-Type': 'text/event-stream' } });
     },
   });
 }
 
-/** Throws a Failure where too many watch already. `cutOff` ends the client's connection. */
+/** The events that `watch` brings. `cutOff` ends the client's connection. */
 function streamEvents(
-  feed: LiveFeed,
-  router: Router,
   wantsPackets: boolean,
+  { bytes, ms }: Patience,
   cutOff: () => void,
+  watch: (watcher: Watcher) => () => void,
 ): ReadableStream<Uint8Array> {
   let unwatch = (): void => {};
   return new ReadableStream<Uint8Array>(
@@ -59,19 +65,19 @@ function streamEvents(
       start(controller) {
         let takenMs = Date.now();
         const take = (event: Uint8Array): void => {
-          const waiting = BACKLOG - (controller.desiredSize ?? BACKLOG);
+          const waiting = bytes - (controller.desiredSize ?? bytes);
           if (waiting === 0) takenMs = Date.now();
-          if (waiting > BACKLOG || Date.now() - takenMs > STALL_LIMIT_MS) {
+          if (waiting > bytes || Date.now() - takenMs > ms) {
             unwatch();
             cutOff();
             return;
           }
           controller.enqueue(event);
         };
-        unwatch = feed.watch(router, { wantsPackets, take });
+        unwatch = watch({ wantsPackets, take });
       },
       cancel: () => unwatch(),
     },
-    { highWaterMark: BACKLOG, size: (event) => event.length },
+    { highWaterMark: bytes, size: (event) => event.length },
   );
 }

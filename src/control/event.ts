@@ -7,7 +7,7 @@
 //   packet    a packet that was dropped, explained; only where asked for
 //   packets   whether these can be told: not while somebody else traces
 //
-// Counts are exact: a status and all that follows add up to the status of that moment.
+// Counts are exact: the rx, tx, drops and states of a status and of all that follows add up to those of the last moment.
 
 import type { Explanation } from '../packet/explain.js';
 import type { Drops, KernelDrops } from '../router/contract.js';

@@ -12,7 +12,7 @@ import { EXIT, Failure } from '../sys/failure.js';
 import { eventsBetween, type Sample, statusEvent } from './change.js';
 import { encodeEvent, type LiveEvent } from './event.js';
 
-export const LOOK_INTERVAL_MS = 1000;
+const LOOK_INTERVAL_MS = 1000;
 /** Watchers at a time. */
 export const WATCHERS_MAX = 32;
 /** Dropped packets a second: more than anybody reads, and explained in less than a millisecond. */
@@ -26,6 +26,7 @@ export interface Watcher {
 }
 
 export class LiveFeed {
+  readonly #intervalMs: number;
   readonly #watchers = new Set<Watcher>();
   /** Counts the times that watching began or ended: a look of an earlier one is not told. */
   #round = 0;
@@ -33,6 +34,10 @@ export class LiveFeed {
   #last: Sample | undefined;
   #packets: { readonly trace: Trace; readonly table: Table } | undefined;
   #isShown = true;
+
+  constructor(intervalMs = LOOK_INTERVAL_MS) {
+    this.#intervalMs = intervalMs;
+  }
 
   /** Tells `watcher` the status, then what changes, until the function that it returns is called. */
   watch(router: Router, watcher: Watcher): () => void {
@@ -70,7 +75,7 @@ export class LiveFeed {
     if (this.#wantsPackets()) {
       this.#tell(this.#readPackets(router), (one) => one.wantsPackets);
     }
-    this.#timer = setTimeout(() => void this.#look(router, round), LOOK_INTERVAL_MS);
+    this.#timer = setTimeout(() => void this.#look(router, round), this.#intervalMs);
   }
 
   #tellChanges(sample: Sample): void {

@@ -4,12 +4,11 @@
 //   2. serve         shows the router that was started meanwhile
 //   3. close         ends connections, removes socket and token
 
-import { createServer, type Server } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
+import type { Server } from 'node:http';
 import { formatListenAddress, type ListenAddress } from '../config/listen-address.js';
 import type { Router } from '../router/contract.js';
-import type { Door } from './access.js';
-import { type App, createApp } from './app.js';
+import { createApp } from './app.js';
+import { createDoor } from './door.js';
 import { LiveFeed } from './live-feed.js';
 import { Page } from './page.js';
 import type { BuildLister } from './router-routes.js';
@@ -27,16 +26,9 @@ export interface ControlServer {
 
 /** Members of this group may use the control socket. */
 const GROUP = 'grebe';
-/** How long a connection may take to send its request. */
-const REQUEST_TIMEOUT_MS = 5000;
-/** How long a client may take nothing of its answer. */
-const SILENCE_TIMEOUT_MS = 15_000;
 /** Connections at a time. Whoever may open the unix socket is trusted not to fill it. */
 const SOCKET_CONNECTIONS = 256;
 const TCP_CONNECTIONS = 64;
-/** Request line and headers. */
-const HEADERS_MAX = 8192;
-
 /**
  * Listens on the unix socket `path`, and on `address` where there is one. The socket that a dead router left is
  * replaced; a live one, or an address that is taken, is a Failure.
@@ -81,22 +73,6 @@ export async function openControl(
     },
     close,
   };
-}
-
-function createDoor(app: App, door: Door, connections: number): Server {
-  const listener = getRequestListener(
-    (request, { incoming, outgoing }) => app.fetch(request, { incoming, outgoing, door }),
-    { overrideGlobalObjects: false },
-  );
-  const server = createServer(
-    { maxHeaderSize: HEADERS_MAX },
-    (request, response) => void listener(request, response),
-  );
-  server.requestTimeout = REQUEST_TIMEOUT_MS;
-  server.headersTimeout = REQUEST_TIMEOUT_MS;
-  server.timeout = SILENCE_TIMEOUT_MS;
-  server.maxConnections = connections;
-  return server;
 }
 
 function closeServer(server: Server): Promise<void> {

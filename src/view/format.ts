@@ -19,8 +19,8 @@ export function formatPacketRate(packetsPerSecond: number): string {
 export function formatScaled(value: number): string {
   let scaled = value;
   for (const prefix of ['', 'k', 'M', 'G', 'T']) {
-    // 999.95 would be shown as 1000.0.
-    if (scaled < 999.95 || prefix === 'T') {
+    // What would be shown as 1000 or 1000.0 gets the next prefix.
+    if (scaled < (prefix === '' ? 999.5 : 999.95) || prefix === 'T') {
       return `${prefix === '' ? Math.round(scaled) : scaled.toFixed(1)} ${prefix}`;
     }
     scaled /= 1000;
