@@ -42,10 +42,13 @@ export function createApp(
   app.use(async (context, next) => {
     const { incoming, door } = context.env;
     const fault = strangerFault(incoming.headers, door);
-    if (fault !== undefined) return context.json(errorMessage(EXIT.noPermission, fault), 403);
+    if (fault !== undefined) {
+      return context.json(errorMessage(EXIT.noPermission, fault), 403, { ...HEADERS });
+    }
     await next();
+    // On what was answered, which may be a Response that a route has made itself.
     for (const [name, value] of Object.entries(HEADERS)) {
-      if (!context.res.headers.has(name)) context.header(name, value);
+      if (!context.res.headers.has(name)) context.res.headers.set(name, value);
     }
     return undefined;
   });

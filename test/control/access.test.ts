@@ -60,12 +60,17 @@ test('a name that DNS may point here, another origin and another site are refuse
     ]) {
       for (const where of [tcp, socket]) {
         for (const path of ['/', '/v1/status', '/v1/events', '/metrics']) {
-          const { status, body } = await requestFrom(where, 'GET', path, undefined, {
+          const {
+            status,
+            body,
+            headers: answered,
+          } = await requestFrom(where, 'GET', path, undefined, {
             ...headers,
             ...bearer(token),
           });
           assert.equal(status, 403, `${path} ${JSON.stringify(headers)}`);
           assert.doesNotMatch(body, /gre1/);
+          assert.equal(answered['cross-origin-resource-policy'], 'same-origin');
         }
         const change = { ...headers, ...bearer(token), 'Content-Type': 'text/plain' };
         assert.equal((await requestFrom(where, 'PUT', '/v1/codec', SWAP, change)).status, 403);
@@ -106,7 +111,10 @@ test('the page itself, a link to it and programs are answered', async () => {
 test('over TCP what changes something or shows packets needs the token, the rest does not', async () => {
   await withDoors(async ({ socket, tcp, token }) => {
     for (const path of ['/v1/status', '/v1/codecs', '/metrics', '/v1/openapi.json', '/']) {
-      assert.equal((await requestFrom(tcp, 'GET', path)).status, 200, path);
+      const { status, headers } = await requestFrom(tcp, 'GET', path);
+      assert.equal(status, 200, path);
+      assert.equal(headers['cross-origin-resource-policy'], 'same-origin', path);
+      assert.equal(headers['cache-control'], path === '/' ? 'no-cache' : 'no-store', path);
     }
     const wrong = `${token.slice(0, -1)}${token.endsWith('A') ? 'B' : 'A'}`;
     for (const headers of [
