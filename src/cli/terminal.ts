@@ -115,7 +115,7 @@ export async function withScreen(
         stdout.write(FRAME_BEGIN + lines.map((line) => `\x1b[2K${line}`).join('\r\n') + FRAME_END),
     });
   } finally {
-    process.off('exit', leave);
+    process.off('exit', leave).off('SIGCONT', enter);
     leave();
     for (const signal of SIGNALS) process.off(signal, use.onEnd);
     stdout.off('resize', use.onRedraw);
