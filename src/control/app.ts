@@ -18,7 +18,7 @@ export type Bindings = HttpBindings & { readonly door: Door };
 export type App = Hono<{ Bindings: Bindings }>;
 type Asked = Context<{ Bindings: Bindings }>;
 
-/** Longest request body: a tunnel in words, the path of a codec build. */
+/** Longest request body where the route says no other. */
 const BODY_MAX = 64 * 1024;
 /** No page but ours may read an answer, and nothing keeps one. */
 const HEADERS = {
@@ -96,7 +96,7 @@ async function serve(one: Route, context: Asked, router: () => Router): Promise<
     router,
     isTrusted: trusted,
     query: context.req.query(),
-    text: () => readBody(context.req.raw),
+    text: () => readBody(context.req.raw, one.bodyMax ?? BODY_MAX),
     accept: context.req.header('Accept'),
     cutOff: () => outgoing.destroy(),
   });
@@ -109,12 +109,12 @@ class TooLong extends Error {}
  * The body of a request. Hono's own limit makes a new Request of one without a length, which takes the Request class of
  * node-server for the whole process.
  */
-async function readBody({ body }: Request): Promise<string> {
+async function readBody({ body }: Request, max: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body ?? []) {
     size += chunk.length;
-    if (size > BODY_MAX) throw new TooLong();
+    if (size > max) throw new TooLong();
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

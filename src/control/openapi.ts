@@ -75,7 +75,7 @@ function operationOf({ summary, description: text, access, takes, answer }: Rout
       ? {}
       : {
           requestBody: {
-            required: true,
+            required: !z.safeParse(body, undefined).success,
             content: { 'application/json': { schema: inline(body) } },
           },
         }),

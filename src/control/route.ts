@@ -49,6 +49,8 @@ interface Description {
   readonly description?: string;
   readonly access: Access;
   readonly answer: Answer;
+  /** Longest body, in bytes; default 64 KB. */
+  readonly bodyMax?: number;
 }
 
 /** What a route takes: a `query` of texts, a JSON `body`, both or none. */
@@ -95,7 +97,9 @@ function faultOf({ issues }: z.ZodError): string {
   return issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
 }
 
+/** A body that is not there is undefined: schemas say whether it may be. */
 function parseJson(text: string): unknown {
+  if (text.trim() === '') return undefined;
   try {
     return JSON.parse(text);
   } catch {

@@ -29,13 +29,13 @@ export function keepToken(): void {
 }
 
 /** Asks the router for `path`, with the token where there is one. */
-export function ask(path: string, signal?: AbortSignal): Promise<Response> {
+export function ask(
+  path: string,
+  how: Pick<RequestInit, 'method' | 'signal'> = {},
+): Promise<Response> {
   const token = sessionStorage.getItem(KEY);
-  return fetch(path, {
-    ...(token === null ? {} : { headers: { Authorization: `Bearer ${token}` } }),
-    ...(signal === undefined ? {} : { signal }),
-    cache: 'no-store',
-  });
+  const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
+  return fetch(path, { ...how, headers, cache: 'no-store' });
 }
 
 /** Follows the events of the router for as long as the page is there. */
@@ -61,9 +61,9 @@ async function followOnce(listener: Listener): Promise<boolean> {
   };
   try {
     watch();
-    let response = await ask('/v1/events?packets=1', ending.signal);
+    let response = await ask('/v1/events?packets=1', { signal: ending.signal });
     const hasPackets = response.status !== 403;
-    if (!hasPackets) response = await ask('/v1/events', ending.signal);
+    if (!hasPackets) response = await ask('/v1/events', { signal: ending.signal });
     if (!response.ok || response.body === null) throw new Error(await faultOf(response));
     listener.onOpen(hasPackets);
     const reader = new EventReader();

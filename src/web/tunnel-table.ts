@@ -42,6 +42,8 @@ export class TunnelTable {
   /** Names of the tunnels in the chart, by the number of their color; null: free. */
   #lines: (string | null)[] = new Array<string | null>(LINES_MAX).fill(null);
   #isChosen = false;
+  /** The color that is to make room. */
+  #next = 0;
 
   /** `onLines` is called when somebody puts a tunnel into the chart, or takes it out. */
   constructor(view: LiveView, onLines: () => void) {
@@ -96,8 +98,13 @@ export class TunnelTable {
 
   #toggle(name: string, isOn: boolean): void {
     this.#isChosen = true;
-    const free = this.#lines.indexOf(isOn ? null : name);
-    if (free >= 0) this.#lines[free] = isOn ? name : null;
+    if (isOn && !this.#lines.includes(null)) {
+      // Where all colors are taken, the next one makes room.
+      this.#lines[this.#next] = null;
+      this.#next = (this.#next + 1) % LINES_MAX;
+    }
+    const place = this.#lines.indexOf(isOn ? null : name);
+    if (place >= 0) this.#lines[place] = isOn ? name : null;
     this.#onLines();
   }
 
@@ -129,7 +136,6 @@ export class TunnelTable {
     const { name, local, remote, remoteAddress, state, downReason, mtu, pathMtu } = tunnel.status;
     const color = this.#lines.indexOf(name);
     box.checked = color >= 0;
-    box.disabled = color < 0 && !this.#lines.includes(null);
     box.dataset.color = color < 0 ? '' : String(color);
     root.className = state;
     setText(mode, tunnel.status.mode);
