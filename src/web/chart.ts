@@ -78,7 +78,10 @@ export class Chart {
     this.#plot = undefined;
     if (this.#view === undefined) return;
     this.#plot = new window.uPlot(optionsOf(this.#lines, this.#width()), this.#data(), this.#place);
-    this.#draw();
+    // Its numbers are those of the table of tunnels.
+    this.#plot.root.querySelector('.u-legend')?.setAttribute('aria-hidden', 'true');
+    // uPlot finishes a new chart in a microtask of its own, legend included.
+    queueMicrotask(() => this.#draw());
   }
 
   #draw(): void {

@@ -77,7 +77,9 @@ export class TunnelTable {
       this.#fill(row, tunnel, view.timeMs);
     });
     for (const name of this.#rows.keys()) if (!view.tunnels.has(name)) this.#rows.delete(name);
-    setText(this.#more, moreText(names.length, found.length, shown.length));
+    const more = moreText(names.length, found.length, shown.length);
+    setText(this.#more, more);
+    this.#more.hidden = more === '';
   }
 
   #isWanted(tunnel: LiveTunnel | undefined): boolean {
@@ -160,9 +162,15 @@ function bytesOf({ rx, tx }: LiveTunnel): number {
   return rx.bytes + tx.bytes;
 }
 
-/** `1.2 Mbit/s, 3.4 kpps; 5.6 GB`. */
+/** `1.2 Mbit/s, 3.4 kpps; 5.6 GB`, which breaks between the numbers alone. */
 function traffic(rate: LiveTunnel['rxRate'], sum: LiveTunnel['rx']): string {
-  return `${formatBitRate(rate.bytes)}, ${formatPacketRate(rate.packets)}; ${formatBytes(sum.bytes)}`;
+  const rates = `${whole(formatBitRate(rate.bytes))}, ${whole(formatPacketRate(rate.packets))}`;
+  return `${rates}; ${whole(formatBytes(sum.bytes))}`;
+}
+
+/** A number that stays with its unit. */
+function whole(text: string): string {
+  return text.replaceAll(' ', '\u00a0');
 }
 
 function heardText(timeMs: number | null, nowMs: number): string {

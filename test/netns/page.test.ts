@@ -101,7 +101,7 @@ test('the page shows traffic as it passes, a drop with its reason, and a tunnel 
     await assertAnswered(namespaces, rA, '10.9.0.2', 1000);
     const { rx } = await tunnelStatus(b, 'gre1');
     const shown = row(page, 'gre1').locator('[data-label="received"]');
-    await shown.filter({ hasText: /3\.\d kB/ }).waitFor();
+    await shown.filter({ hasText: /3\.\d\skB/ }).waitFor();
     assert.equal(rx.bytes, 3 * 1028);
     assert.ok(await eventually(() => isDrawn(page)), 'the chart has a line');
 
