@@ -7,6 +7,8 @@ import type { App } from './app.js';
 
 /** How long a connection may take to send its request. */
 const REQUEST_TIMEOUT_MS = 5000;
+/** How often that is looked at. */
+const CHECK_INTERVAL_MS = 1000;
 /** How long a client may take nothing of its answer. */
 const SILENCE_TIMEOUT_MS = 15_000;
 /** Request line and headers. */
@@ -19,7 +21,7 @@ export function createDoor(app: App, door: Door, connections: number): Server {
     { overrideGlobalObjects: false },
   );
   const server = createServer(
-    { maxHeaderSize: HEADERS_MAX },
+    { maxHeaderSize: HEADERS_MAX, connectionsCheckingInterval: CHECK_INTERVAL_MS },
     (request, response) => void listener(request, response),
   );
   server.requestTimeout = REQUEST_TIMEOUT_MS;

@@ -1,6 +1,8 @@
 // Who is turned away: pages of strangers on every way they could come, and whoever has no token.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -10,6 +12,7 @@ import { isTrusted, strangerFault } from '../../src/control/access.js';
 import { fetchWeb } from '../../src/control/client.js';
 import { openControl } from '../../src/control/server.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
+import { eventually } from '../support/lab.js';
 import { freePort } from '../support/ports.js';
 import { requestFrom } from './request.js';
 import { createRouter } from './router.js';
@@ -197,6 +200,30 @@ test('the page comes with a policy that lets it load nothing from elsewhere, and
     assert.doesNotMatch(policy, /unsafe|\*|http/);
     for (const path of ['/web/', '/web/../control/app.js', '/web/main.js.map', '/control/app.js']) {
       assert.equal((await requestFrom(tcp, 'GET', path)).status, 404, path);
+    }
+  });
+});
+
+test('connections that say nothing fill the port until their time is up, and never the socket', async () => {
+  await withDoors(async ({ socket, tcp }) => {
+    const idle = Array.from({ length: 64 }, () => {
+      const connection = createConnection(tcp);
+      connection.on('error', () => {});
+      connection.write('GET /v1/status HTTP/1.1\r\nHost: loc');
+      return connection;
+    });
+    try {
+      await Promise.all(idle.map((one) => once(one, 'connect')));
+      const asks = (): Promise<boolean> =>
+        requestFrom(tcp, 'GET', '/v1/status').then(
+          ({ status }) => status === 200,
+          () => false,
+        );
+      assert.equal(await asks(), false);
+      assert.equal((await requestFrom(socket, 'GET', '/v1/status')).status, 200);
+      assert.ok(await eventually(asks, 10_000), 'they are gone');
+    } finally {
+      for (const connection of idle) connection.destroy();
     }
   });
 });

@@ -1,7 +1,10 @@
 // The web page in Chromium, inside the namespace of a router that carries real packets.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
+import { z } from 'zod';
 import { fetchWeb } from '../../src/control/client.js';
 import { ip } from '../../src/demo/namespaces.js';
 import { readStatus, startRouter } from '../../src/demo/router-process.js';
@@ -286,6 +289,33 @@ test('all of it can be used by keyboard, and every control and region has a name
     await figures.getByRole('columnheader', { name: 'gre1' }).waitFor({ state: 'detached' });
     for (const name of ['Throughput', 'Tunnels', 'Drops by reason', 'Packets just dropped']) {
       await page.getByRole('region', { name, exact: true }).waitFor();
+    }
+  });
+});
+
+test('a judge of accessibility finds nothing wrong, light, dark and narrow', { skip }, async () => {
+  const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
+  await withPage('axe', async ({ lab, page }) => {
+    injectPackets(lab.namespaces, lab.rA, [WRONG_KEY]);
+    await page.locator('#packets details').waitFor();
+    ip('-n', lab.rB, 'link', 'set', 'ipip1', 'down');
+    await page.getByText('2 tunnels, 1 down').waitFor();
+    for (const [colorScheme, width] of [
+      ['light', 1200],
+      ['dark', 1200],
+      ['light', 380],
+    ] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.setViewportSize({ width, height: 800 });
+      const found = await page.evaluate(`${axe}; axe.run().then(({ violations, passes }) => ({
+        passes: passes.length,
+        violations: violations.map(({ id, nodes }) => id + ' ' + nodes.map(({ html }) => html).join(' ')),
+      }))`);
+      const { passes, violations } = z
+        .object({ passes: z.number(), violations: z.array(z.string()) })
+        .parse(found);
+      assert.deepEqual(violations, [], `${colorScheme} ${width}`);
+      assert.ok(passes > 20, `${passes} rules`);
     }
   });
 });
