@@ -29,6 +29,7 @@ const GROUP = 'grebe';
 /** Connections at a time. Whoever may open the unix socket is trusted not to fill it. */
 const SOCKET_CONNECTIONS = 256;
 const TCP_CONNECTIONS = 64;
+
 /**
  * Listens on the unix socket `path`, and on `address` where there is one. The socket that a dead router left is
  * replaced; a live one, or an address that is taken, is a Failure.
@@ -61,7 +62,7 @@ export async function openControl(
       const tcp = createDoor(app, { kind: 'tcp', host: address.host, token }, TCP_CONNECTIONS);
       servers.push(tcp);
       await claimAddress(tcp, address, 'api');
-      pageUrl = `http://${formatListenAddress(address)}/#token=${token}`;
+      pageUrl = `http://${formatListenAddress(reachable(address))}/#token=${token}`;
     } catch (error) {
       await close();
       throw error;
@@ -73,6 +74,12 @@ export async function openControl(
     },
     close,
   };
+}
+
+/** An address that a browser here can open, for one that stands for all of this machine. */
+function reachable({ host, port }: ListenAddress): ListenAddress {
+  if (host === '0.0.0.0') return { host: '127.0.0.1', port };
+  return host === '::' ? { host: '::1', port } : { host, port };
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -200,6 +200,30 @@ test('the page comes with a policy that lets it load nothing from elsewhere, and
     assert.doesNotMatch(policy, /unsafe|\*|http/);
     for (const path of ['/web/', '/web/../control/app.js', '/web/main.js.map', '/control/app.js']) {
       assert.equal((await requestFrom(tcp, 'GET', path)).status, 404, path);
+    }
+  });
+});
+
+test('a socket that ssh has forwarded to a port serves its user, and no page of a stranger', async () => {
+  await withDoors(async ({ socket }) => {
+    const forward = createServer((near) => {
+      const far = createConnection(socket);
+      near.pipe(far).pipe(near);
+      for (const one of [near, far]) one.on('error', () => {});
+    });
+    const port = await freePort();
+    forward.listen(port, '127.0.0.1');
+    await once(forward, 'listening');
+    const there = { host: '127.0.0.1', port };
+    const own = `localhost:${port}`;
+    try {
+      const page = { Host: own, Origin: `http://${own}`, 'Sec-Fetch-Site': 'same-origin' };
+      assert.equal((await requestFrom(there, 'GET', '/', undefined, page)).status, 200);
+      assert.equal((await requestFrom(there, 'PUT', '/v1/codec', SWAP, page)).status, 200);
+      const stranger = { Host: own, Origin: 'http://attacker.example' };
+      assert.equal((await requestFrom(there, 'PUT', '/v1/codec', SWAP, stranger)).status, 403);
+    } finally {
+      forward.close();
     }
   });
 });
