@@ -7,6 +7,8 @@ import { statusMessage } from './message.js';
 /** A status, and when it was asked for. */
 export interface Sample {
   readonly timeMs: number;
+  /** By a clock that nobody sets. */
+  readonly steadyMs: number;
   readonly status: RouterStatus;
 }
 
@@ -33,7 +35,7 @@ export function eventsBetween(before: Sample, after: Sample): LiveEvent[] {
   }
   const none = newCounts(before.status.drops, status.drops);
   const kernel = newCounts<string>({ ...before.status.kernelDrops }, { ...status.kernelDrops });
-  const seconds = (timeMs - before.timeMs) / 1000;
+  const seconds = (after.steadyMs - before.steadyMs) / 1000;
   const passed = Object.fromEntries(traffic);
   const events: LiveEvent[] = [{ kind: 'traffic', data: { timeMs, seconds, tunnels: passed } }];
   if (none !== undefined || kernel !== undefined || dropped.size > 0) {

@@ -71,7 +71,9 @@ export class LiveFeed {
   async #look(router: Router, round: number): Promise<void> {
     const status = await router.status().catch(() => undefined);
     if (round !== this.#round) return;
-    if (status !== undefined) this.#tellChanges({ timeMs: Date.now(), status });
+    if (status !== undefined) {
+      this.#tellChanges({ timeMs: Date.now(), steadyMs: performance.now(), status });
+    }
     if (this.#wantsPackets()) {
       this.#tell(this.#readPackets(router), (one) => one.wantsPackets);
     }

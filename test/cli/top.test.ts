@@ -18,7 +18,7 @@ const plain: Paint = (_style, text) => text;
 
 function viewOf(status: RouterStatus): LiveView {
   const view = new LiveView();
-  view.apply(statusEvent({ timeMs: 0, status }));
+  view.apply(statusEvent({ timeMs: 0, steadyMs: 0, status }));
   for (let second = 1; second <= 10; second++) {
     const rx = { packets: second, bytes: second * 1000 };
     const tunnels = { gre1: { rx, tx: { packets: 0, bytes: 0 } } };

@@ -106,6 +106,7 @@ test('after any looks the view shows the last status, told by differences in pie
         const reader = new EventReader();
         let last = {
           timeMs: 1_700_000_000_000,
+          steadyMs: 0,
           status: { ...STATUS, tunnels: [], drops: {} } as RouterStatus,
         };
         let bytes = Buffer.from(encodeEvent(statusEvent(last)));
@@ -117,7 +118,7 @@ test('after any looks the view shows the last status, told by differences in pie
             drops: sum(last.status.drops, drops),
             kernelDrops: { rawSocket: (last.status.kernelDrops.rawSocket ?? 0) + kernel },
           };
-          const next = { timeMs: last.timeMs + 1000, status };
+          const next = { timeMs: last.timeMs + 1000, steadyMs: last.steadyMs + 1000, status };
           bytes = Buffer.concat([bytes, ...eventsBetween(last, next).map(encodeEvent)]);
           last = next;
         }
@@ -145,7 +146,7 @@ const traffic = (timeMs: number, packets: number, seconds = 1): LiveEvent => ({
 
 test('rates are of the last second, and the history has the last minutes alone', () => {
   const view = new LiveView();
-  view.apply(statusEvent({ timeMs: 0, status: STATUS }));
+  view.apply(statusEvent({ timeMs: 0, steadyMs: 0, status: STATUS }));
   for (let second = 1; second <= HISTORY + 20; second++) view.apply(traffic(second * 1000, second));
   view.apply(traffic((HISTORY + 21) * 1000, 50, 2));
   const tunnel = view.tunnels.get('gre1');
@@ -163,10 +164,14 @@ test('rates are of the last second, and the history has the last minutes alone',
 
 test('a new status keeps the history of the tunnels that stay', () => {
   const view = new LiveView();
-  view.apply(statusEvent({ timeMs: 0, status: STATUS }));
+  view.apply(statusEvent({ timeMs: 0, steadyMs: 0, status: STATUS }));
   view.apply(traffic(1000, 7));
   view.apply(
-    statusEvent({ timeMs: 2000, status: { ...STATUS, tunnels: [UP, { ...UP, name: 'new' }] } }),
+    statusEvent({
+      timeMs: 2000,
+      steadyMs: 0,
+      status: { ...STATUS, tunnels: [UP, { ...UP, name: 'new' }] },
+    }),
   );
   assert.deepEqual([...view.tunnels.keys()], ['gre1', 'new']);
   assert.deepEqual(view.tunnels.get('gre1')?.rxHistory.last(view.at, 1), [700]);
@@ -176,7 +181,7 @@ test('a new status keeps the history of the tunnels that stay', () => {
 
 test('drops of all tunnels and of none are summed by reason', () => {
   const view = new LiveView();
-  view.apply(statusEvent({ timeMs: 0, status: STATUS }));
+  view.apply(statusEvent({ timeMs: 0, steadyMs: 0, status: STATUS }));
   const counts: Counts = view.dropsByReason();
   assert.deepEqual(Object.fromEntries(counts), {
     'no-tunnel': 5,
