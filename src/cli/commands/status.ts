@@ -43,11 +43,10 @@ async function ask(call: Call): Promise<StatusMessage> {
   );
 }
 
-/** Shows a status where the one before was: from the top, each line and what is below cleared when it is written. */
+/** Shows a status where the one before was; terminals that know how show the frame at once, without a flicker. */
 function showInPlace({ output }: Call, status: StatusMessage, before?: StatusMessage): void {
-  const lines = formatStatus(status, output.paint, before).split('\n');
-  const start = before === undefined ? '\x1b[H\x1b[2J' : '\x1b[H';
-  output.print(`${start}${lines.map((line) => `\x1b[2K${line}`).join('\n')}\x1b[J`);
+  const text = formatStatus(status, output.paint, before);
+  output.print(`\x1b[?2026h\x1b[H\x1b[J${text}\x1b[?2026l`);
 }
 
 function show(call: Call, status: StatusMessage, before?: StatusMessage): void {
