@@ -20,6 +20,8 @@ type Asked = Context<{ Bindings: Bindings }>;
 
 /** Longest request body where the route says no other. */
 const BODY_MAX = 64 * 1024;
+/** How long a client may take for its answer: the status of ten thousand tunnels over 2 Mbit/s. */
+const TAKE_LIMIT_MS = 30_000;
 /** No page but ours may read an answer, and nothing keeps one. */
 const HEADERS = {
   'Cache-Control': 'no-store',
@@ -32,6 +34,7 @@ export function createApp(
   routes: readonly Route[],
   router: () => Router | undefined,
   page: Page,
+  takeLimitMs = TAKE_LIMIT_MS,
 ): App {
   const ready = (): Router => {
     const started = router();
@@ -52,7 +55,8 @@ export function createApp(
     }
     return undefined;
   });
-  for (const one of routes) app.on(one.method, one.path, (context) => serve(one, context, ready));
+  for (const one of routes)
+    app.on(one.method, one.path, (context) => serve(one, context, ready, takeLimitMs));
   app.get('*', (context, next) => {
     const file = page.file(context.req.path);
     if (file === undefined) return next();
@@ -76,7 +80,12 @@ export function createApp(
   return app;
 }
 
-async function serve(one: Route, context: Asked, router: () => Router): Promise<Response> {
+async function serve(
+  one: Route,
+  context: Asked,
+  router: () => Router,
+  takeLimitMs: number,
+): Promise<Response> {
   const { door, incoming, outgoing } = context.env;
   const trusted = isTrusted(incoming.headers, door);
   if (one.access === 'socket' && door.kind !== 'socket') return context.notFound();
@@ -88,10 +97,8 @@ async function serve(one: Route, context: Asked, router: () => Router): Promise<
       401,
     );
   }
-  if (one.answer.isEndless === true) {
-    if (context.req.raw.method === 'HEAD') return context.body(null);
-    outgoing.setTimeout(0); // silence is no sign of a client that is gone
-  }
+  const isEndless = one.answer.isEndless === true;
+  if (isEndless && context.req.raw.method === 'HEAD') return context.body(null);
   const answer = await one.handle({
     router,
     isTrusted: trusted,
@@ -100,6 +107,10 @@ async function serve(one: Route, context: Asked, router: () => Router): Promise<
     accept: context.req.header('Accept'),
     cutOff: () => outgoing.destroy(),
   });
+  if (!isEndless) {
+    const limit = setTimeout(() => outgoing.destroy(), takeLimitMs);
+    outgoing.once('close', () => clearTimeout(limit));
+  }
   return answer instanceof Response ? answer : context.json(answer);
 }
 

@@ -9,8 +9,6 @@ import type { App } from './app.js';
 const REQUEST_TIMEOUT_MS = 5000;
 /** How often that is looked at. */
 const CHECK_INTERVAL_MS = 1000;
-/** How long a client may take nothing of its answer. */
-const SILENCE_TIMEOUT_MS = 15_000;
 /** Request line and headers. */
 const HEADERS_MAX = 8192;
 
@@ -26,7 +24,6 @@ export function createDoor(app: App, door: Door, connections: number): Server {
   );
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.headersTimeout = REQUEST_TIMEOUT_MS;
-  server.timeout = SILENCE_TIMEOUT_MS;
   server.maxConnections = connections;
   return server;
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { createApp } from '../../src/control/app.js';
 import { followText } from '../../src/control/client.js';
 import { createDoor } from '../../src/control/door.js';
@@ -14,6 +15,7 @@ import type { LiveEvent } from '../../src/control/event.js';
 import { eventsRoute } from '../../src/control/event-stream.js';
 import { LiveFeed, WATCHERS_MAX } from '../../src/control/live-feed.js';
 import { Page } from '../../src/control/page.js';
+import { NOTHING, route } from '../../src/control/route.js';
 import { claimSocket } from '../../src/control/socket.js';
 import type { Router, RouterStatus } from '../../src/router/contract.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
@@ -193,13 +195,16 @@ test('a client too many is refused with the reason, and let in when another leav
 });
 
 /** Opens a stream and reads nothing of it. */
-function stalledClient(path: string): {
+function stalledClient(
+  path: string,
+  target = '/v1/events',
+): {
   readonly isClosed: () => boolean;
   readonly end: () => void;
 } {
   let isClosed = false;
   const socket = createConnection(path, () =>
-    socket.write('GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n'),
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
   );
   socket.on('error', () => {});
   socket.once('close', () => {
@@ -266,6 +271,27 @@ test('dropped packets are told and explained to those who ask, while nobody else
     const isTold = (event: LiveEvent): boolean => event.kind === 'packets' && !event.data.isShown;
     await eventsOf(path, (so) => so.some(isTold), '?packets=1');
   });
+});
+
+test('an answer that nobody takes is given up', async () => {
+  const large = route({
+    ...{ method: 'GET', path: '/large', summary: 'a test', access: 'open', takes: NOTHING },
+    answer: { description: 'more than the kernel keeps', schema: z.object({}) },
+    handle: () => ({ text: 'x'.repeat(10_000_000) }),
+  });
+  const app = createApp([large], () => createRouter(), new Page(), 2000);
+  const server = createDoor(app, { kind: 'socket' }, 10);
+  const path = join(folder, `${++count}.sock`);
+  await claimSocket(server, path);
+  try {
+    const stalled = stalledClient(path, '/large');
+    assert.equal((await requestFrom(path, 'GET', '/large')).body.length, 10_000_011);
+    assert.ok(await eventually(stalled.isClosed, 8000));
+    stalled.end();
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
 });
 
 test('HEAD of a stream ends, and a router that is starting says so', async () => {

@@ -24,6 +24,7 @@ export function requestFrom(
       response.on('data', (chunk: string) => {
         text += chunk;
       });
+      response.once('error', reject);
       response.on('end', () =>
         resolve({
           status: response.statusCode ?? 0,

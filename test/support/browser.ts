@@ -24,7 +24,10 @@ export async function withBrowser(
   writeFileSync(starter, `#!/bin/sh\nexec ip netns exec ${namespace} ${PROGRAM} "$@"\n`);
   chmodSync(starter, 0o755);
   // Tests run as root, where Chromium's own sandbox does not; /dev/shm of a container is too small for it.
-  const browser = await chromium.launch({ executablePath: starter, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  const browser = await chromium.launch({
+    executablePath: starter,
+    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+  });
   try {
     await use(browser);
   } finally {
