@@ -21,8 +21,8 @@ export type {
   TunnelConfig,
 } from './config/config.js';
 export type { Code, Diagnostic, Spot } from './config/diagnostic.js';
+export type { ListenAddress } from './config/listen-address.js';
 export { type LoadedConfig, loadConfig } from './config/load.js';
-export type { MetricsAddress } from './config/metrics-address.js';
 export type { PlacedName } from './config/names.js';
 export type { Mode, Prefix, Tunnel } from './packet/tunnel.js';
 export type {

@@ -28,6 +28,8 @@ const LONG = [
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',
+  'netns/page.test',
+  'netns/top.test',
   'netns/xdp-next-hop',
   'netns/xdp-refused',
   'netns/xdp.test',

@@ -67,6 +67,22 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/status.js')).runStatus,
   },
   {
+    name: 'top',
+    summary: 'watch tunnels live in a terminal: rates, bars of the last minutes, drops',
+    arguments: [],
+    options: [],
+    examples: [['grebe top', 'arrows and enter drill down, d shows drops, ? all keys, q quits']],
+    load: async () => (await import('./commands/top.js')).runTop,
+  },
+  {
+    name: 'web',
+    summary: 'print the address of the web page, with the token that opens all of it',
+    arguments: [],
+    options: [],
+    examples: [['grebe web', 'for a browser on this machine; needs api in [router]']],
+    load: async () => (await import('./commands/web.js')).runWeb,
+  },
+  {
     name: 'decode',
     summary: 'decode tunnel packets of a capture file or of hex digits',
     arguments: [{ name: 'FILE', description: 'pcap or pcapng', complete: 'file' }],
@@ -100,7 +116,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     more: [
       'Traffic never waits for it: the router copies the first 128 bytes of a packet aside, and counts what',
-      'comes too fast. ^C ends it, and with it all that it costs. One trace at a time.',
+      'comes too fast. ^C ends it, and with it all that it costs. One trace at a time; grebe top and the web',
+      'page show no packets meanwhile.',
     ],
     load: async () => (await import('./commands/trace.js')).runTrace,
   },

@@ -1,5 +1,5 @@
 import type { Arrival, Inherit, Mode, Prefix, Reorder } from '../packet/tunnel.js';
-import type { MetricsAddress } from './metrics-address.js';
+import type { ListenAddress } from './listen-address.js';
 
 /** What may be done for many packets at once, by the names that ethtool has for it. */
 export interface OffloadConfig {
@@ -34,7 +34,9 @@ export interface RouterConfig {
   /** Path of the control socket. */
   readonly socket: string;
   /** Where /metrics listens on TCP; absent: on the control socket alone. */
-  readonly metrics?: MetricsAddress;
+  readonly metrics?: ListenAddress;
+  /** Where the control API and the page listen on TCP; absent: on the control socket alone. */
+  readonly api?: ListenAddress;
   readonly log: {
     readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
     readonly format: 'auto' | 'json' | 'pretty';

@@ -53,6 +53,7 @@ export const CODE = {
   redundant: 'W209',
   multicastDev: 'W210',
   probe: 'W211',
+  apiAddress: 'W212',
 } as const;
 
 export type Code = (typeof CODE)[keyof typeof CODE];

@@ -16,6 +16,7 @@ export const DESCRIPTIONS: { readonly [key: string]: string } = {
   lanes: 'Threads that move packets, or "auto".',
   socket: 'Path of the control socket. Default /run/grebe/grebe.sock.',
   metrics: 'Address and port of the listener for /metrics.',
+  api: 'Address and port of the control API and the web page; without it they are on the socket alone.',
   offload: 'What is done for many packets at once, by the names of ethtool.',
   busypoll: 'Microseconds that a lane looks for more work before it sleeps.',
   log: 'Level, and format: "auto" asks whether a terminal is there.',

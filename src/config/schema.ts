@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Mode } from '../packet/tunnel.js';
 import { CODE, type Code } from './diagnostic.js';
-import { parseMetricsAddress } from './metrics-address.js';
+import { parseListenAddress } from './listen-address.js';
 
 const MODES = [
   'gre',
@@ -114,7 +114,13 @@ const peer = z.strictObject(
   { error: PEER },
 );
 
-const METRICS = 'an address and port such as "127.0.0.1:9476" or "[::1]:9476"';
+// The pattern is for the JSON Schema; what it lets through is judged in full.
+const listenAddress = (port: number) => {
+  const error = `an address and port such as "127.0.0.1:${port}" or "[::1]:${port}"`;
+  return text('an address and port in quotes')
+    .regex(/^(\[[0-9A-Fa-f:.]+\]|[^:]+):[0-9]{1,5}$/, { error })
+    .refine((given) => parseListenAddress(given) !== null, { error });
+};
 const KEY = '0..4294967295, "0.0.0.42" or { in = NUMBER, out = NUMBER }';
 const TTL = '1..255 or "inherit"';
 const TOS = '0x00..0xfc without the two ECN bits, or "inherit"';
@@ -207,10 +213,8 @@ export const routerSchema = z
     underlay: oneOf(UNDERLAYS),
     lanes: z.union([inRange(1, LANES_MAX, LANES), z.literal('auto')], { error: LANES }),
     socket: text('the path of a unix socket, in quotes'),
-    // The pattern is for the JSON Schema; what it lets through is judged in full.
-    metrics: text('an address and port in quotes')
-      .regex(/^(\[[0-9A-Fa-f:.]+\]|[^:]+):[0-9]{1,5}$/, { error: METRICS })
-      .refine((given) => parseMetricsAddress(given) !== null, { error: METRICS }),
+    metrics: listenAddress(9476),
+    api: listenAddress(9477),
     offload: z.unknown(),
     busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
     log: z.unknown(),

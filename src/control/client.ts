@@ -10,8 +10,10 @@ import {
   isFields,
   isStatusMessage,
   isTraceLine,
+  isWebMessage,
   type StatusMessage,
   type TraceLine,
+  type WebMessage,
 } from './message.js';
 
 const STATUS_TIMEOUT_MS = 2000;
@@ -32,6 +34,11 @@ export async function fetchCodecs(path: string): Promise<CodecsMessage> {
 /** Swaps the codec of the router at `path`. A build that the router refuses is a Failure. */
 export async function useCodec(path: string, name: string): Promise<CodecMessage> {
   return ask(path, 'PUT', '/v1/codec', SWAP_TIMEOUT_MS, isCodecMessage, { name });
+}
+
+/** Asks where the web page of the router at `path` is. */
+export async function fetchWeb(path: string): Promise<WebMessage> {
+  return ask(path, 'GET', '/v1/web', STATUS_TIMEOUT_MS, isWebMessage);
 }
 
 /** What a trace is asked for; absent: all tunnels, all packets, the router's own rate. */
@@ -56,30 +63,55 @@ export function followTrace(
     ...(dropsOnly ? { drops: '1' } : {}),
     ...(rate === undefined ? {} : { rate }),
   });
+  let text = '';
+  return followText(path, `/v1/trace?${query}`, signal, (piece) => {
+    const lines = (text + piece).split('\n');
+    text = lines.pop() ?? '';
+    for (const line of lines) {
+      if (signal.aborted) return;
+      const parsed = parseJson(line);
+      if (!isTraceLine(parsed)) throw strangeAnswer(path);
+      take(parsed);
+    }
+  });
+}
+
+/**
+ * Follows an answer of the router at `path` that does not end, until `signal` ends it; `take` gets its text in pieces,
+ * and may throw a Failure. Resolves when it is ended; rejects with a Failure when the router refuses, cannot be reached
+ * or goes away.
+ */
+export function followText(
+  path: string,
+  target: string,
+  signal: AbortSignal,
+  take: (piece: string) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath: path, path: `/v1/trace?${query}`, signal });
+    const call = request({ socketPath: path, path: target, signal });
     const fail = (error: Error): void => {
       if (signal.aborted) resolve();
       else reject(error instanceof Failure ? error : unreachable(path, error));
     };
     call.once('error', fail);
     call.once('response', (response) => {
-      let text = '';
+      let refused = '';
       const isRefused = response.statusCode !== 200;
       response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        const lines = (text + chunk).split('\n');
-        text = lines.pop() ?? '';
-        for (const line of isRefused ? [] : lines) {
-          const parsed = parseJson(line);
-          if (signal.aborted) return;
-          if (isTraceLine(parsed)) take(parsed);
-          else call.destroy(strangeAnswer(path));
+      response.on('data', (piece: string) => {
+        if (isRefused) {
+          refused += piece;
+          return;
+        }
+        try {
+          take(piece);
+        } catch (error) {
+          call.destroy(error instanceof Error ? error : strangeAnswer(path));
         }
       });
       response.once('error', fail);
       response.once('end', () => {
-        fail(isRefused ? refusal(path, parseJson(text)) : goneAway(path));
+        fail(isRefused ? refusal(path, parseJson(refused)) : goneAway(path));
       });
     });
     call.end();
@@ -87,7 +119,11 @@ export function followTrace(
 }
 
 function goneAway(path: string): Failure {
-  return new Failure(EXIT.unreachable, `the router at ${path} has ended the trace`, 'see its log');
+  return new Failure(
+    EXIT.unreachable,
+    `the router at ${path} has ended the connection`,
+    'see its log',
+  );
 }
 
 async function ask<T>(

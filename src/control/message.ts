@@ -4,6 +4,9 @@
 //   GET /v1/codecs              CodecsMessage
 //   PUT /v1/codec {"name"}      CodecMessage
 //   GET /metrics                Prometheus text or OpenMetrics: metrics.ts
+//   GET /v1/events?packets=     server-sent events: event.ts
+//   GET /v1/web                 WebMessage
+//   GET /v1/openapi.json        the description of all of this, made from routes.ts
 //   GET /v1/trace?tunnel=&drops=&rate=   lines of JSON until one end closes: TraceStart, then TraceLine
 //   anything that fails         ErrorMessage, with a status from 400 on
 
@@ -34,6 +37,13 @@ export interface CodecMessage {
   readonly schema: 'grebe.codec/1';
   /** The build that every lane runs. */
   readonly codec: string;
+}
+
+/** Where the web page is, for whoever may use the control socket. */
+export interface WebMessage {
+  readonly schema: 'grebe.web/1';
+  /** With the token behind `#`, or null: the router has no TCP listener. */
+  readonly url: string | null;
 }
 
 export interface ErrorMessage {
@@ -213,6 +223,10 @@ function isBuildListing(value: unknown): value is BuildListing {
 
 function isOr(value: unknown, type: 'string' | 'number'): boolean {
   return value === null || typeof value === type;
+}
+
+export function isWebMessage(value: unknown): value is WebMessage {
+  return isFields(value) && value.schema === 'grebe.web/1' && isOr(value.url, 'string');
 }
 
 export function isCodecMessage(value: unknown): value is CodecMessage {

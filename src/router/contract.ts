@@ -131,6 +131,8 @@ export interface TraceRequest {
   readonly dropsOnly: boolean;
   /** Most packets a second. */
   readonly limit: number;
+  /** Ends when another is asked for, instead of being in its way. */
+  readonly yields?: boolean;
 }
 
 /** A packet that passed while it was traced. */
@@ -161,6 +163,8 @@ export interface Trace {
   readonly links: ReadonlyMap<number, string>;
   /** What passed since the last call, in order, and how many packets more did that were not copied. Never blocks. */
   read(): { readonly packets: readonly TracedPacket[]; readonly missed: number };
+  /** Whether it is closed, or had to yield to another. */
+  isEnded(): boolean;
   /** Idempotent. From here on tracing costs the lanes nothing. */
   close(): void;
 }

@@ -38,6 +38,7 @@ test('what the parser accepts validates, in both drafts', () => {
     lanes = "auto"
     socket = "/tmp/grebe.sock"
     metrics = "127.0.0.1:9476"
+    api = "[::1]:9477"
     busypoll = 50
     log = { level = "debug", format = "json" }
     offload = { gro = false, gso = true }

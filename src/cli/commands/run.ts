@@ -55,7 +55,7 @@ type Listener = Pick<ControlServer, 'serve' | 'close'>;
 
 /** Opens the control socket and, where the config has one, the listener of /metrics. */
 async function openListeners({ router }: Config, socket: string): Promise<readonly Listener[]> {
-  const control = await openControl(socket, listBuilds);
+  const control = await openControl(socket, listBuilds, router.api);
   if (router.metrics === undefined) return [control];
   try {
     return [control, await openMetrics(router.metrics)];
