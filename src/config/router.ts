@@ -4,6 +4,7 @@ import { CODE, show } from './diagnostic.js';
 import { parseMetricsAddress } from './metrics-address.js';
 import { isTable, type Table } from './parse.js';
 import { readTable, type TablePlace } from './read.js';
+import { readRecorder } from './recorder.js';
 import { logSchema, offloadSchema, routerSchema } from './schema.js';
 
 export const DEFAULT_SOCKET = '/run/grebe/grebe.sock';
@@ -29,6 +30,7 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
     lanes,
     offload: readOffload(values.offload, place),
     busypoll: values.busypoll ?? 0,
+    recorder: readRecorder(values.recorder, folder, place),
     socket,
     ...(metrics === null ? {} : { metrics }),
     log: readLog(values.log, place),

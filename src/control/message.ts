@@ -5,6 +5,8 @@
 //   PUT /v1/codec {"name"}      CodecMessage
 //   GET /metrics                Prometheus text or OpenMetrics: metrics.ts
 //   GET /v1/trace?tunnel=&drops=&rate=   lines of JSON until one end closes: TraceStart, then TraceLine
+//   GET /v1/pcap?tunnel=&snap=&count=    pcapng as packets pass, until one end closes or `count` of them have
+//   GET /v1/recorder?tunnel=    pcapng: the last packets of every tunnel
 //   anything that fails         ErrorMessage, with a status from 400 on
 
 import type { BuildListing } from '../codec/builds.js';

@@ -15,6 +15,13 @@ import type { BuildListing } from '../codec/builds.js';
 import type { Router } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import {
+  captureRequest,
+  PCAPNG_TYPE,
+  recorderChoice,
+  streamCapture,
+  streamRecorder,
+} from './capture-stream.js';
+import {
   type CodecMessage,
   type CodecsMessage,
   type ErrorMessage,
@@ -103,9 +110,20 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     const stream = streamTrace(trace, () => context.env.outgoing.destroy());
     return new Response(stream, { headers: { 'Content-Type': 'application/x-ndjson' } });
   });
+  app.get('/v1/pcap', (context) => {
+    const order = captureRequest(context.req.query());
+    const stream = streamCapture(ready().capture(order), order);
+    return new Response(stream, { headers: { 'Content-Type': PCAPNG_TYPE } });
+  });
+  app.get('/v1/recorder', (context) => {
+    const recording = ready().recorded(recorderChoice(context.req.query()));
+    const headers = { 'Content-Type': PCAPNG_TYPE };
+    return new Response(streamRecorder(recording), { headers });
+  });
   app.notFound((context) => {
     const { method, path } = context.req;
-    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /metrics';
+    const known =
+      'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /v1/pcap, GET /v1/recorder, GET /metrics';
     return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
   });
   app.onError((error, context) => {

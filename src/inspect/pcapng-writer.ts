@@ -5,6 +5,8 @@ import { EXIT, Failure } from '../sys/failure.js';
 // Writes pcapng: one section, any number of interfaces, enhanced packet blocks with times in ns.
 // Little-endian, like the machines it is written on; readers take either.
 
+/** LINKTYPE_ETHERNET: packets begin with the Ethernet header. */
+export const LINKTYPE_ETHERNET = 1;
 /** LINKTYPE_RAW: packets begin with the IP header, version 4 or 6. */
 export const LINKTYPE_RAW = 101;
 
@@ -27,8 +29,19 @@ export interface CapturePacket {
   readonly comment?: string;
 }
 
+/** What is known of an interface up to a moment; a later one of the same interface replaces it. */
+export interface CaptureStatistics {
+  readonly interfaceId: number;
+  readonly timestampNs: bigint;
+  /** Packets that passed, those that are missing included. */
+  readonly received: number;
+  /** Packets that are missing: they came too fast. */
+  readonly dropped: number;
+}
+
 const BLOCK_SECTION = 0x0a0d0d0a;
 const BLOCK_INTERFACE = 1;
+const BLOCK_STATISTICS = 5;
 const BLOCK_ENHANCED_PACKET = 6;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
@@ -38,6 +51,8 @@ const OPTION_INTERFACE_NAME = 2;
 const OPTION_INTERFACE_DESCRIPTION = 3;
 const OPTION_APPLICATION = 4;
 const OPTION_TIME_RESOLUTION = 9;
+const OPTION_RECEIVED = 4;
+const OPTION_DROPPED = 5;
 
 /** 10^-9 s. */
 const RESOLUTION_NS = 9;
@@ -67,6 +82,10 @@ export class CaptureWriter {
 
   add(packet: CapturePacket): void {
     this.#write(encodePacket(packet));
+  }
+
+  addStatistics(statistics: CaptureStatistics): void {
+    this.#write(encodeStatistics(statistics));
   }
 }
 
@@ -171,6 +190,26 @@ function encodePacket(packet: CapturePacket): Uint8Array {
   }
   if (comment !== undefined) parts.push(encodeText(OPTION_COMMENT, comment));
   return encodeBlock(BLOCK_ENHANCED_PACKET, parts);
+}
+
+/** Interface | time high | time low | options. */
+function encodeStatistics(statistics: CaptureStatistics): Uint8Array {
+  const { interfaceId, timestampNs, received, dropped } = statistics;
+  const body = new DataView(new ArrayBuffer(12));
+  body.setUint32(0, interfaceId, true);
+  body.setUint32(4, Number((timestampNs >> 32n) & 0xffffffffn), true);
+  body.setUint32(8, Number(timestampNs & 0xffffffffn), true);
+  return encodeBlock(BLOCK_STATISTICS, [
+    toBytes(body),
+    encodeCount(OPTION_RECEIVED, received),
+    encodeCount(OPTION_DROPPED, dropped),
+  ]);
+}
+
+function encodeCount(code: number, count: number): Uint8Array {
+  const value = new DataView(new ArrayBuffer(8));
+  value.setBigUint64(0, BigInt(count), true);
+  return encodeOption(code, toBytes(value));
 }
 
 /** Type | length | body, its options closed by an end of options | length. */

@@ -21,6 +21,7 @@ import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import { recorderRecords } from '../ring/recorder.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
@@ -28,7 +29,17 @@ import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
-import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
+import type {
+  Capture,
+  CaptureRequest,
+  RecordChoice,
+  Recording,
+  Router,
+  RouterMetrics,
+  RouterStatus,
+  Trace,
+  TraceRequest,
+} from './contract.js';
 import {
   configureDevices,
   createDevices,
@@ -36,11 +47,13 @@ import {
   removeDevices,
   resolveTunnels,
 } from './devices.js';
+import { type Dumps, openDumps } from './dumps.js';
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { LearnedMtus } from './path-mtus.js';
+import { Recordings } from './recordings.js';
 import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
@@ -153,6 +166,8 @@ class RunningRouter implements Router {
   readonly #plan: MemoryPlan;
   readonly #memory: WebAssembly.Memory;
   readonly #traces: Traces;
+  readonly #recordings: Recordings;
+  readonly #dumps: Dumps | undefined;
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
   readonly #lost = new Set<string>();
@@ -182,7 +197,9 @@ class RunningRouter implements Router {
     this.#devices = devices;
     this.#log = log;
     this.#choices = choices;
-    this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve));
+    const { keep: packets } = config.router.recorder;
+    const recorder = { packets, records: recorderRecords(this.#records.length) };
+    this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve), recorder);
     this.#memory = createMemory(this.#plan);
     this.#table = new TunnelTable(this.#memory, this.#plan);
     this.#table.publish(tableTunnels(tunnels));
@@ -192,6 +209,8 @@ class RunningRouter implements Router {
       tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
+    this.#recordings = new Recordings(this.#memory, this.#plan, () => this.#tunnels);
+    this.#dumps = openDumps(config.router.recorder, this.#recordings, log);
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
     this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
     this.#liveness = new Liveness({
@@ -202,6 +221,7 @@ class RunningRouter implements Router {
         this.#lanes?.emit(devices[record - 1]?.reader ?? 0, record, packet);
       },
       setCarrier: (record, isUp) => this.#setCarrier(record, isUp),
+      onDown: (name) => this.#dumps?.tunnelDown(name),
     });
   }
 
@@ -227,6 +247,7 @@ class RunningRouter implements Router {
       throw error;
     }
     this.#choices.xdp?.start();
+    this.#dumps?.start();
     this.#liveness.start();
     this.#choices.names.watch(() => this.#followNames());
   }
@@ -311,6 +332,14 @@ class RunningRouter implements Router {
     return this.#traces.open(request);
   }
 
+  recorded(choice: RecordChoice): Recording {
+    return this.#recordings.recorded(choice);
+  }
+
+  capture(request: CaptureRequest): Capture {
+    return this.#recordings.capture(request);
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -324,6 +353,7 @@ class RunningRouter implements Router {
     await removeDevices(this.#devices);
     this.#learnedMtus.close();
     this.#flags.close();
+    await this.#dumps?.stop();
     this.#finish(null);
   }
 

@@ -6,6 +6,7 @@ import type { TracedPacket } from '../../src/router/contract.js';
 import { createMemoryRouter, type MemoryRouter } from '../../src/router/memory.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { MemoryUnderlay } from '../../src/underlay/memory.js';
+import { eventually } from '../support/lab.js';
 import { ipv4 } from '../support/packets.js';
 
 const ENDS = { a: '192.0.2.1', b: '192.0.2.2' };
@@ -34,7 +35,10 @@ const INNER = ipv4({ source: '10.1.0.1', destination: '10.2.0.1', payload: new U
 
 async function send(router: MemoryRouter, count: number): Promise<void> {
   const device = router.devices.get('gre1');
+  const received = async (): Promise<number> => (await router.status()).received.device;
+  const before = await received();
   for (let sent = 0; sent < count; sent++) device?.send(INNER);
+  assert.ok(await eventually(async () => (await received()) === before + count));
   await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
