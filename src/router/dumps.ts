@@ -11,6 +11,7 @@ import { access, constants, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { DUMP_FOLDER, type RecorderConfig, STATE_FOLDER } from '../config/recorder.js';
+import { Failure } from '../sys/failure.js';
 import { encodeRecording } from './recording-file.js';
 import type { DropCounts, Recordings } from './recordings.js';
 
@@ -109,7 +110,8 @@ export class Dumps {
     const { recordings, log } = this.#options;
     const subject = tunnel ?? NO_TUNNEL;
     if (!this.#isAllowed(`${subject} ${cause}`)) return;
-    const chunks = [...encodeRecording(recordings.recorded(tunnel === null ? 'none' : { tunnel }))];
+    const chunks = takeRecording(recordings, tunnel);
+    if (chunks === undefined) return;
     this.#written = this.#written
       .then(() => this.#write(subject, cause, Buffer.concat(chunks)))
       .then((file) => {
@@ -202,6 +204,19 @@ export function tooMany(sorted: readonly string[]): string[] {
     (isKept ? kept : gone).push(name);
   }
   return gone;
+}
+
+/** What is recorded of a tunnel; undefined: it has just been taken away. */
+function takeRecording(
+  recordings: DumpsOptions['recordings'],
+  tunnel: string | null,
+): Uint8Array[] | undefined {
+  try {
+    return [...encodeRecording(recordings.recorded(tunnel === null ? 'none' : { tunnel }))];
+  } catch (error) {
+    if (error instanceof Failure) return undefined;
+    throw error;
+  }
 }
 
 /** The name of a device may have anything but `/` and blanks in it. */
