@@ -4,8 +4,11 @@
 //
 //   field              writer               meaning
 //   KEPT .. RINGS      host, once           how much is kept, and where it lies
-//   TURN               lane, atomic         odd while the lane writes what follows
+//   TURN               lane, atomic         odd while packets take places in the rings
 //   the rest           lane                 the reader copies it between two looks at TURN that agree
+//
+// The verdict of a packet comes later and without a turn: until then it has KEPT_IN_HAND in its place. What a batch of one
+// packet touches lies on few cache lines: with little traffic they are cold, and that is what it costs.
 //
 // A record has three rings: packets sent, packets received, packets dropped. Each keeps its last KEPT, so that what
 // was dropped, and what the peer sent last, outlive whatever a busy sender does.
@@ -14,18 +17,18 @@ export const RECORDER_KEPT = 0; // u32: packets that a ring keeps, a power of tw
 export const RECORDER_RECORDS = 4; // u32: records that have rings; the packets of others are not kept
 export const RECORDER_WRITTEN = 8; // u32: address of the packets ever written to each ring, u32 each, free-running
 export const RECORDER_RINGS = 12; // u32: address of the first ring
-export const RECORDER_TURN = 128; // u32, atomic
-export const RECORDER_SEQUENCE = 132; // u32, free-running: packets ever written, of all rings
-export const RECORDER_NOTES = 256; // by slot of a ring: NOTE_*
-export const RECORDER_PLACES = 4352; // by slot, u32: where its packet was written in this batch, 0 = nowhere
-export const RECORDER_HEADER_SIZE = 5376; // 256 + SLOT_COUNT * (16 + 4)
+export const RECORDER_TURN = 16; // u32, atomic
+export const RECORDER_SEQUENCE = 20; // u32, free-running: packets ever written, of all rings
+export const RECORDER_NOTES = 64; // by slot of a ring: NOTE_*
+export const RECORDER_HEADER_SIZE = 8256; // 64 + SLOT_COUNT * 32
 
-/** Where the packet of a slot lay before the codec took it on. */
+/** Where the packet of a slot lay before the codec took it on, and where it is kept. */
 export const NOTE_ADDRESS = 0; // u32
 export const NOTE_LENGTH = 4; // u32
 export const NOTE_PAYLOAD = 8; // u32
 export const NOTE_PAYLOAD_LENGTH = 12; // u32
-export const NOTE_SIZE = 16;
+export const NOTE_PLACE = 16; // u32: where it was written in this batch, 0 = nowhere
+export const NOTE_SIZE = 32;
 
 export const SENT_RING = 0;
 export const RECEIVED_RING = 1;
@@ -41,7 +44,7 @@ export const KEPT_DIRECTION = 17; // u8: DIRECTION_*
 export const KEPT_SNAPPED = 18; // u8: bytes of it that are here
 export const KEPT_INNER = 19; // u8: where in it the inner packet begins, 0 = not told
 export const KEPT_PACKETS = 20; // u16: packets on the wire that it stands for
-export const KEPT_CODEC = 24; // u32: ns from TIME until the codec was through with the batch
+export const KEPT_CODEC = 24; // u32: ns from TIME until the codec was through with the batch, 0 = not measured
 export const KEPT_END = 28; // u32: ns from TIME until the batch was sent or delivered
 export const KEPT_BYTES = 32; // its first bytes
 /** Bytes kept of a packet: outer IPv6 40, UDP 8, GRE 16, inner IPv6 40, and the ports behind them. */

@@ -55,11 +55,11 @@ import {
   NOTE_LENGTH,
   NOTE_PAYLOAD,
   NOTE_PAYLOAD_LENGTH,
+  NOTE_PLACE,
   NOTE_SIZE,
   RECEIVED_RING,
   RECORDER_KEPT,
   RECORDER_NOTES,
-  RECORDER_PLACES,
   RECORDER_RECORDS,
   RECORDER_RINGS,
   RECORDER_SEQUENCE,
@@ -96,7 +96,8 @@ export function take(recorder: usize, ring: usize, timeMs: f64, codecNs: u32): v
   while (position !== processed) {
     const end = runEnd(ring, position, processed);
     // Of packets that follow one another the last ones would overwrite the others: those are not even written.
-    for (; end - position > kept; position++) store<u32>(placeAt(recorder, position & mask), 0);
+    for (; end - position > kept; position++)
+      store<u32>(noteAt(recorder, position & mask), 0, NOTE_PLACE);
     for (; position !== end; position++) {
       const descriptor = descriptorAt(ring, position & mask);
       const reason = load<u32>(descriptor, DESCRIPTOR_REASON);
@@ -110,7 +111,7 @@ export function take(recorder: usize, ring: usize, timeMs: f64, codecNs: u32): v
           store<u8>(place, <u8>KEPT_IN_HAND, KEPT_REASON);
         }
       }
-      store<u32>(placeAt(recorder, position & mask), <u32>place);
+      store<u32>(noteAt(recorder, position & mask), <u32>place, NOTE_PLACE);
     }
   }
   turn(recorder);
@@ -123,24 +124,24 @@ export function take(recorder: usize, ring: usize, timeMs: f64, codecNs: u32): v
 export function finish(recorder: usize, ring: usize, timeMs: f64, codecNs: u32, endNs: u32): void {
   const processed = load<u32>(ring, RING_PROCESSED);
   const mask = load<u32>(ring, RING_MASK);
-  turn(recorder);
   for (let position = load<u32>(ring, RING_DRAINED); position !== processed; position++) {
     const descriptor = descriptorAt(ring, position & mask);
     let reason = load<u32>(descriptor, DESCRIPTOR_REASON);
     if (reason >= <u32>REASON_CAPACITY) reason = REASON_CODEC_FAULT;
-    let place = <usize>load<u32>(placeAt(recorder, position & mask));
+    let place = <usize>load<u32>(noteAt(recorder, position & mask), NOTE_PLACE);
     if (reason !== REASON_NONE && reason !== REASON_LOCAL && reason !== REASON_EARLY) {
+      turn(recorder);
       place = moveToDropped(recorder, ring, position & mask, place);
       if (place !== 0) {
         store<f64>(place, timeMs, KEPT_TIME);
         store<u32>(place, codecNs, KEPT_CODEC);
       }
+      turn(recorder);
     }
     if (place === 0) continue;
     store<u32>(place, endNs, KEPT_END);
     store<u8>(place, <u8>reason, KEPT_REASON);
   }
-  turn(recorder);
 }
 
 /** The place among the dropped packets of one that was refused: where it is, or a new one. */
@@ -224,26 +225,37 @@ function reserve(recorder: usize, tunnel: u32, which: u32): usize {
 
 /** Copies the first bytes of a packet of one or two pieces, at most KEPT_SNAP. Returns how many there are of them. */
 function copyFirst(to: usize, address: usize, first: u32, payload: usize, rest: u32): u32 {
-  const head = min(first, <u32>KEPT_SNAP);
-  if (!copyPiece(to, address, 0, head)) return 0;
-  const tail = min(rest, <u32>KEPT_SNAP - head);
-  return copyPiece(to, payload, head, tail) ? head + tail : head;
+  const limit = ((<usize>memory.size()) << 16) - KEPT_SNAP;
+  if (first > 0) {
+    if (address > limit) return 0;
+    copySnap(to, address);
+  }
+  if (first >= <u32>KEPT_SNAP) return KEPT_SNAP;
+  if (rest === 0 || payload > limit) return first;
+  const more = min(rest, <u32>KEPT_SNAP - first);
+  copyBehind(to + first, payload, more);
+  return first + more;
 }
 
-/**
- * Copies `count` bytes to `to + offset`, in words: what comes along behind them is not counted, and the place has room
- * for it. Returns false for an address out of the memory.
- */
-function copyPiece(to: usize, from: usize, offset: u32, count: u32): bool {
-  if (count === 0) return true;
-  if (from + KEPT_SNAP > (<usize>memory.size()) << 16) return false;
-  const end = to + KEPT_SNAP;
-  let at = to + offset;
-  for (let left = <i32>count; left > 0 && at + 8 <= end; left -= 8, at += 8, from += 8) {
-    store<u64>(at, load<u64>(from));
-  }
-  for (; at < to + offset + count && at < end; at++, from++) store<u8>(at, load<u8>(from));
-  return true;
+/** Copies KEPT_SNAP bytes, whatever is behind the packet: how many count is said elsewhere. */
+function copySnap(to: usize, from: usize): void {
+  copy32(to, from);
+  copy32(to + 32, from + 32);
+  copy32(to + 64, from + 64);
+  copy32(to + 96, from + 96);
+}
+
+function copy32(to: usize, from: usize): void {
+  store<u64>(to, load<u64>(from));
+  store<u64>(to, load<u64>(from, 8), 8);
+  store<u64>(to, load<u64>(from, 16), 16);
+  store<u64>(to, load<u64>(from, 24), 24);
+}
+
+function copyBehind(to: usize, from: usize, count: u32): void {
+  let left = <i32>count;
+  for (; left >= 8; left -= 8, to += 8, from += 8) store<u64>(to, load<u64>(from));
+  for (; left > 0; left--, to++, from++) store<u8>(to, load<u8>(from));
 }
 
 /** Position behind the packets from `position` on that go on and are of the same record; at least the next. */
@@ -270,8 +282,4 @@ function descriptorAt(ring: usize, slot: u32): usize {
 
 function noteAt(recorder: usize, slot: u32): usize {
   return recorder + RECORDER_NOTES + slot * NOTE_SIZE;
-}
-
-function placeAt(recorder: usize, slot: u32): usize {
-  return recorder + RECORDER_PLACES + (slot << 2);
 }

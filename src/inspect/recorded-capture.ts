@@ -92,11 +92,13 @@ const DESCRIPTIONS: Readonly<Record<`${Way} ${Layer}`, string>> = {
   'decap inner': 'what the host gets out of the tunnel',
 };
 
-/** `drop: gre-checksum; codec after 2.1 us, end after 40.3 us`. */
+/** `drop: gre-checksum; codec after 2.1 us; end after 40.3 us`. */
 function commentOf({ reason, codecNs, endNs, packets }: RecordedPacket): string {
-  const end = endNs === undefined ? '' : `, end after ${us(endNs)}`;
-  const several = packets === 1 ? '' : `; stands for ${packets} packets`;
-  return `${verdictOf(reason)}; codec after ${us(codecNs)}${end}${several}`;
+  const parts = [verdictOf(reason)];
+  if (codecNs > 0) parts.push(`codec after ${us(codecNs)}`);
+  if (endNs !== undefined) parts.push(`end after ${us(endNs)}`);
+  if (packets !== 1) parts.push(`stands for ${packets} packets`);
+  return parts.join('; ');
 }
 
 function verdictOf(reason: number | undefined): string {

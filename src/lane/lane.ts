@@ -290,14 +290,15 @@ export class Lane {
     const to = ring.processed;
     const { drained } = ring;
     const codec = this.#codec;
+    const { nowMs } = this.watch;
     try {
-      codec.settle(ring.address, Date.now());
+      codec.settle(ring.address, nowMs);
     } catch (error) {
       this.#replaceCodec(codec, error);
     }
     if (ring.drained !== to) {
       ring.restore(to, to, drained);
-      this.#options.fallback.settle(ring.address, Date.now());
+      this.#options.fallback.settle(ring.address, nowMs);
     }
     ring.restore(0, 0, 0);
   }

@@ -8,7 +8,7 @@ export interface RecordedPacket {
   readonly reason: number | undefined;
   /** When its batch was filled, ms since 1970. */
   readonly timeMs: number;
-  /** From then until the codec was through with the batch. */
+  /** From then until the codec was through with the batch; 0: not measured, as of a batch of few. */
   readonly codecNs: number;
   /** From then until the batch was sent or delivered; undefined where `reason` is. */
   readonly endNs: number | undefined;
