@@ -54,7 +54,7 @@ export function grebeConfig(end: End, settings: GrebeSettings, tunnels: number):
     lines.push(`${key} = "${settings[key] ?? 'auto'}"`);
   if (settings.lanes !== undefined) lines.push(`lanes = ${settings.lanes}`);
   if (settings.gso !== undefined) lines.push(`offload = { gso = ${settings.gso} }`);
-  if (settings.recorder === false) lines.push('recorder = { keep = 0 }');
+  lines.push(`recorder = { dumps = "off"${settings.recorder === false ? ', keep = 0' : ''} }`);
   for (let index = 0; index < tunnels - 1; index++) {
     lines.push(...table(end, settings, `gre${index + 2}`, networkAddress(index, end.host)));
     lines.push(`key = ${index}`);

@@ -47,13 +47,16 @@ export class RecordedCapture {
       direction: way === 'encap' ? 'tx' : 'rx',
       comment: commentOf(packet),
     } as const;
-    const put = (layer: Layer, from: number): void =>
+    const put = (layer: Layer, from: number): void => {
+      const captured = bytes.subarray(Math.min(from, bytes.length));
       this.#writer.add({
         ...common,
         interfaceId: this.#interface(subject, way, layer),
-        bytes: bytes.subarray(Math.min(from, bytes.length)),
-        originalLength: length - from,
+        bytes: captured,
+        // A codec that is wrong may leave any length: a reader takes none that is less than what is there.
+        originalLength: Math.max(length - from, captured.length),
       });
+    };
     this.#packets[way] += packet.packets;
     if (way === 'encap') put('inner', inner);
     if (way === 'decap' || inner > 0) put('outer', 0);

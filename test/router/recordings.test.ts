@@ -213,6 +213,26 @@ test('a capture of 60 bytes of each has the length of all', async () => {
   });
 });
 
+test('packets of peers are those of their tunnel, in dumps and captures', async () => {
+  const hub: Tunnel = {
+    ...tunnelFrom(ENDS.a, 'any', 7),
+    peers: [{ remote: ENDS.b, routes: [{ address: '10.2.0.0', bits: 16 }] }],
+  };
+  await withPair([hub, ...near.slice(1)], far, async (a) => {
+    const capture = a.capture({ tunnel: 'gre1', snap: 100 });
+    await send(a, 'gre1', inner(1));
+    await send(a, 'gre2', inner(2));
+    const { packets } = capture.read(1 << 20);
+    assert.deepEqual(
+      packets.map((one) => [one.record, numberOf(one)]),
+      [[3, 1]],
+    );
+    assert.equal(capture.subjectOf(3)?.name, 'gre1');
+    assert.deepEqual(lastOf(a, 'gre1').map(numberOf), [1]);
+    capture.close();
+  });
+});
+
 test('one capture at a time, and all of it of tunnels that are there', async () => {
   await withPair(near, far, async (a) => {
     const fails = (exitCode: number, message: RegExp) => (error: unknown) =>
