@@ -42,15 +42,15 @@ export class RecordedCapture {
     const { record, inner, length, bytes } = packet;
     const subject = this.#subjectOf(record) ?? NOBODY;
     const way: Way = packet.direction === DIRECTION_ENCAP ? 'encap' : 'decap';
-    const common = {
-      timestampNs: toNs(packet.timeMs),
-      direction: way === 'encap' ? 'tx' : 'rx',
-      comment: commentOf(packet),
-    } as const;
+    const timestampNs = toNs(packet.timeMs);
+    const direction = way === 'encap' ? 'tx' : 'rx';
+    const comment = commentOf(packet);
     const put = (layer: Layer, from: number): void => {
       const captured = bytes.subarray(Math.min(from, bytes.length));
       this.#writer.add({
-        ...common,
+        timestampNs,
+        direction,
+        comment,
         interfaceId: this.#interface(subject, way, layer),
         bytes: captured,
         // A codec that is wrong may leave any length: a reader takes none that is less than what is there.
