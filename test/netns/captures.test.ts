@@ -21,9 +21,11 @@ import {
   tunnelTable,
   tunnelTable6,
   withLab,
+  XDP,
 } from '../support/lab.js';
 import { injectPackets } from '../support/packet-task.js';
 import { gre, ipv4 } from '../support/packets.js';
+import { assertNoDrops, assertTransfer, plainGre, TUNNEL } from '../support/traffic.js';
 
 const GRE = 47;
 /** Longest outer header of these tunnels. */
@@ -142,7 +144,7 @@ test('tshark reads captures and dumps of every mode, both ways and both forms, w
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'grebe-captures-'));
   try {
-    await withLab('captures', { tunnels, outer: 6 }, async (lab) => {
+    await withLab('captures', { tunnels, outer: 6, router: 'lanes = 2' }, async (lab) => {
       const files = await captureAll(lab, folder);
       for (const [what, file] of Object.entries(files)) {
         const rows = await readBack(file);
@@ -182,6 +184,52 @@ function assertDrops(rows: readonly Row[]): void {
     .map(({ interface: name, comment }) => `${name}: ${comment.replace(/;.*/, '')}`);
   assert.ok(dropped.includes('gre1 decap outer: drop: inner-src-spoof'), dropped.join('\n'));
   assert.ok(dropped.includes('no-tunnel decap outer: drop: no-tunnel'), dropped.join('\n'));
+}
+
+for (const [name, router] of [
+  ['AF_XDP', XDP],
+  ['superpackets that leave whole', 'offload = { gso = true }'],
+] as const) {
+  test(`tshark reads a transfer through ${name}`, { skip: lacking('tshark') }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'grebe-transfer-'));
+    try {
+      const options = { tunnels: plainGre, router, hosts: true, ipv6: false, offloads: true };
+      await withLab('transfer', options, async (lab) => {
+        const files = [lab.a, lab.b].map((side, index) => ({
+          file: join(folder, `${index}.pcapng`),
+          dump: join(folder, `dump${index}.pcapng`),
+          socket: side.socket,
+        }));
+        const captures = files.map(({ file, socket }) =>
+          startGrebe(['pcap', TUNNEL, '--socket', socket, '-w', file]),
+        );
+        for (const capture of captures) await said(capture, /capturing/);
+        await assertTransfer(lab, { from: 'A', size: 1 << 20 });
+        await sleep(300);
+        for (const capture of captures) capture.child.kill('SIGINT');
+        for (const capture of captures) assert.equal(await capture.ended, 0, capture.stderr());
+        for (const { socket, dump, file } of files) {
+          await grebe('recorder', 'dump', '--socket', socket, '-w', dump);
+          for (const one of [file, dump]) {
+            const rows = await readBack(one);
+            assertSound(rows);
+            const forms = new Set(rows.map((row) => row.interface.replace(`${TUNNEL} `, '')));
+            const all = ['decap inner', 'decap outer', 'encap inner', 'encap outer'];
+            assert.deepEqual([...forms].sort(), all);
+            assert.ok(rows.filter(({ protocols }) => /:tcp/.test(protocols)).length > 20);
+            if (router === XDP) continue; // what it merges depends on how fast the sender is
+            const isSuper = rows.some(({ comment }) =>
+              /; stands for [0-9]+ packets$/.test(comment),
+            );
+            assert.equal(isSuper, socket === lab.a.socket, one); // the sender's
+          }
+        }
+        await assertNoDrops(lab);
+      });
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 }
 
 test('a stopped reader of a live capture holds up no traffic, and learns what it missed', {
