@@ -79,7 +79,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     queueDrops: new Map(),
   });
   const recordings = new Recordings(memory, plan, () => tunnels);
-  const traces = new Traces(memory, plan, tunnels, new Map());
+  const traces = new Traces(memory, plan, () => tunnels, new Map());
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,

@@ -50,6 +50,13 @@ export class LearnedMtus {
     this.#fit(record, tunnel, Math.min(tunnel.mtu, Math.max(floor, mtu)));
   }
 
+  /** The peer of a tunnel is somewhere else: what is known of the old way says nothing of the new one. */
+  moved(record: number): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timers.get(record));
+    this.#forget(record, this.#options.tunnels[record - 1]);
+  }
+
   close(): void {
     this.#closed = true;
     for (const timer of this.#timers.values()) clearTimeout(timer);

@@ -3,7 +3,8 @@
 //   1. codec     load and verify the build
 //   2. devices   make them; set MTU, addresses, link state, routes
 //   3. table     publish it to shared memory
-//   4. lane      open the underlay last: nothing is taken before it can be handled
+//   4. sinks     silence for the tunnel protocols that no tunnel receives
+//   5. lane      open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import { availableParallelism } from 'node:os';
@@ -29,6 +30,7 @@ import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
+import { ProtocolSinks } from '../underlay/protocol-sinks.js';
 import type {
   Capture,
   CaptureRequest,
@@ -54,7 +56,13 @@ import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { LearnedMtus } from './path-mtus.js';
 import { Recordings } from './recordings.js';
-import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
+import {
+  changedRecords,
+  changedTunnels,
+  type RouterRecord,
+  routerRecords,
+  tableTunnels,
+} from './records.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
@@ -176,6 +184,7 @@ class RunningRouter implements Router {
   readonly #startedMs = Date.now();
   #choices: Choices;
   #lanes: Lanes | undefined;
+  #sinks: ProtocolSinks | undefined;
   readonly finished: Promise<Failure | null>;
   #finish: (failure: Failure | null) => void = () => {};
   #codec = '';
@@ -206,7 +215,7 @@ class RunningRouter implements Router {
     this.#traces = new Traces(
       this.#memory,
       this.#plan,
-      tunnels,
+      () => this.#tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
     this.#recordings = new Recordings(this.#memory, this.#plan, () => this.#tunnels);
@@ -239,9 +248,11 @@ class RunningRouter implements Router {
     this.#codec = build.name;
     try {
       if (xdp && !(await xdp.attach(this.#memory))) this.#withdrawXdp(xdp);
+      this.#sinks = this.#openSinks();
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#sinks?.close();
       this.#learnedMtus.close();
       this.#flags.close();
       throw error;
@@ -270,7 +281,8 @@ class RunningRouter implements Router {
     const records = routerRecords(configs, tunnels);
     const changed = changedRecords(this.#records, records);
     if (changed.size === 0 || this.#stopped !== undefined) return true;
-    const publish = () => this.#table.publishWhenSafe(tableTunnels(tunnels), changed);
+    const inTable = tableTunnels(tunnels);
+    const publish = () => this.#table.publishWhenSafe(inTable, changed);
     try {
       await (xdp === undefined ? publish() : xdp.change(records, publish));
     } catch (error) {
@@ -279,6 +291,9 @@ class RunningRouter implements Router {
     }
     this.#tunnels = tunnels;
     this.#records = records;
+    // Behind the answer of the lanes none of them tells of an old way any more.
+    await this.#lanes?.changeTunnels(changedTunnels(inTable, changed));
+    for (const record of changed) this.#learnedMtus.moved(record);
     return true;
   }
 
@@ -310,6 +325,7 @@ class RunningRouter implements Router {
         return this.#liveness.down(record);
       },
       lastHeardMs: (record) => this.#board.lastHeardMs(record),
+      livenessOf: (record) => this.#liveness.of(record),
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
@@ -349,12 +365,18 @@ class RunningRouter implements Router {
     this.#liveness.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
+    this.#sinks?.close();
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
     this.#learnedMtus.close();
     this.#flags.close();
     await this.#dumps?.stop();
     this.#finish(null);
+  }
+
+  #openSinks(): ProtocolSinks | undefined {
+    if (this.#choices.underlay === 'memory') return undefined;
+    return new ProtocolSinks(endpointsOf(this.#records.map(({ tunnel }) => tunnel)).protocols);
   }
 
   async #startLanes(build: CodecBuild): Promise<Lanes> {
