@@ -28,6 +28,7 @@ export const NOTE_LENGTH = 4; // u32
 export const NOTE_PAYLOAD = 8; // u32
 export const NOTE_PAYLOAD_LENGTH = 12; // u32
 export const NOTE_PLACE = 16; // u32: where it was written in this batch, 0 = nowhere
+export const NOTE_SEQUENCE = 20; // u32: KEPT_SEQUENCE there, unless another packet has taken the place since
 export const NOTE_SIZE = 32;
 
 export const SENT_RING = 0;

@@ -56,6 +56,7 @@ import {
   NOTE_PAYLOAD,
   NOTE_PAYLOAD_LENGTH,
   NOTE_PLACE,
+  NOTE_SEQUENCE,
   NOTE_SIZE,
   RECEIVED_RING,
   RECORDER_KEPT,
@@ -109,6 +110,8 @@ export function take(recorder: usize, ring: usize, timeMs: f64, codecNs: u32): v
           store<f64>(place, timeMs, KEPT_TIME);
           store<u32>(place, codecNs, KEPT_CODEC);
           store<u8>(place, <u8>KEPT_IN_HAND, KEPT_REASON);
+          const sequence = load<u32>(place, KEPT_SEQUENCE);
+          store<u32>(noteAt(recorder, position & mask), sequence, NOTE_SEQUENCE);
         }
       }
       store<u32>(noteAt(recorder, position & mask), <u32>place, NOTE_PLACE);
@@ -128,15 +131,22 @@ export function finish(recorder: usize, ring: usize, timeMs: f64, codecNs: u32, 
     const descriptor = descriptorAt(ring, position & mask);
     let reason = load<u32>(descriptor, DESCRIPTOR_REASON);
     if (reason >= <u32>REASON_CAPACITY) reason = REASON_CODEC_FAULT;
-    let place = <usize>load<u32>(noteAt(recorder, position & mask), NOTE_PLACE);
-    if (reason !== REASON_NONE && reason !== REASON_LOCAL && reason !== REASON_EARLY) {
+    const at = noteAt(recorder, position & mask);
+    let place = <usize>load<u32>(at, NOTE_PLACE);
+    const isThere = place !== 0 && load<u32>(place, KEPT_SEQUENCE) === load<u32>(at, NOTE_SEQUENCE);
+    const isDrop = reason !== REASON_NONE && reason !== REASON_LOCAL && reason !== REASON_EARLY;
+    if (isDrop && !isAmongDropped(recorder, place)) {
       turn(recorder);
-      place = moveToDropped(recorder, ring, position & mask, place);
+      place = isThere
+        ? move(recorder, place, load<u32>(descriptor, DESCRIPTOR_TUNNEL))
+        : keep(recorder, ring, position & mask, DROPPED_RING);
       if (place !== 0) {
         store<f64>(place, timeMs, KEPT_TIME);
         store<u32>(place, codecNs, KEPT_CODEC);
       }
       turn(recorder);
+    } else if (!isThere) {
+      continue;
     }
     if (place === 0) continue;
     store<u32>(place, endNs, KEPT_END);
@@ -144,23 +154,21 @@ export function finish(recorder: usize, ring: usize, timeMs: f64, codecNs: u32, 
   }
 }
 
-/** The place among the dropped packets of one that was refused: where it is, or a new one. */
-function moveToDropped(recorder: usize, ring: usize, slot: u32, place: usize): usize {
-  if (place !== 0) {
-    const rings = <usize>load<u32>(recorder, RECORDER_RINGS);
-    const size = <usize>load<u32>(recorder, RECORDER_KEPT) * KEPT_SIZE;
-    if (((place - rings) / size) % RINGS_A_RECORD === DROPPED_RING) return place;
-    const moved = reserve(
-      recorder,
-      load<u32>(descriptorAt(ring, slot), DESCRIPTOR_TUNNEL),
-      DROPPED_RING,
-    );
-    if (moved === 0) return place;
-    memory.copy(moved, place, KEPT_SIZE);
-    store<u8>(place, <u8>KEPT_MOVED, KEPT_REASON);
-    return moved;
-  }
-  return keep(recorder, ring, slot, DROPPED_RING);
+/** Whether a place is in a ring of dropped packets. */
+function isAmongDropped(recorder: usize, place: usize): bool {
+  if (place === 0) return false;
+  const rings = <usize>load<u32>(recorder, RECORDER_RINGS);
+  const size = <usize>load<u32>(recorder, RECORDER_KEPT) * KEPT_SIZE;
+  return ((place - rings) / size) % RINGS_A_RECORD === DROPPED_RING;
+}
+
+/** Moves a packet that was refused in the end to the dropped ones of its record. Returns where it is then. */
+function move(recorder: usize, place: usize, tunnel: u32): usize {
+  const moved = reserve(recorder, tunnel, DROPPED_RING);
+  if (moved === 0) return place;
+  memory.copy(moved, place, KEPT_SIZE);
+  store<u8>(place, <u8>KEPT_MOVED, KEPT_REASON);
+  return moved;
 }
 
 /** Writes what is known of a slot's packet to ring `which` of its record. Returns where, 0 = nowhere. */

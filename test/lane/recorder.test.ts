@@ -6,7 +6,13 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { DESCRIPTOR_SIZE, RING_DESCRIPTORS, SLOT_COUNT } from '../../asm/layout.js';
-import { REASON_CODEC_FAULT, REASON_COUNT, REASON_NONE } from '../../asm/reason.js';
+import {
+  REASON_CODEC_FAULT,
+  REASON_COUNT,
+  REASON_INNER_TTL,
+  REASON_NONE,
+  REASON_TX_ERROR,
+} from '../../asm/reason.js';
 import { Recorder } from '../../src/lane/recorder.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { RecorderReader, recorderRecords } from '../../src/ring/recorder.js';
@@ -126,6 +132,59 @@ test('packets whose verdict is not there yet are shown as under way, and then as
     reader.read(1).map(({ bytes }) => bytes),
     Array(3).fill(PACKET),
   );
+});
+
+test('what is refused in the end is told of the packet that was refused, whoever took its place', () => {
+  const bench = openBench();
+  const { recorder, reader, encap: ring, bytes } = bench;
+  const count = 64;
+  fill(bench, ring, count);
+  for (let position = 0; position < count; position++) {
+    ring.fill(position, PACKET.length, 1 + (position % 2), 0); // of two tunnels in turn: none follows its own
+    bytes[ring.packetAddress(position) + 5] = position;
+  }
+  recorder.filled(ring, false);
+  ring.restore(count, count, 0);
+  ring.setReason(2, REASON_INNER_TTL);
+  recorder.taken(ring);
+  for (const position of [4, 6, 62]) ring.setReason(position, REASON_TX_ERROR);
+  recorder.done(ring);
+  const told = (record: number, isDropped: boolean): (number | undefined)[][] =>
+    reader
+      .read(record)
+      .filter(({ reason }) => (reason === REASON_NONE) !== isDropped)
+      .map(({ bytes: kept, reason }) => [kept[5], reason])
+      .sort(([a = 0], [b = 0]) => a - b);
+  const refused = [4, 6, 62].map((position) => [position, REASON_TX_ERROR]);
+  assert.deepEqual(told(1, true), [[2, REASON_INNER_TTL], ...refused]);
+  const sent = (from: number, end: number): number[][] =>
+    Array.from({ length: count }, (_, position) => [position, REASON_NONE]).filter(
+      ([position = 0]) => position >= from && position < end && position % 2 === from % 2,
+    );
+  assert.deepEqual(told(1, false), sent(48, 62));
+  assert.deepEqual(told(2, false), sent(49, 64));
+  assert.deepEqual(told(2, true), []);
+});
+
+test('a storm of drops leaves the last ones, each once', () => {
+  const bench = openBench();
+  const { recorder, reader, encap: ring, bytes } = bench;
+  const count = 40;
+  fill(bench, ring, count);
+  for (let position = 0; position < count; position++) {
+    bytes[ring.packetAddress(position) + 5] = position;
+    ring.setReason(position, REASON_INNER_TTL);
+  }
+  recorder.filled(ring, false);
+  ring.restore(count, count, 0);
+  recorder.taken(ring);
+  recorder.done(ring);
+  const kept = reader.read(1).map(({ bytes: one }) => one[5]);
+  assert.deepEqual(
+    kept,
+    Array.from({ length: KEPT }, (_, n) => count - KEPT + n),
+  );
+  assert.equal(reader.dropped(1), count);
 });
 
 test('records beyond those that rings were planned for are left out', () => {
