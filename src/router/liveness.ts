@@ -12,6 +12,7 @@ import type { Keepalive, TunnelConfig } from '../config/config.js';
 import type { Board, Means } from '../lane/board.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import type { PeerLiveness } from './contract.js';
+import { LimitedLog } from './limited-log.js';
 import { PeerState } from './peer-state.js';
 import { keepalivePacket, probePacket } from './questions.js';
 
@@ -37,6 +38,8 @@ interface Watch {
   readonly record: number;
   readonly means: Means;
   readonly every: Keepalive;
+  /** Bytes of each probe, as far as they were asked for. */
+  readonly size: number | undefined;
   readonly state: PeerState;
   /** How often it became another. */
   changes: number;
@@ -53,7 +56,8 @@ export class Liveness {
 
   constructor(options: LivenessOptions) {
     this.#options = options;
-    this.#voice = new LimitedLog(options.log);
+    const summary = (left: number) => `${left} tunnels more went up or down: grebe status`;
+    this.#voice = new LimitedLog({ log: options.log, event: 'tunnels', summary });
     this.#watches = options.configs.flatMap((config, index) => {
       const tunnel = options.tunnels[index];
       return tunnel === undefined ? [] : watchesOf(config, tunnel, index + 1);
@@ -101,7 +105,7 @@ export class Liveness {
     const packet =
       means === 'keepalive'
         ? keepalivePacket(tunnel, question)
-        : probePacket(tunnel, question, number);
+        : probePacket(tunnel, question, number, watch.size);
     if (packet !== null) emit(record, packet);
     // The next question only after this one had its whole interval, however late the timer is.
     watch.timer = setTimeout(() => {
@@ -147,7 +151,7 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
       ? []
       : [
           {
-            ...{ tunnel, record, means, every },
+            ...{ tunnel, record, means, every, size: config.probe?.size },
             state: new PeerState(every.count),
             changes: 0,
             heard: 0,
@@ -158,46 +162,4 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
     ...watch('keepalive', tunnel.keepalive === true ? config.keepalive : undefined),
     ...watch('probe', tunnel.probe === undefined ? undefined : config.probe),
   ];
-}
-
-/** Lines in a period; ten thousand tunnels may go down at once. */
-const LINE_LIMIT = 20;
-const PERIOD_MS = 10_000;
-
-/** A log that says how much it has left out. */
-class LimitedLog {
-  readonly #log: Logger;
-  #lines = 0;
-  #left = 0;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
-  say(level: 'info' | 'warn', fields: object, message: string): void {
-    this.#timer ??= setTimeout(() => this.#begin(), PERIOD_MS);
-    if (this.#lines >= LINE_LIMIT) {
-      this.#left++;
-      return;
-    }
-    this.#lines++;
-    this.#log[level](fields, message);
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #begin(): void {
-    const left = this.#left;
-    this.#timer = undefined;
-    this.#lines = 0;
-    this.#left = 0;
-    if (left === 0) return;
-    this.#log.warn(
-      { event: 'tunnels', left },
-      `${left} tunnels more went up or down: grebe status`,
-    );
-  }
 }

@@ -20,6 +20,8 @@ import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { sourcePortOf } from '../packet/udp.js';
+import { EcnCounts } from '../ring/ecn-counts.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { recorderRecords } from '../ring/recorder.js';
@@ -42,6 +44,7 @@ import type {
   Trace,
   TraceRequest,
 } from './contract.js';
+import { deviceMtu } from './device-mtu.js';
 import {
   configureDevices,
   createDevices,
@@ -50,6 +53,7 @@ import {
   resolveTunnels,
 } from './devices.js';
 import { type Dumps, openDumps } from './dumps.js';
+import { EcnWatch } from './ecn-watch.js';
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
@@ -178,6 +182,7 @@ class RunningRouter implements Router {
   readonly #dumps: Dumps | undefined;
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
+  readonly #ecnWatch: EcnWatch;
   readonly #lost = new Set<string>();
   readonly #board = new Board();
   readonly #liveness: Liveness;
@@ -221,7 +226,16 @@ class RunningRouter implements Router {
     this.#recordings = new Recordings(this.#memory, this.#plan, () => this.#tunnels);
     this.#dumps = openDumps(config.router.recorder, this.#recordings, log);
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
-    this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
+    const deviceMtus = tunnels.map((tunnel, index) => {
+      const own = config.tunnels[index];
+      return own === undefined ? tunnel.mtu : deviceMtu(own, tunnel);
+    });
+    this.#learnedMtus = new LearnedMtus({ tunnels, deviceMtus, pathMtus, log });
+    this.#ecnWatch = new EcnWatch({
+      names: this.#records.map(({ tunnel: { name } }) => name),
+      counts: new EcnCounts(this.#memory, this.#plan.states),
+      log,
+    });
     this.#liveness = new Liveness({
       ...{ configs: config.tunnels, tunnels, board: this.#board, log },
       current: (record) => this.#tunnels[record - 1],
@@ -260,6 +274,7 @@ class RunningRouter implements Router {
     this.#choices.xdp?.start();
     this.#dumps?.start();
     this.#liveness.start();
+    this.#ecnWatch.start();
     this.#choices.names.watch(() => this.#followNames());
   }
 
@@ -275,7 +290,8 @@ class RunningRouter implements Router {
       const addressOf = (name: string) => names.addressOf(tunnel.name, name);
       if (config === undefined) return tunnel;
       const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
-      const known = { link: tunnel.link, addressOf, ...probe };
+      const sourcePort = sourcePortOf(tunnel); // stays what it was
+      const known = { link: tunnel.link, addressOf, ...probe, ...(sourcePort && { sourcePort }) };
       return { ...tunnelOf(config, known), mtu: tunnel.mtu };
     });
     const records = routerRecords(configs, tunnels);
@@ -363,6 +379,7 @@ class RunningRouter implements Router {
 
   async #stop(): Promise<void> {
     this.#liveness.stop();
+    this.#ecnWatch.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#sinks?.close();
