@@ -44,6 +44,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 installPackages();
 for (const build of ['scalar', 'simd']) await buildCodec(build, 'index.ts');
 await buildCodec('xdp', 'xdp.ts'); // the rings of AF_XDP: no arithmetic that vectors would help
+await buildCodec('recorder', 'recorder.ts');
 if (buildHost()) await writeManPage();
 
 /** `npm ci`, when the installed packages are not those of the lock file. */

@@ -14,7 +14,8 @@
 //   tunnel state   codec (atomic where lanes share a field) host, for display and log; PATH_MTU the other way round
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
-//   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
+//   trace, capture the lane that owns it, the host what it asks for (src/ring/trace-ring.ts, capture-ring.ts)
+//   recorder       the lane that owns it (recorder-layout.ts)      host main thread
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
 export const ABI_VERSION = 6;

@@ -122,6 +122,64 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/trace.js')).runTrace,
   },
   {
+    name: 'pcap',
+    summary: 'capture packets of the running router as they pass, for Wireshark',
+    arguments: [{ name: 'NAME', description: 'of one tunnel only' }],
+    options: [
+      {
+        name: 'write',
+        short: 'w',
+        value: 'FILE',
+        description: 'pcapng file; - is stdout, as is a stdout that is no terminal',
+      },
+      { name: 'count', short: 'n', value: 'N', description: 'end after N packets' },
+      {
+        name: 'snap',
+        short: 's',
+        value: 'BYTES',
+        description: 'most bytes of a packet (default: all of it)',
+      },
+    ],
+    examples: [
+      ['grebe pcap gre1 -w - | wireshark -k -i -', 'live'],
+      ['grebe pcap gre1 -w gre1.pcapng -n 1000', 'a thousand packets, into a file'],
+      ['grebe pcap -s 128 | tshark -r -', 'headers of all tunnels, and of packets that none takes'],
+    ],
+    more: [
+      'A packet is there in each form that it had: as the host sends or gets it (inner), and as the peer',
+      'does (outer), on an interface for each way and form. Its comment has the verdict, with the reason of',
+      'a drop, and how long codec and router took. Traffic never waits for it: what comes too fast is',
+      'counted as lost. One capture at a time.',
+    ],
+    load: async () => (await import('./commands/pcap.js')).runPcap,
+  },
+  {
+    name: 'recorder',
+    summary: 'write down the last packets of tunnels, which the router always keeps',
+    arguments: [
+      { name: 'ACTION', description: 'dump', complete: ['dump'] },
+      { name: 'NAME', description: 'of one tunnel only' },
+    ],
+    options: [
+      {
+        name: 'write',
+        short: 'w',
+        value: 'FILE',
+        description: 'pcapng file, - for stdout (default: a new one in this folder)',
+      },
+    ],
+    examples: [
+      ['grebe recorder dump gre1', 'what passed and what was dropped last, of one tunnel'],
+      ['grebe recorder dump -w - | tshark -r - -Y \'frame.comment contains "drop"\'', 'all drops'],
+    ],
+    more: [
+      'Of every tunnel the first 128 bytes of the last packets sent, received and dropped, 16 of each',
+      '([router] recorder). The router writes the same by itself when a peer is lost or much is dropped at',
+      'once, into /var/lib/grebe/dumps where /var/lib/grebe is there.',
+    ],
+    load: async () => (await import('./commands/recorder.js')).runRecorder,
+  },
+  {
     name: 'explain',
     summary: 'show the verdict that a packet would get, check by check',
     arguments: [{ name: 'PACKET...', description: 'the packet in words' }],

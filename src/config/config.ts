@@ -1,5 +1,6 @@
 import type { Arrival, Inherit, Mode, Prefix, Reorder } from '../packet/tunnel.js';
 import type { ListenAddress } from './listen-address.js';
+import type { RecorderConfig } from './recorder.js';
 
 /** What may be done for many packets at once, by the names that ethtool has for it. */
 export interface OffloadConfig {
@@ -31,6 +32,7 @@ export interface RouterConfig {
   readonly offload: OffloadConfig;
   /** Microseconds that a lane looks for more work before it waits; 0 = none. */
   readonly busypoll: number;
+  readonly recorder: RecorderConfig;
   /** Path of the control socket. */
   readonly socket: string;
   /** Where /metrics listens on TCP; absent: on the control socket alone. */

@@ -9,6 +9,7 @@ import {
 } from './listen-address.js';
 import { isTable, type Table } from './parse.js';
 import { readTable, type TablePlace } from './read.js';
+import { readRecorder } from './recorder.js';
 import { logSchema, offloadSchema, routerSchema } from './schema.js';
 
 export const DEFAULT_SOCKET = '/run/grebe/grebe.sock';
@@ -40,6 +41,7 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
     lanes,
     offload: readOffload(values.offload, place),
     busypoll: values.busypoll ?? 0,
+    recorder: readRecorder(values.recorder, folder, place),
     socket,
     ...(metrics === null ? {} : { metrics }),
     ...(api === null ? {} : { api }),

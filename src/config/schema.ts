@@ -202,7 +202,21 @@ export const offloadSchema = z
   })
   .partial();
 
-/** `[router]`; its `log` is judged by `logSchema`, its `offload` by `offloadSchema`. */
+const KEPT = [0, 4, 8, 16, 32, 64] as const;
+const KEPT_RULE = `one of ${KEPT.join(', ')}`;
+const DUMPS = '"auto", "off", or a path that begins with "." or "/"';
+const BURST_MAX = 1_000_000_000;
+
+/** `recorder` of `[router]`. */
+export const recorderSchema = z
+  .strictObject({
+    keep: z.literal(KEPT, { error: KEPT_RULE }),
+    dumps: z.string({ error: DUMPS }).regex(/^(auto|off|[./].*)$/, { error: DUMPS }),
+    burst: inRange(0, BURST_MAX),
+  })
+  .partial();
+
+/** `[router]`; its `log`, `offload` and `recorder` are judged by schemas of their own. */
 export const routerSchema = z
   .strictObject({
     codec: text('a codec build in quotes, or a path that begins with "." or "/"')
@@ -217,6 +231,7 @@ export const routerSchema = z
     api: listenAddress(9477),
     offload: z.unknown(),
     busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
+    recorder: z.unknown(),
     log: z.unknown(),
   })
   .partial();
@@ -252,6 +267,9 @@ export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   format: { code: CODE.word, words: FORMATS },
   lanes: { code: CODE.range, words: ['auto'] },
   busypoll: { code: CODE.range },
+  keep: { code: CODE.range },
+  burst: { code: CODE.range },
+  dumps: { code: CODE.word, words: ['auto', 'off'] },
   mtu: { code: CODE.range },
   mss: { code: CODE.range, words: ['auto', 'off'] },
   ecn: { code: CODE.word, words: ECN },

@@ -1,6 +1,6 @@
 // The command line's side of the control socket. Imports node:http alone, so that `grebe status` starts fast.
 
-import { request } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
 import {
   type CodecMessage,
@@ -116,6 +116,87 @@ export function followText(
     });
     call.end();
   });
+}
+
+/** What a capture is asked for; absent: all tunnels, whole packets, no end. */
+export interface PcapQuery {
+  readonly tunnel?: string | undefined;
+  readonly snap?: string | undefined;
+  readonly count?: string | undefined;
+}
+
+/**
+ * Lets the router at `path` send packets as they pass until `signal` ends it, and hands the bytes of a pcapng file to
+ * `take` as they come; while that is not resolved nothing more is taken. Resolves when the router or `signal` has
+ * ended it; rejects with a Failure when the router refuses, cannot be reached or goes away in the middle.
+ */
+export function followPcap(
+  path: string,
+  query: PcapQuery,
+  signal: AbortSignal,
+  take: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  return download(path, '/v1/pcap', { ...query }, signal, take);
+}
+
+/** The last packets of a tunnel, or of all, as the bytes of a pcapng file; `take` as in `followPcap`. */
+export function fetchRecorder(
+  path: string,
+  tunnel: string | undefined,
+  take: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  return download(path, '/v1/recorder', { tunnel }, new AbortController().signal, take);
+}
+
+/** Hands the body of an answer to `take`, piece by piece. */
+async function download(
+  path: string,
+  resource: string,
+  query: { readonly [name: string]: string | undefined },
+  signal: AbortSignal,
+  take: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  const given = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as [string, string]],
+  );
+  const url = `${resource}?${new URLSearchParams(given)}`;
+  try {
+    const response = await respond({ socketPath: path, path: url, signal });
+    if (response.statusCode !== 200) throw refusal(path, parseJson(await textOf(response)));
+    for await (const chunk of response) {
+      if (signal.aborted) return;
+      await take(chunk);
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof Failure || !(error instanceof Error)) throw error;
+    throw isCutOff(error) ? cutOff(path) : unreachable(path, error);
+  }
+}
+
+function respond(options: RequestOptions): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request(options).once('error', reject).once('response', resolve).end();
+  });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Whether a connection ended before the answer did. */
+function isCutOff(error: Error): boolean {
+  return 'code' in error && error.code === 'ECONNRESET';
+}
+
+function cutOff(path: string): Failure {
+  return new Failure(
+    EXIT.unreachable,
+    `the router at ${path} ended before all was sent`,
+    'see its log',
+  );
 }
 
 function goneAway(path: string): Failure {

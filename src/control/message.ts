@@ -8,6 +8,8 @@
 //   GET /v1/web                 WebMessage
 //   GET /v1/openapi.json        the description of all of this, made from routes.ts
 //   GET /v1/trace?tunnel=&drops=&rate=   lines of JSON until one end closes: TraceStart, then TraceLine
+//   GET /v1/pcap?tunnel=&snap=&count=    pcapng as packets pass, until one end closes or `count` of them have
+//   GET /v1/recorder?tunnel=    pcapng: the last packets of every tunnel
 //   anything that fails         ErrorMessage, with a status from 400 on
 
 import type { BuildListing } from '../codec/builds.js';

@@ -1,5 +1,6 @@
 // All routes of the control API. A new group of them is a list in a file of its own and a line here.
 
+import { pcapRoute, recorderRoute } from './capture-stream.js';
 import { eventsRoute } from './event-stream.js';
 import type { LiveFeed } from './live-feed.js';
 import { openApiRoute } from './openapi.js';
@@ -21,6 +22,8 @@ export function createRoutes({ builds, feed, pageUrl }: Sources): readonly Route
     statusRoute,
     ...codecRoutes(builds),
     traceRoute,
+    pcapRoute,
+    recorderRoute,
     eventsRoute(feed),
     webRoute(pageUrl),
     metricsRoute(),

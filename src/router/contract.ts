@@ -1,6 +1,9 @@
+import type { RecordSubject } from '../inspect/recorded-capture.js';
 import type { Means } from '../lane/board.js';
 import type { Reason } from '../packet/reason.js';
 import type { Mode, Tunnel } from '../packet/tunnel.js';
+import type { CapturedPackets } from '../ring/capture-ring.js';
+import type { RecordedPacket } from '../ring/recorded.js';
 import type { Failure } from '../sys/failure.js';
 import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
@@ -169,6 +172,35 @@ export interface Trace {
   close(): void;
 }
 
+/** Whose last packets: those of one tunnel with all its peers, of no tunnel, or all. */
+export type RecordChoice = { readonly tunnel: string } | 'none' | 'all';
+
+/** The last packets that were recorded, as of now. */
+export interface Recording {
+  readonly subjectOf: (record: number) => RecordSubject | undefined;
+  /** By tunnel, in order of time within each; read from the lanes as they are taken. */
+  readonly batches: Iterable<readonly RecordedPacket[]>;
+}
+
+/** Which packets are captured. */
+export interface CaptureRequest {
+  /** Name of a tunnel; null: all, and packets of none. */
+  readonly tunnel: string | null;
+  /** Most bytes of a packet. */
+  readonly snap: number;
+}
+
+/** Whole packets of a running router; open until it is closed. */
+export interface Capture {
+  readonly subjectOf: (record: number) => RecordSubject | undefined;
+  /** Whether frames are inside of the tunnel that was asked for. */
+  readonly isEthernet: boolean;
+  /** What passed and was not read yet, about `maxBytes` of it, and how many packets more did. Never blocks. */
+  read(maxBytes: number): CapturedPackets;
+  /** Idempotent. From here on capturing costs the lanes nothing. */
+  close(): void;
+}
+
 /** A running router, as control and the command line see it. */
 export interface Router {
   /** Reads the counters, and asks the kernel for its own. */
@@ -188,6 +220,12 @@ export interface Router {
    * and while another trace is open.
    */
   trace(request: TraceRequest): Trace;
+
+  /** The last packets. Throws a Failure for a tunnel that is not there, and where nothing is recorded. */
+  recorded(choice: RecordChoice): Recording;
+
+  /** Begins to copy packets whole. Throws a Failure for a tunnel that is not there, and while another capture is open. */
+  capture(request: CaptureRequest): Capture;
 
   /** Stops the lanes and removes every device. Idempotent. */
   stop(): Promise<void>;

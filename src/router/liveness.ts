@@ -27,6 +27,8 @@ export interface LivenessOptions {
   readonly emit: (record: number, packet: Uint8Array) => void;
   /** Sets the carrier of the device of `record`. */
   readonly setCarrier: (record: number, isUp: boolean) => void;
+  /** Told when a tunnel goes down, before anything is done about it. */
+  readonly onDown?: (name: string) => void;
   readonly log: Logger;
 }
 
@@ -124,6 +126,7 @@ export class Liveness {
     watch.changes++;
     const isDown = this.down(record) !== undefined;
     if (isDown === wasDown) return;
+    if (isDown) this.#options.onDown?.(watch.tunnel.name);
     board.setDown(record, isDown);
     this.#options.setCarrier(record, !isDown);
     this.#tell(watch, isDown);

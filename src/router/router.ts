@@ -24,6 +24,7 @@ import { sourcePortOf } from '../packet/udp.js';
 import { EcnCounts } from '../ring/ecn-counts.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import { recorderRecords } from '../ring/recorder.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
@@ -32,7 +33,17 @@ import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import { ProtocolSinks } from '../underlay/protocol-sinks.js';
-import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
+import type {
+  Capture,
+  CaptureRequest,
+  RecordChoice,
+  Recording,
+  Router,
+  RouterMetrics,
+  RouterStatus,
+  Trace,
+  TraceRequest,
+} from './contract.js';
 import { deviceMtu } from './device-mtu.js';
 import {
   configureDevices,
@@ -41,12 +52,14 @@ import {
   removeDevices,
   resolveTunnels,
 } from './devices.js';
+import { type Dumps, openDumps } from './dumps.js';
 import { EcnWatch } from './ecn-watch.js';
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { LearnedMtus } from './path-mtus.js';
+import { Recordings } from './recordings.js';
 import {
   changedRecords,
   changedTunnels,
@@ -165,6 +178,8 @@ class RunningRouter implements Router {
   readonly #plan: MemoryPlan;
   readonly #memory: WebAssembly.Memory;
   readonly #traces: Traces;
+  readonly #recordings: Recordings;
+  readonly #dumps: Dumps | undefined;
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
   readonly #ecnWatch: EcnWatch;
@@ -196,7 +211,9 @@ class RunningRouter implements Router {
     this.#devices = devices;
     this.#log = log;
     this.#choices = choices;
-    this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve));
+    const { keep: packets } = config.router.recorder;
+    const recorder = { packets, records: recorderRecords(this.#records.length) };
+    this.#plan = planMemory(choices.laneCount, (reserve) => choices.xdp?.plan(reserve), recorder);
     this.#memory = createMemory(this.#plan);
     this.#table = new TunnelTable(this.#memory, this.#plan);
     this.#table.publish(tableTunnels(tunnels));
@@ -206,6 +223,8 @@ class RunningRouter implements Router {
       () => this.#tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
+    this.#recordings = new Recordings(this.#memory, this.#plan, () => this.#tunnels);
+    this.#dumps = openDumps(config.router.recorder, this.#recordings, log);
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
     const deviceMtus = tunnels.map((tunnel, index) => {
       const own = config.tunnels[index];
@@ -225,6 +244,7 @@ class RunningRouter implements Router {
         this.#lanes?.emit(devices[record - 1]?.reader ?? 0, record, packet);
       },
       setCarrier: (record, isUp) => this.#setCarrier(record, isUp),
+      onDown: (name) => this.#dumps?.tunnelDown(name),
     });
   }
 
@@ -252,6 +272,7 @@ class RunningRouter implements Router {
       throw error;
     }
     this.#choices.xdp?.start();
+    this.#dumps?.start();
     this.#liveness.start();
     this.#ecnWatch.start();
     this.#choices.names.watch(() => this.#followNames());
@@ -343,6 +364,14 @@ class RunningRouter implements Router {
     return this.#traces.open(request);
   }
 
+  recorded(choice: RecordChoice): Recording {
+    return this.#recordings.recorded(choice);
+  }
+
+  capture(request: CaptureRequest): Capture {
+    return this.#recordings.capture(request);
+  }
+
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -358,6 +387,7 @@ class RunningRouter implements Router {
     await removeDevices(this.#devices);
     this.#learnedMtus.close();
     this.#flags.close();
+    await this.#dumps?.stop();
     this.#finish(null);
   }
 

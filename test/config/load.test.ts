@@ -113,6 +113,7 @@ test('what is left out gets its default: sources are routes and subnets of the a
       gro: true,
     },
     busypoll: 0,
+    recorder: { keep: 16, dumps: 'auto', burst: 1000 },
     socket: '/run/grebe/grebe.sock',
     log: { level: 'info', format: 'auto' },
   });

@@ -93,6 +93,12 @@ export function createRouter(status: RouterStatus = STATUS): Router {
     trace() {
       throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
     },
+    recorded() {
+      throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
+    },
+    capture() {
+      throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
+    },
     async stop() {
       end(null);
     },

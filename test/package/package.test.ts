@@ -61,7 +61,13 @@ test('the package holds all that runs, and nothing else', (t) => {
     ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'dist/man/grebe.1'],
     ...['dist/src/cli/main.js', 'dist/src/index.js', 'dist/src/index.d.ts'],
     ...['dist/src/packet/index.js', 'dist/src/packet/index.d.ts', 'dist/src/lane/worker.js'],
-    ...['dist/asm/simd.wasm', 'dist/asm/scalar.wasm', 'dist/asm/xdp.wasm', 'dist/asm/layout.js'],
+    ...[
+      'dist/asm/simd.wasm',
+      'dist/asm/scalar.wasm',
+      'dist/asm/xdp.wasm',
+      'dist/asm/recorder.wasm',
+      'dist/asm/layout.js',
+    ],
     ...PAGE,
   ]) {
     assert.ok(paths.includes(path), path);
