@@ -1,0 +1,132 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
+import { PROTOCOL_OF } from '../../packet/outer-header.js';
+import type { Check } from '../check.js';
+import type { Outcome } from '../finding.js';
+import { readText } from '../machine.js';
+import type { Subject, Target } from '../subject.js';
+
+/** Where a network namespace lists its raw sockets. */
+const SOCKETS = ['/proc/net/raw', '/proc/net/raw6'];
+
+/**
+ * Whether another process takes the same packets: each raw socket gets a copy of every packet of its protocol. Two
+ * tunnels of one config that do are an error of the config.
+ */
+export const duplicate: Check = {
+  looks:
+    'raw sockets of the same protocols (/proc/net/raw), and the configs of the routers they belong to',
+  fine: 'no other process takes these packets',
+  examine: (subject: Subject) => {
+    const protocols = new Set(subject.targets.map(({ mode }) => PROTOCOL_OF[mode]));
+    const inodes = socketInodes(protocols);
+    if (inodes.size === 0) return [];
+    const { owners, hidden } = ownersOf(inodes);
+    const others = owners.filter((pid) => !isOwn(pid, subject));
+    const outcomes = others.flatMap((pid) => judge(pid, subject));
+    if (hidden === 0 || subject.router.kind === 'running') return outcomes;
+    const found = `${hidden} raw sockets of these protocols belong to processes that this user may not look at`;
+    return [...outcomes, { severity: 'unknown', found, next: 'sudo grebe doctor' }];
+  },
+};
+
+/** Inodes of the raw sockets of these protocols. */
+function socketInodes(protocols: ReadonlySet<number>): Set<string> {
+  const lines = SOCKETS.flatMap((file) => readText(file).split('\n').slice(1));
+  return new Set(
+    lines.flatMap((line) => {
+      const columns = line.trim().split(/ +/);
+      const protocol = Number.parseInt(columns[1]?.split(':').at(-1) ?? '', 16);
+      const inode = columns[9];
+      return inode !== undefined && protocols.has(protocol) ? [inode] : [];
+    }),
+  );
+}
+
+/** Processes that have one of the sockets open, and how many sockets nobody was found for. */
+function ownersOf(inodes: ReadonlySet<string>): { owners: number[]; hidden: number } {
+  const found = new Set<string>();
+  const owners = listed('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      const open = listed(`/proc/${pid}/fd`).flatMap((fd) => {
+        const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1];
+        return inode !== undefined && inodes.has(inode) ? [inode] : [];
+      });
+      for (const inode of open) found.add(inode);
+      return open.length > 0;
+    });
+  return { owners: owners.map(Number), hidden: inodes.size - found.size };
+}
+
+function listed(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // another user's, or gone
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
+
+/** The router that was asked: the process that listens on the socket which answered. */
+function isOwn(pid: number, { router }: Subject): boolean {
+  if (router.kind !== 'running') return false;
+  const inodes = new Set(
+    readText('/proc/net/unix')
+      .split('\n')
+      .flatMap((line) => {
+        const columns = line.trim().split(/ +/);
+        return columns[7] === router.socket && columns[6] !== undefined ? [columns[6]] : [];
+      }),
+  );
+  return listed(`/proc/${pid}/fd`).some((fd) => {
+    const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1];
+    return inode !== undefined && inodes.has(inode);
+  });
+}
+
+function judge(pid: number, { targets }: Subject): Outcome[] {
+  const theirs = configOf(pid);
+  const name = readText(`/proc/${pid}/comm`).trim();
+  if (theirs === undefined) {
+    const found = `process ${pid} (${name}) receives the same protocols`;
+    return [{ severity: 'note', found, next: `ps -fp ${pid}` }];
+  }
+  return targets.flatMap((target): Outcome[] => {
+    const id = matchOf(target);
+    const twin = theirs.find((other) => id !== undefined && matchOf({ config: other }) === id);
+    if (twin === undefined) return [];
+    const found = `the router of process ${pid} has the same tunnel, as ${twin.name}: both take its packets`;
+    const next = `end one of them: kill ${pid}; or give one another key`;
+    return [{ severity: 'error', tunnel: target.name, found, next }];
+  });
+}
+
+/** The tunnels of the config that a process of `grebe run` was started with. */
+function configOf(pid: number): readonly NonNullable<Target['config']>[] | undefined {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    if (!words.includes('run')) return undefined;
+    const at = words.findIndex((word) => word === '--config' || word.startsWith('--config='));
+    const word = words[at]?.split('=')[1] ?? words[at + 1];
+    const file = at < 0 || word === undefined ? DEFAULT_CONFIG_FILE : word;
+    return loadConfig(resolve(linkOf(`/proc/${pid}/cwd`), file)).config?.tunnels;
+  } catch {
+    return undefined;
+  }
+}
+
+/** By what received packets are told to belong to a tunnel. */
+function matchOf({ config }: Pick<Target, 'config'>): string | undefined {
+  if (config === undefined) return undefined;
+  const { mode, local, remote, keyIn, dev } = config;
+  return JSON.stringify([mode.replace('tap', ''), local, remote, keyIn, dev]);
+}
