@@ -25,6 +25,7 @@ const LONG = [
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',
+  'netns/service-faults',
   'netns/xdp-next-hop',
   'netns/xdp-refused',
   'netns/xdp.test',

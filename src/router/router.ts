@@ -21,9 +21,11 @@ import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import { Sequences } from '../ring/sequences.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
+import { stateFolder } from '../sys/state-folder.js';
 import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -42,6 +44,7 @@ import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { LearnedMtus } from './path-mtus.js';
 import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
+import { SequenceStore } from './sequence-store.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
@@ -155,6 +158,7 @@ class RunningRouter implements Router {
   readonly #traces: Traces;
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
+  readonly #sequences: SequenceStore;
   readonly #lost = new Set<string>();
   readonly #board = new Board();
   readonly #liveness: Liveness;
@@ -192,6 +196,12 @@ class RunningRouter implements Router {
       tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
+    this.#sequences = new SequenceStore({
+      folder: stateFolder(),
+      sequences: new Sequences(this.#memory, this.#plan.states),
+      records: () => this.#records,
+      log,
+    });
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
     this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
     this.#liveness = new Liveness({
@@ -217,11 +227,13 @@ class RunningRouter implements Router {
   async start(build: CodecBuild): Promise<void> {
     const { xdp } = this.#choices;
     this.#codec = build.name;
+    this.#sequences.restore();
     try {
       if (xdp && !(await xdp.attach(this.#memory))) this.#withdrawXdp(xdp);
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#sequences.close();
       this.#learnedMtus.close();
       this.#flags.close();
       throw error;
@@ -276,6 +288,11 @@ class RunningRouter implements Router {
     return readMetrics(await this.#sources());
   }
 
+  async lanesAnswering(): Promise<readonly boolean[]> {
+    const answers = (await this.#lanes?.kernelDrops()) ?? [];
+    return answers.map((answer) => answer !== undefined);
+  }
+
   async #sources(): Promise<StatusSources> {
     const kernelDrops = (await this.#lanes?.kernelDrops()) ?? [];
     return {
@@ -320,6 +337,7 @@ class RunningRouter implements Router {
     this.#liveness.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
+    this.#sequences.close();
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
     this.#learnedMtus.close();
