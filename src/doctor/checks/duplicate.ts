@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { DEFAULT_CONFIG_FILE, loadConfig } from '../../config/load.js';
 import { PROTOCOL_OF } from '../../packet/outer-header.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
 import { readText } from '../machine.js';
+import { linkOf, listenerOf, ownersOf } from '../processes.js';
 import type { Subject, Target } from '../subject.js';
 
 /** Where a network namespace lists its raw sockets. */
@@ -23,7 +24,8 @@ export const duplicate: Check = {
     const inodes = socketInodes(protocols);
     if (inodes.size === 0) return [];
     const { owners, hidden } = ownersOf(inodes);
-    const others = owners.filter((pid) => !isOwn(pid, subject));
+    const own = subject.router.kind === 'running' ? listenerOf(subject.router.socket) : undefined;
+    const others = owners.filter((pid) => pid !== own);
     const outcomes = others.flatMap((pid) => judge(pid, subject));
     if (hidden === 0 || subject.router.kind === 'running') return outcomes;
     const found = `${hidden} raw sockets of these protocols belong to processes that this user may not look at`;
@@ -42,55 +44,6 @@ function socketInodes(protocols: ReadonlySet<number>): Set<string> {
       return inode !== undefined && protocols.has(protocol) ? [inode] : [];
     }),
   );
-}
-
-/** Processes that have one of the sockets open, and how many sockets nobody was found for. */
-function ownersOf(inodes: ReadonlySet<string>): { owners: number[]; hidden: number } {
-  const found = new Set<string>();
-  const owners = listed('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      const open = listed(`/proc/${pid}/fd`).flatMap((fd) => {
-        const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1];
-        return inode !== undefined && inodes.has(inode) ? [inode] : [];
-      });
-      for (const inode of open) found.add(inode);
-      return open.length > 0;
-    });
-  return { owners: owners.map(Number), hidden: inodes.size - found.size };
-}
-
-function listed(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // another user's, or gone
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return '';
-  }
-}
-
-/** The router that was asked: the process that listens on the socket which answered. */
-function isOwn(pid: number, { router }: Subject): boolean {
-  if (router.kind !== 'running') return false;
-  const inodes = new Set(
-    readText('/proc/net/unix')
-      .split('\n')
-      .flatMap((line) => {
-        const columns = line.trim().split(/ +/);
-        return columns[7] === router.socket && columns[6] !== undefined ? [columns[6]] : [];
-      }),
-  );
-  return listed(`/proc/${pid}/fd`).some((fd) => {
-    const inode = /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1];
-    return inode !== undefined && inodes.has(inode);
-  });
 }
 
 function judge(pid: number, { targets }: Subject): Outcome[] {

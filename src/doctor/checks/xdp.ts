@@ -2,9 +2,11 @@ import { resolveAdjacencies } from '../../sys/adjacency.js';
 import { type Capability, hasCapabilities } from '../../sys/capability.js';
 import { hasIpsecPolicies } from '../../sys/ip.js';
 import { isKernelAtLeast } from '../../sys/kernel.js';
-import { close, errno, errnoName, getrlimit, NativeBlock, socket } from '../../sys/libc.js';
+import { close, errno, errnoName, socket } from '../../sys/libc.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
+import { readText } from '../machine.js';
+import { listenerOf } from '../processes.js';
 import { pathsOf, type Subject } from '../subject.js';
 
 /** With one of these the limit does not count, or can be raised. */
@@ -12,9 +14,8 @@ const MAY_LOCK: readonly Capability[] = ['CAP_IPC_LOCK', 'CAP_SYS_RESOURCE'];
 
 const AF_XDP = 44;
 const SOCK_RAW_CLOEXEC = 0o2000003;
-const RLIMIT_MEMLOCK = 8;
-/** What sockets of a queue lock at least: their frames and rings. Kernels from 5.11 on count only those. */
-const LOCKED_MIN = 8 * 1024 * 1024;
+/** What the socket of a device with one queue locks: its frames. */
+const LOCKED_MIN = 20 * 1024 * 1024;
 
 /** Whether AF_XDP is to be had where the config asks for it, and why not. */
 export const xdp: Check = {
@@ -45,8 +46,9 @@ async function obstaclesOf({ targets, machine, router }: Subject): Promise<Outco
     const next = 'a kernel with CONFIG_XDP_SOCKETS=y; or underlay = "raw"';
     outcomes.push({ severity: 'warning', found: 'this kernel has no AF_XDP sockets', next });
   }
-  // What this user may not, the router may: it was started otherwise.
-  if (router.kind === 'absent') outcomes.push(...rightsOutcomes());
+  // What this user may not, the router may: its own rights count, where they can be looked at.
+  const process = router.kind === 'running' ? listenerOf(router.socket) : 'self';
+  if (router.kind !== 'unknown' && process !== undefined) outcomes.push(...rightsOutcomes(process));
   if (await hasIpsecPolicies()) {
     const found = 'there are IPsec policies, which frames would pass';
     outcomes.push({ severity: 'warning', found, next: 'sudo ip xfrm policy; or underlay = "raw"' });
@@ -77,11 +79,10 @@ const CAUSES: Readonly<Partial<Record<string, string>>> = {
   'no-neighbour': 'its hardware address is not known yet',
 };
 
-function rightsOutcomes(): Outcome[] {
+function rightsOutcomes(process: number | 'self'): Outcome[] {
   const outcomes: Outcome[] = [];
-  const isAllowed =
-    hasCapabilities(['CAP_NET_ADMIN', 'CAP_NET_RAW']) &&
-    (hasCapabilities(['CAP_BPF']) || hasCapabilities(['CAP_SYS_ADMIN']));
+  const has = (...names: Capability[]): boolean => hasCapabilities(names, process);
+  const isAllowed = has('CAP_NET_ADMIN', 'CAP_NET_RAW') && (has('CAP_BPF') || has('CAP_SYS_ADMIN'));
   if (!isAllowed) {
     const found =
       'CAP_BPF (or CAP_SYS_ADMIN), CAP_NET_ADMIN and CAP_NET_RAW are needed, and not all are there';
@@ -89,23 +90,19 @@ function rightsOutcomes(): Outcome[] {
       'systemd: AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_NET_RAW; or underlay = "raw"';
     outcomes.push({ severity: 'warning', found, next });
   }
-  const locked = lockedLimit();
-  if (locked < BigInt(LOCKED_MIN)) {
-    const found = `only ${locked / 1024n} KiB of memory may be locked (RLIMIT_MEMLOCK), which AF_XDP does with its frames`;
+  const locked = lockedLimit(process);
+  const isUnlimited = MAY_LOCK.some((name) => has(name)) || locked === undefined;
+  if (!isUnlimited && locked < LOCKED_MIN) {
+    const found = `only ${locked >>> 10} KiB of memory may be locked (RLIMIT_MEMLOCK), and AF_XDP locks its frames: ${LOCKED_MIN >>> 10} KiB and more`;
     const next = 'ulimit -l unlimited; systemd: LimitMEMLOCK=infinity';
     outcomes.push({ severity: 'warning', found, next });
   }
   return outcomes;
 }
 
-/** The most that a router could lock: its hard limit, which it takes. */
-function lockedLimit(): bigint {
-  const limit = new NativeBlock(16);
-  if (
-    getrlimit(RLIMIT_MEMLOCK, limit.address) !== 0 ||
-    MAY_LOCK.some((name) => hasCapabilities([name]))
-  ) {
-    return 1n << 62n;
-  }
-  return limit.view.getBigUint64(8, true);
+/** Bytes that a process could lock at most: its hard limit, which a router takes. Undefined: no limit is known. */
+function lockedLimit(process: number | 'self'): number | undefined {
+  const limits = readText(`/proc/${process}/limits`);
+  const hard = /^Max locked memory +\S+ +(\d+)/m.exec(limits)?.[1];
+  return hard === undefined ? undefined : Number(hard);
 }
