@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const VERSIONS = ['20', '22', '24', '26'];
 const ROOMS = [
-  ...['packet', 'asm', 'ring', 'tun', 'sys', 'lane', 'router', 'config', 'import', 'inspect'],
+  ...['packet', 'asm', 'ring', 'tun', 'sys', 'lane', 'config', 'import', 'inspect'],
   ...['control', 'codec/builds', 'cli/run', 'cli/status', 'netns/liveness'],
 ];
 /** Of one version: several times what it takes on two cores. */

@@ -26,6 +26,7 @@ const LONG = [
   'netns/merging',
   'netns/offload-matrix',
   'netns/service-faults',
+  'netns/systemd',
   'netns/xdp-next-hop',
   'netns/xdp-refused',
   'netns/xdp.test',
