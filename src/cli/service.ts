@@ -11,6 +11,9 @@ import type { Logger } from 'pino';
 import type { Router, RouterStatus } from '../router/contract.js';
 import { notify } from '../sys/notify.js';
 
+/** A lane that was late once is asked again soon: the manager does not wait for another half of its interval. */
+const RETRY_MS = 1000;
+
 export interface ServiceOptions {
   readonly router: Pick<Router, 'lanesAnswering'>;
   readonly log: Logger;
@@ -57,9 +60,9 @@ export class Service {
     await this.#tell('STOPPING=1');
   }
 
-  #feedLater(): void {
+  #feedLater(limitMs = Number.POSITIVE_INFINITY): void {
     if (this.#intervalMs === undefined) return;
-    this.#timer = setTimeout(() => void this.#feed(), this.#intervalMs);
+    this.#timer = setTimeout(() => void this.#feed(), Math.min(limitMs, this.#intervalMs));
   }
 
   async #feed(): Promise<void> {
@@ -68,21 +71,25 @@ export class Service {
       isAnswering ? [] : [lane],
     );
     if (this.#timer !== started) return; // stopped meanwhile
-    if (stuck.length === 0) await this.#tell('WATCHDOG=1');
+    const isStuck = stuck.length > 0;
+    if (!isStuck) await this.#tell('WATCHDOG=1');
     this.#sayStuck(stuck);
-    if (this.#timer === started) this.#feedLater();
+    if (this.#timer === started) this.#feedLater(isStuck ? RETRY_MS : undefined);
   }
 
   #sayStuck(lanes: readonly number[]): void {
     const isStuck = lanes.length > 0;
-    if (isStuck && !this.#isStuck) {
-      const which = `lane${lanes.length === 1 ? '' : 's'} ${lanes.join(', ')}`;
-      this.#log.error(
-        { event: 'lane-stuck', lanes },
-        `${which} did not answer within a second: the watchdog is not fed, and the service manager will restart the router`,
-      );
-    }
+    if (isStuck === this.#isStuck) return;
     this.#isStuck = isStuck;
+    if (!isStuck) {
+      this.#log.info({ event: 'lane-answers' }, 'all lanes answer again');
+      return;
+    }
+    const which = `lane${lanes.length === 1 ? '' : 's'} ${lanes.join(', ')}`;
+    this.#log.error(
+      { event: 'lane-stuck', lanes },
+      `${which} did not answer within a second: while that lasts the watchdog is not fed, and the service manager restarts the router`,
+    );
   }
 
   async #tell(state: string): Promise<void> {

@@ -10,6 +10,7 @@ import { type Mode, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { TunnelStatus } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Path } from '../sys/ip.js';
+import { isGroupAddress } from './addresses.js';
 import type { Echo } from './echo.js';
 import { type Machine, readMachine } from './machine.js';
 
@@ -128,13 +129,8 @@ function unwritten(status: TunnelStatus): Target {
 
 /** Those of the ends that are addresses of single hosts. */
 function hosts(ends: readonly (string | undefined)[]): string[] {
-  return ends.flatMap((end) => {
-    const address = end === undefined ? null : parseAddress(end);
-    if (end === undefined || address === null) return [];
-    const isMulticast =
-      address.version === 4 ? address.value >>> 28 === 0xe : address.value[0] === 0xff;
-    return isMulticast ? [] : [end];
-  });
+  const isHost = (end: string): boolean => parseAddress(end) !== null && !isGroupAddress(end);
+  return ends.flatMap((end) => (end !== undefined && isHost(end) ? [end] : []));
 }
 
 export function pathsOf({ remotes, dev }: Target): Path[] {

@@ -62,6 +62,19 @@ test('one lane of several that does not answer is enough to starve it', async ()
   assert.deepEqual(states, ['READY=1\nSTATUS=up', 'STOPPING=1']);
 });
 
+test('a lane that was late once is asked again soon enough', async () => {
+  const states: string[] = [];
+  let asked = 0;
+  const router = { lanesAnswering: async () => [++asked > 1] };
+  const tell = async (state: string): Promise<void> => void states.push(state);
+  const environment = { WATCHDOG_USEC: '2400000' };
+  const service = new Service({ router, log: quiet, environment, tell });
+  await service.ready('up');
+  await wait(2350);
+  assert.deepEqual(states, ['READY=1\nSTATUS=up', 'WATCHDOG=1']);
+  await service.stopping();
+});
+
 test('the text of the status is told when it changes', async () => {
   const states = await told({}, async (service) => {
     await service.ready(statusText(STATUS));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ip } from '../../src/demo/namespaces.js';
 import { assertFound, assertHealthy, doctor, type Expected } from '../support/doctor.js';
-import { lacking, OUTER, ping, UNDERLAY, type Wire, withWire } from '../support/lab.js';
+import { lacking, OUTER, OUTER6, ping, UNDERLAY, type Wire, withWire } from '../support/lab.js';
 
 interface Fault {
   readonly name: string;
@@ -329,5 +329,24 @@ test('doctor finds each fault of machine and config, and says what to type', {
         }
       });
     }
+  });
+});
+
+test('over IPv6 the probe finds the far end, and the size from where on packets vanish', {
+  skip: lacking(),
+}, async () => {
+  await withWire('doctor6', { outer: 6 }, async ({ namespaces, rA, rB }) => {
+    const config = join(namespaces.folder, 'a.toml');
+    const socket = join(namespaces.folder, 'nobody.sock');
+    const ends = [`local = "${OUTER6.A}"`, `remote = "${OUTER6.B}"`];
+    writeFileSync(config, ['[tunnel.six1]', 'mode = "ip6gre"', ...ends, ''].join('\n'));
+    const examine = () => doctor(rA, ['--probe', '--config', config, '--socket', socket]);
+    assertHealthy(await examine());
+    ip('-n', rB, 'link', 'set', UNDERLAY, 'mtu', '1400');
+    assertFound(await examine(), {
+      ...{ check: 'mtu', severity: 'error', tunnel: 'six1' },
+      found: /up to 140[0-4] bytes to 2001:db8::2 are answered, those of 1500 vanish/,
+      next: /mtu = 13(5[6-9]|60)/,
+    });
   });
 });

@@ -27,8 +27,8 @@ export const duplicate: Check = {
     const own = subject.router.kind === 'running' ? listenerOf(subject.router.socket) : undefined;
     const others = owners.filter((pid) => pid !== own);
     const outcomes = others.flatMap((pid) => judge(pid, subject));
-    if (hidden === 0 || subject.router.kind === 'running') return outcomes;
-    const found = `${hidden} raw sockets of these protocols belong to processes that this user may not look at`;
+    if (hidden === 0) return outcomes;
+    const found = `${hidden} raw sockets of these protocols belong to processes that this user may not look at: the router's own, or another's`;
     return [...outcomes, { severity: 'unknown', found, next: 'sudo grebe doctor' }];
   },
 };

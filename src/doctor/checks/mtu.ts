@@ -41,10 +41,12 @@ function examineOne({ machine, echoes }: Subject, target: Target): Outcome[] {
   return [...learned, ...outcomes];
 }
 
-function learnedOutcome({ name, status }: Target): Outcome[] {
+function learnedOutcome({ name, status, remotes }: Target): Outcome[] {
   if (status?.pathMtu === undefined || status.pathMtu >= status.mtu) return [];
   const found = `its path was found to take ${status.pathMtu} bytes inside, less than its MTU of ${status.mtu}`;
-  return [{ severity: 'note', tunnel: name, found, next: `ip route get REMOTE` }];
+  return [
+    { severity: 'note', tunnel: name, found, next: `ip route get ${remotes[0] ?? 'REMOTE'}` },
+  ];
 }
 
 /** Small packets are answered, those of full size are not, and no router says why. */

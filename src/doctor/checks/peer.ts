@@ -20,7 +20,8 @@ function examineOne(subject: Subject, target: Target): Outcome[] {
   if (downReason === 'device') return []; // that check tells
   if (downReason !== undefined && downReason !== 'keepalive' && downReason !== 'probe') {
     const found = `the tunnel is down: ${downReason}`;
-    return [{ severity: 'error', tunnel, found, next: 'getent ahosts REMOTE' }];
+    const name = target.config?.remote ?? status.remote;
+    return [{ severity: 'error', tunnel, found, next: `getent ahosts ${name}` }];
   }
   const heard =
     lastReceivedMs === null ? 'nothing was ever heard' : `last heard ${ago(lastReceivedMs)} ago`;

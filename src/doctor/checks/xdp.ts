@@ -58,7 +58,8 @@ async function obstaclesOf({ targets, machine, router }: Subject): Promise<Outco
     const { remote } = adjacency.path;
     const cause = CAUSES[adjacency.kind];
     if (cause === undefined || tunnel === undefined) continue;
-    const next = `ip route get ${remote}; ip neigh get ${remote} dev DEVICE`;
+    const neighbour = 'link' in adjacency ? `; ip neigh show dev ${adjacency.device}` : '';
+    const next = `ip route get ${remote}${neighbour}`;
     outcomes.push({ severity: 'note', tunnel, found: `no frames to ${remote}: ${cause}`, next });
   }
   for (const { ifname = '', xdp: attached } of machine.links.values()) {
