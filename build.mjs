@@ -28,7 +28,7 @@ process.chdir(root);
  */
 const RARE = [
   ...['mss/lowerMss', 'frame/findIp', 'encap-limit/encapLimitOf', 'decap/isMerged'],
-  ...['peers/choosePeer', 'peers/isBack'],
+  ...['peers/choosePeer', 'peers/isBack', 'enter/checkLoop'],
   ...['local/fromOwn', 'local/isProbeAnswer', 'local/endHere'],
 ];
 

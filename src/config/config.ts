@@ -51,6 +51,8 @@ export interface Keepalive {
 export interface Probe extends Keepalive {
   /** Inner address that is asked. */
   readonly target: string;
+  /** Bytes of each inner packet that asks, which may not be fragmented; absent: as few as it takes. */
+  readonly size?: number;
 }
 
 /** One of several peers of a tunnel. */
@@ -87,7 +89,9 @@ export interface TunnelConfig {
   readonly ignoreDf: boolean;
   /** Absent: outer packets have no such option. */
   readonly encapLimit?: number;
-  readonly flowLabel: number | Inherit;
+  readonly flowLabel: number | Inherit | 'flow';
+  /** Of `gre-udp`: one UDP source port for all packets, or one chosen when the router starts. Absent: by flow. */
+  readonly sourcePort?: number | 'random';
   /** Absent: path MTU minus overhead. */
   readonly mtu?: number;
   readonly mss: number | 'auto' | 'off';

@@ -41,6 +41,7 @@ export const CODE = {
   hostName: 'E133',
   duplicateRoute: 'E134',
   ipv6UnderlayMtu: 'E135',
+  udpOnly: 'E138',
   noEffect: 'W201',
   anyRemote: 'W202',
   overlap: 'W203',

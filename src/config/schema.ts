@@ -1,5 +1,4 @@
 // What each key of the config takes. An `error` text completes the sentence "KEY must be ...".
-// Keys of later versions are known here too: later.ts names those that this version does not act on.
 
 import { z } from 'zod';
 import type { Mode } from '../packet/tunnel.js';
@@ -45,6 +44,8 @@ const REORDER_TIME_MAX = '1s';
 /** Between questions to the peer. Shorter than a long way takes, the next would go out before the answer is back. */
 const ASK_MIN = '10ms';
 const ASK_MAX = '24h';
+/** Smallest echo request with a number and a cookie in it, over IPv6. */
+const PROBE_SIZE_MIN = 60;
 
 const inRange = (min: number, max: number, error = `${min}..${max}`): z.ZodInt =>
   z.int({ error }).min(min, { error }).max(max, { error });
@@ -103,6 +104,7 @@ const probe = z.strictObject(
     target: text('an inner address in quotes'),
     interval: time('1s', ASK_MIN, ASK_MAX).optional(),
     count: inRange(1, 255).optional(),
+    size: inRange(PROBE_SIZE_MIN, MTU_MAX).optional(),
   },
   { error: PROBE },
 );
@@ -120,7 +122,8 @@ const MSS = `"auto", "off" or ${MSS_MIN}..${MTU_MAX}`;
 const LANES = `1..${LANES_MAX} or "auto"`;
 const ENCAP_LIMIT = '0..255 or "none"';
 const FLOW_LABEL_MAX = 0xfffff;
-const FLOW_LABEL = '0..0xfffff or "inherit"';
+const FLOW_LABEL = '0..0xfffff, "inherit" or "flow"';
+const SOURCE_PORT = '1..65535, "random" or "auto"';
 
 const ttl = z.union([inRange(1, 255, TTL), z.literal('inherit')], { error: TTL });
 const tos = z.union([inRange(0, 0xfc, TOS).multipleOf(4, { error: TOS }), z.literal('inherit')], {
@@ -154,8 +157,11 @@ export const tunnelSchema = z
     pmtudisc: flag(),
     'ignore-df': flag(),
     encaplimit: z.union([inRange(0, 255, ENCAP_LIMIT), z.literal('none')], { error: ENCAP_LIMIT }),
-    flowlabel: z.union([inRange(0, FLOW_LABEL_MAX, FLOW_LABEL), z.literal('inherit')], {
+    flowlabel: z.union([inRange(0, FLOW_LABEL_MAX, FLOW_LABEL), z.enum(['inherit', 'flow'])], {
       error: FLOW_LABEL,
+    }),
+    sport: z.union([inRange(1, 65535, SOURCE_PORT), z.enum(['auto', 'random'])], {
+      error: SOURCE_PORT,
     }),
     mtu: inRange(MTU_MIN, MTU_MAX),
     mss: z.union([z.enum(['auto', 'off']), inRange(MSS_MIN, MTU_MAX, MSS)], { error: MSS }),
@@ -220,6 +226,8 @@ export interface KeyNote {
   readonly table?: TableType;
   /** How each table of a list is judged. */
   readonly element?: TableType;
+  /** How it is written, where the rule does not show that. */
+  readonly example?: string;
   /** What to say about a particular wrong value. */
   readonly hint?: (value: unknown) => string | undefined;
 }
@@ -243,35 +251,37 @@ export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   mtu: { code: CODE.range },
   mss: { code: CODE.range, words: ['auto', 'off'] },
   ecn: { code: CODE.word, words: ECN },
-  encaplimit: { code: CODE.range, words: ['none'], hint: unquoteNumber },
-  flowlabel: { code: CODE.range, words: ['inherit'], hint: unquoteNumber },
+  encaplimit: { code: CODE.range, words: ['none'] },
+  flowlabel: { code: CODE.range, words: ['inherit', 'flow'] },
+  sport: { code: CODE.range, words: ['auto', 'random'] },
   keepalive: { code: CODE.range, table: keepalive },
   reorder: { code: CODE.range, table: reorder },
   probe: { code: CODE.range, table: probe },
-  'probe.target': { code: CODE.type },
-  peers: { code: CODE.type, element: peer },
+  'probe.target': { code: CODE.type, example: `probe = ${PROBE}` },
+  peers: { code: CODE.type, element: peer, example: `peers = [${PEER}]` },
+  socket: { code: CODE.type, example: 'socket = "/run/grebe/grebe.sock"' },
+  metrics: { code: CODE.type, example: 'metrics = "127.0.0.1:9476"', hint: portAlone },
   csum: { code: CODE.type, table: flagPair },
   seq: { code: CODE.type, table: flagPair },
-  key: { code: CODE.range, table: keyPair, hint: unquoteNumber },
+  key: { code: CODE.range, table: keyPair, example: 'key = 42, or key = { in = 1, out = 2 }' },
   ttl: {
     code: CODE.range,
     table: ttlPair,
     words: ['inherit'],
-    hint: (value) => unquoteNumber(value) ?? zeroTtl(value),
+    hint: zeroTtl,
   },
   'ttl.in': { code: CODE.word, words: ARRIVALS },
   tos: {
     code: CODE.range,
     table: tosPair,
     words: ['inherit'],
-    hint: (value) => unquoteNumber(value) ?? ecnBits(value),
+    hint: ecnBits,
   },
   'tos.in': { code: CODE.word, words: ARRIVALS },
 };
 
-function unquoteNumber(value: unknown): string | undefined {
-  const isNumber = typeof value === 'string' && /^(0x[0-9a-f]+|[0-9]+)$/i.test(value);
-  return isNumber ? `a number has no quotes: ${value}` : undefined;
+function portAlone(value: unknown): string | undefined {
+  return typeof value === 'number' ? `with an address: "127.0.0.1:${value}"` : undefined;
 }
 
 function zeroTtl(value: unknown): string | undefined {

@@ -6,6 +6,7 @@ import type { KernelDrops } from '../underlay/contract.js';
 import { decapBatch, releaseEarly } from './decap.js';
 import { BATCH, encapBatch, generatedBatch } from './encap.js';
 import type { Lane, LaneEvents, LaneHandle } from './lane.js';
+import type { TunnelChange } from './tunnels.js';
 
 /** How long one wait for devices lasts: the longest that a stop is delayed. */
 const WAIT_MS = 100;
@@ -47,6 +48,10 @@ export class EventedLane implements LaneHandle {
 
   async kernelDrops(): Promise<KernelDrops> {
     return this.#lane.kernelDrops();
+  }
+
+  async changeTunnels(changes: readonly TunnelChange[]): Promise<void> {
+    this.#lane.tunnels?.change(changes);
   }
 
   emit(record: number, packet: Uint8Array): void {

@@ -34,6 +34,7 @@ import type { UnderlayErrors } from './errors.js';
 import { LocalPackets } from './local.js';
 import { ReorderBuffer } from './reorder.js';
 import { Tracer } from './tracer.js';
+import type { LaneTunnels, TunnelChange } from './tunnels.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -48,6 +49,9 @@ export interface LaneHandle {
    * the lane does not answer.
    */
   kernelDrops(): Promise<KernelDrops | undefined>;
+
+  /** Resolves once the lane goes by what tunnels have become, or does not answer. */
+  changeTunnels(changes: readonly TunnelChange[]): Promise<void>;
 
   /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
   emit(record: number, packet: Uint8Array): void;
@@ -115,6 +119,8 @@ export class Lane {
   readonly aside: Aside;
   /** Where ICMP errors of the underlay go. */
   errors: UnderlayErrors | undefined;
+  /** What these two go by. */
+  tunnels: LaneTunnels | undefined;
   /** By record of a peer: that of the tunnel whose device it has. */
   readonly #owners = new Uint16Array(TUNNEL_CAPACITY);
   readonly #totals: BigUint64Array;

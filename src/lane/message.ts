@@ -4,8 +4,9 @@ import type { Reorder, Tunnel } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
-import type { UdpLocal } from '../underlay/udp.js';
-import type { XdpDevice } from '../underlay/xdp.js';
+import type { UdpLocal } from '../underlay/udp/udp.js';
+import type { XdpDevice } from '../underlay/xdp/xdp.js';
+import type { TunnelChange } from './tunnels.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
 export interface LaneStart {
@@ -75,6 +76,7 @@ export interface LaneDevice {
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
   | { readonly kind: 'kernel-drops'; readonly id: number }
+  | { readonly kind: 'tunnels'; readonly id: number; readonly changes: readonly TunnelChange[] }
   | { readonly kind: 'emit'; readonly record: number; readonly packet: Uint8Array }
   | { readonly kind: 'watch' }
   | { readonly kind: 'stop' };
@@ -84,6 +86,7 @@ export type LaneEvent =
   | { readonly kind: 'ready' }
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
   | { readonly kind: 'kernel-drops'; readonly id: number; readonly drops: KernelDrops }
+  | { readonly kind: 'tunnels'; readonly id: number }
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'network-changed' }

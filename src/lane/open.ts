@@ -1,7 +1,6 @@
 // A lane out of what it is started with: the codec and the one behind it, rings, underlay, devices.
 import { RING_STATES } from '../../asm/layout.js';
 import { openCodec } from '../codec/builds.js';
-import { recordsOf } from '../packet/peers.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
@@ -12,6 +11,7 @@ import { UnderlayErrors } from './errors.js';
 import { Lane, type LaneEvents } from './lane.js';
 import type { LaneStart } from './message.js';
 import { Paths, type RouteMtu } from './paths.js';
+import { LaneTunnels } from './tunnels.js';
 
 export interface OpenLaneOptions
   extends Pick<
@@ -31,8 +31,8 @@ export interface OpenLaneOptions
 /** Opens a lane; who runs it calls encapBatch and decapBatch. */
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
   const { memory, plan, underlay, codec, merge, reorder, peers, board } = options;
-  const { tunnels = [], routeMtu = () => undefined } = options;
-  const ofRecords = recordsOf(tunnels).map(({ tunnel }) => tunnel);
+  const { routeMtu = () => undefined } = options;
+  const tunnels = new LaneTunnels(options.tunnels ?? []);
   const lane = new Lane({
     memory,
     plan,
@@ -49,14 +49,15 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
   for (const [record, device] of devices(lane.encapRing)) lane.devices[record] = device;
   const states = new Uint32Array(memory.buffer)[(plan.encap + RING_STATES) >>> 2] as number;
   const paths = new Paths({
-    ...{ tunnels: ofRecords, routeMtu },
+    ...{ tunnels, routeMtu },
     pathMtus: new PathMtus(memory, states),
     onLearned: events.onPathMtu ?? (() => {}),
   });
   const { aside } = lane;
   const onAnswer = (isSent: boolean): void => lane.countAnswer(isSent);
-  const answers = new Answers({ aside, tunnels: ofRecords, paths, onAnswer });
+  const answers = new Answers({ aside, tunnels, paths, onAnswer });
   aside.onlookers.push(answers);
+  lane.tunnels = tunnels;
   lane.errors = new UnderlayErrors({
     ...{ tunnels, paths, answers },
     onError: (isHeeded) => lane.countError(isHeeded),

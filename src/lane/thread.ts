@@ -5,12 +5,16 @@ import { close, eventfd, NativeBlock, write } from '../sys/libc.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import type { LaneEvents, LaneHandle } from './lane.js';
 import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
+import type { TunnelChange } from './tunnels.js';
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 
 /** A lane answers between two batches, within milliseconds. One that hangs in its codec must not hide the status. */
 const ANSWER_LIMIT_MS = 1000;
+
+/** What a lane tells because it was asked. */
+type Answer = Extract<LaneEvent, { kind: 'kernel-drops' | 'tunnels' }>;
 
 /** A lane in a thread of its own. */
 export class LaneThread implements LaneHandle {
@@ -19,7 +23,7 @@ export class LaneThread implements LaneHandle {
   readonly #one = new NativeBlock(8);
   readonly #events: LaneEvents;
   readonly #swaps = new Map<number, { done: () => void; failed: (error: Failure) => void }>();
-  readonly #asked = new Map<number, (drops: KernelDrops | undefined) => void>();
+  readonly #asked = new Map<number, (answer: Answer | undefined) => void>();
   readonly #ready: Promise<void>;
   readonly #exited: Promise<void>;
   #nextId = 1;
@@ -73,19 +77,13 @@ export class LaneThread implements LaneHandle {
     });
   }
 
-  kernelDrops(): Promise<KernelDrops | undefined> {
-    if (this.#ended) return Promise.resolve(undefined);
-    const id = this.#nextId++;
-    return new Promise((resolve) => {
-      const answer = (drops: KernelDrops | undefined): void => {
-        clearTimeout(timer);
-        this.#asked.delete(id);
-        resolve(drops);
-      };
-      const timer = setTimeout(() => answer(undefined), ANSWER_LIMIT_MS);
-      this.#asked.set(id, answer);
-      this.#ask({ kind: 'kernel-drops', id });
-    });
+  async kernelDrops(): Promise<KernelDrops | undefined> {
+    const answer = await this.#askFor((id) => ({ kind: 'kernel-drops', id }));
+    return answer?.kind === 'kernel-drops' ? answer.drops : undefined;
+  }
+
+  async changeTunnels(changes: readonly TunnelChange[]): Promise<void> {
+    await this.#askFor((id) => ({ kind: 'tunnels', id, changes }));
   }
 
   emit(record: number, packet: Uint8Array): void {
@@ -103,6 +101,22 @@ export class LaneThread implements LaneHandle {
     await this.#exited;
     clearTimeout(timer);
     close(this.#wakeFd);
+  }
+
+  /** What the lane answers; undefined: it has ended, or does not answer. */
+  #askFor(request: (id: number) => LaneRequest): Promise<Answer | undefined> {
+    if (this.#ended) return Promise.resolve(undefined);
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      const answer = (event: Answer | undefined): void => {
+        clearTimeout(timer);
+        this.#asked.delete(id);
+        resolve(event);
+      };
+      const timer = setTimeout(() => answer(undefined), ANSWER_LIMIT_MS);
+      this.#asked.set(id, answer);
+      this.#ask(request(id));
+    });
   }
 
   #ask(request: LaneRequest): void {
@@ -134,7 +148,8 @@ export class LaneThread implements LaneHandle {
         this.#events.onSegmentationRefused();
         break;
       case 'kernel-drops':
-        this.#asked.get(event.id)?.(event.drops);
+      case 'tunnels':
+        this.#asked.get(event.id)?.(event);
         break;
       case 'codec': {
         const swap = this.#swaps.get(event.id);

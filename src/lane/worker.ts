@@ -7,9 +7,9 @@ import { routeMtu } from '../sys/route-mtu.js';
 import { CombinedUnderlay } from '../underlay/combined.js';
 import type { Underlay } from '../underlay/contract.js';
 import { IcmpErrors } from '../underlay/icmp-errors.js';
-import { RawUnderlay } from '../underlay/raw.js';
-import { UdpUnderlay } from '../underlay/udp.js';
-import { XdpUnderlay } from '../underlay/xdp.js';
+import { RawUnderlay } from '../underlay/raw/raw.js';
+import { UdpUnderlay } from '../underlay/udp/udp.js';
+import { XdpUnderlay } from '../underlay/xdp/xdp.js';
 import { kernelDevices } from './kernel-devices.js';
 import type { Lane } from './lane.js';
 import { type LoopControl, runLoop } from './loop.js';
@@ -114,7 +114,10 @@ function answerRequests(lane: Lane, memory: WebAssembly.Memory, loop: LoopContro
     if (request.kind === 'stop') return false;
     if (request.kind === 'watch') loop.watch();
     else if (request.kind === 'emit') lane.aside.emit(request.record, request.packet);
-    else if (request.kind === 'codec') swapCodec(lane, memory, request);
+    else if (request.kind === 'tunnels') {
+      lane.tunnels?.change(request.changes);
+      tell({ kind: 'tunnels', id: request.id });
+    } else if (request.kind === 'codec') swapCodec(lane, memory, request);
     else tell({ kind: 'kernel-drops', id: request.id, drops: lane.kernelDrops() });
   }
 }

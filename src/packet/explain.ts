@@ -85,7 +85,7 @@ function explainEncap(packet: Uint8Array, table: Table, options: ExplainOptions)
   const entry = table.entries[record - 1];
   const memory = entry === undefined ? createTunnelState() : state.of(entry.tunnel, record);
   const observe = keep.bind(null, known);
-  const result = encapInto(packet, entry, memory, undefined, table.ownInner, observe);
+  const result = encapInto(packet, entry, memory, undefined, table, observe);
   const { verdict, reason } = result;
   const stages = passedStages(known, result.verdict === 'ok' ? result.packet : undefined);
   if (reason !== null) stages.push(endingOf(reason, known));

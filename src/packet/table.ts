@@ -39,14 +39,20 @@ export interface Entry {
   readonly routes?: readonly PeerRoute[];
 }
 
-export interface Table {
-  /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
-  readonly entries: readonly (Entry | undefined)[];
-  /** Local endpoints of tunnels, as text. */
+/** Addresses of the router, as text. */
+export interface OwnAddresses {
+  /** Local endpoints of tunnels. */
   readonly ownOuter: ReadonlySet<string>;
-  /** Addresses of tunnel devices, as text. */
+  /** Those of tunnel devices. */
   readonly ownInner: ReadonlySet<string>;
 }
+
+export interface Table extends OwnAddresses {
+  /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
+  readonly entries: readonly (Entry | undefined)[];
+}
+
+export const NO_ADDRESSES: OwnAddresses = { ownOuter: new Set(), ownInner: new Set() };
 
 /** What functions take as tunnels: a list, or for many packets the table made of it once. */
 export type Tunnels = readonly (Tunnel | undefined)[] | Table;
@@ -153,6 +159,15 @@ export function endpoint(tunnel: Tunnel, end: 'local' | 'remote'): Uint8Array | 
 /** Whether an outer address stands for a group of receivers: 224.0.0.0/4 or ff00::/8. */
 export function isGroup(address: Uint8Array): boolean {
   return address.length === 4 ? u8(address, 0) >>> 4 === 0xe : u8(address, 0) === 0xff;
+}
+
+/**
+ * Whether packets to a tunnel's remote go to a group of receivers. A remote that is no address, `any` or a host name
+ * that stands for nothing yet, is none: who needs an address there refuses it by name (`endpoint`).
+ */
+export function isToGroup({ remote }: Pick<Tunnel, 'remote'>): boolean {
+  const address = parseAddress(remote);
+  return address !== null && isGroup(addressBytes(address));
 }
 
 function block(tunnel: Tunnel, prefix: Prefix): Block {

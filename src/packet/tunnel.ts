@@ -62,8 +62,11 @@ interface TunnelBase {
   readonly ignoreDf?: boolean;
   /** Over IPv6: how many tunnels more may be entered on the way, 0..255 (RFC 2473, 4.1); absent = no such option. */
   readonly encapLimit?: number;
-  /** Over IPv6: outer flow label, 0..0xfffff, or that of inner IPv6. Default 0. */
-  readonly flowLabel?: number | Inherit;
+  /**
+   * Over IPv6: outer flow label, 0..0xfffff, that of inner IPv6, or `flow`: made of what tells flows apart, so that the
+   * network may give each a way of its own (RFC 6438). Default 0.
+   */
+  readonly flowLabel?: number | Inherit | 'flow';
   /** Largest inner IP packet in bytes. */
   readonly mtu: number;
   /** Largest TCP segment that hosts are told of, or `auto`: what fits the MTU. Absent = left as it is. */
@@ -98,6 +101,13 @@ export interface GreTunnel extends TunnelBase {
   /** With `sequenceIn`: packets that come early wait for those before them. */
   readonly reorder?: Reorder;
   readonly sequenceOut: boolean;
+  /** Of `gre-udp`: UDP source port of all packets, 1..65535 (RFC 8086, 2.1.1). Absent = each flow has its own. */
+  readonly sourcePort?: number;
+  /**
+   * The same where it need not be this very one: with `sequenceOut`, as ways of their own for each flow would change the
+   * order of packets. Default 49152.
+   */
+  readonly orderedPort?: number;
 }
 
 export interface IpTunnel extends TunnelBase {

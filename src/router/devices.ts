@@ -7,10 +7,12 @@ import { isName } from '../config/host-name.js';
 import { tunnelOf } from '../config/tunnel.js';
 import { network } from '../packet/address.js';
 import { carries, type Prefix, type Tunnel } from '../packet/tunnel.js';
+import { SOURCE_PORTS } from '../packet/udp.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type IpLine, ipBatch, type Path, pathMtus, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
 import { addQueue, createTun } from '../tun/linux.js';
+import { deviceMtu, requireRoom } from './device-mtu.js';
 import { hardwareAddress, readMachineId } from './hardware-address.js';
 
 /** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
@@ -20,9 +22,6 @@ const QUEUE_LENGTH = 1000;
 const CLOSE_LIMIT = 8;
 /** Device group of more, for their removal: of this process alone. */
 const GROUP = 0x67000000 + process.pid;
-
-/** Smallest MTU that IPv6 needs (RFC 8200, 5). */
-const IPV6_MTU_MIN = 1280;
 
 /** A tunnel's device as the kernel made it; it exists as long as one of its descriptors is open. */
 export interface Device {
@@ -159,22 +158,11 @@ export async function resolveTunnels(
       link,
       addressOf: (name) => addressOf(config.name, name),
       probeIdentifier: randomInt(1, 0x10000),
+      sourcePort: randomInt(SOURCE_PORTS.first, SOURCE_PORTS.last + 1), // RFC 8086, 2.1.1
     });
-    requireIpv6Room(config, tunnel.mtu);
+    requireRoom(config, tunnel);
     return tunnel;
   });
-}
-
-/** The kernel's own answer to an IPv6 address on too small a device is EINVAL alone. */
-function requireIpv6Room({ name, address, routes, peers }: TunnelConfig, mtu: number): void {
-  const behind = peers.flatMap((peer) => peer.routes);
-  const ipv6 = [...address, ...routes, ...behind].find((prefix) => prefix.address.includes(':'));
-  if (ipv6 === undefined || mtu >= IPV6_MTU_MIN) return;
-  throw new Failure(
-    EXIT.kernelRefused,
-    `tunnel ${name}: ${formatPrefix(ipv6)}: the kernel takes IPv6 on devices with an MTU of ${IPV6_MTU_MIN} or more, this one has ${mtu}: EINVAL`,
-    'raise the MTU of the path to the remote (ip link), set mtu, or drop the IPv6 addresses and routes',
-  );
 }
 
 /** Sets hardware address, MTU, addresses, link state and routes of the devices, in this order. */
@@ -189,7 +177,8 @@ export function configureDevices(
   const group = isGrouped(configs) ? ` group ${GROUP}` : '';
   const lines = configs.flatMap((config, index): IpLine[] => {
     const { name, mode } = config;
-    const mtu = tunnels[index]?.mtu; // of a TAP device, as of any Ethernet, without the frame's header
+    const tunnel = tunnels[index];
+    const mtu = tunnel && deviceMtu(config, tunnel); // of a TAP device, as of any Ethernet, without the frame's header
     const own = carries(mode) === 'ethernet' ? hardwareAddress(config, machine) : undefined;
     return [
       ...(own === undefined ? [] : [`link set dev ${name} address ${own}`]),

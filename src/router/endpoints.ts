@@ -1,12 +1,12 @@
 // What the sockets of a lane are opened for: read from the tunnels, whatever their devices are.
 import type { LaneStart, UdpTunnels } from '../lane/message.js';
-import { addressBytes, parseAddress } from '../packet/address.js';
+import { parseAddress } from '../packet/address.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { isGroup } from '../packet/table.js';
-import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { isToGroup } from '../packet/table.js';
+import { isGre, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
-import type { UdpLocal } from '../underlay/udp.js';
+import type { UdpLocal } from '../underlay/udp/udp.js';
 
 export function endpointsOf(
   tunnels: readonly Tunnel[],
@@ -18,12 +18,6 @@ export function endpointsOf(
     groups: groupsOf(plain),
     udp: udpTunnels(tunnels),
   };
-}
-
-/** Whether packets to a tunnel's remote go to a group of receivers. */
-export function isToGroup(tunnel: Tunnel): boolean {
-  const remote = parseAddress(tunnel.remote);
-  return remote !== null && isGroup(addressBytes(remote));
 }
 
 /** Whether an address counts on one device alone: fe80::/10. */
@@ -68,8 +62,9 @@ function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {
   return { locals, groups: groupsOf(members), records, headed };
 }
 
-/** Whether the outer IPv6 header says what a UDP socket would not: a flow label, or how deep tunnels may be nested. */
+/** Whether the headers say what a UDP socket would not: this very port, a flow label, how deep tunnels may be nested. */
 function hasOwnHeader(tunnel: Tunnel): boolean {
   const { flowLabel = 0, encapLimit } = tunnel;
+  if (isGre(tunnel) && tunnel.sourcePort !== undefined) return true;
   return versionOf(tunnel) === 6 && (flowLabel !== 0 || encapLimit !== undefined);
 }

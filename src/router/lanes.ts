@@ -6,6 +6,7 @@ import type { LaneEvents, LaneHandle } from '../lane/lane.js';
 import type { LaneStart } from '../lane/message.js';
 import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
+import type { TunnelChange } from '../lane/tunnels.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 
@@ -70,6 +71,11 @@ export class Lanes {
   /** By lane, what the kernel dropped on the way to its sockets; undefined: it does not answer. */
   kernelDrops(): Promise<(KernelDrops | undefined)[]> {
     return Promise.all(this.#lanes.map((lane) => lane.kernelDrops()));
+  }
+
+  /** Resolves once all go by what tunnels have become; one that hangs is not waited for. */
+  async changeTunnels(changes: readonly TunnelChange[]): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.changeTunnels(changes)));
   }
 
   /** Sends a packet of the router's own into the tunnel of `record`, by one lane. */

@@ -11,6 +11,8 @@ import type { Logger } from 'pino';
 import type { Keepalive, TunnelConfig } from '../config/config.js';
 import type { Board, Means } from '../lane/board.js';
 import type { Tunnel } from '../packet/tunnel.js';
+import type { PeerLiveness } from './contract.js';
+import { LimitedLog } from './limited-log.js';
 import { PeerState } from './peer-state.js';
 import { keepalivePacket, probePacket } from './questions.js';
 
@@ -34,7 +36,11 @@ interface Watch {
   readonly record: number;
   readonly means: Means;
   readonly every: Keepalive;
+  /** Bytes of each probe, as far as they were asked for. */
+  readonly size: number | undefined;
   readonly state: PeerState;
+  /** How often it became another. */
+  changes: number;
   /** Number of the newest question that was answered when last looked. */
   heard: number;
   timer: NodeJS.Timeout | undefined;
@@ -48,7 +54,8 @@ export class Liveness {
 
   constructor(options: LivenessOptions) {
     this.#options = options;
-    this.#voice = new LimitedLog(options.log);
+    const summary = (left: number) => `${left} tunnels more went up or down: grebe status`;
+    this.#voice = new LimitedLog({ log: options.log, event: 'tunnels', summary });
     this.#watches = options.configs.flatMap((config, index) => {
       const tunnel = options.tunnels[index];
       return tunnel === undefined ? [] : watchesOf(config, tunnel, index + 1);
@@ -79,6 +86,14 @@ export class Liveness {
     return this.#byRecord.get(record)?.find(({ state }) => !state.isUp)?.means;
   }
 
+  /** What the answers say of the peer of `record`, by each means that it is asked by. */
+  of(record: number): PeerLiveness[] {
+    return (this.#byRecord.get(record) ?? []).map(({ means, state, changes }) => ({
+      ...{ means, state: state.isUp ? 'up' : 'down', changes },
+      unanswered: this.#options.board.unanswered(record, means),
+    }));
+  }
+
   #ask(watch: Watch): void {
     const { record, means, every } = watch;
     const { board, current, emit } = this.#options;
@@ -88,7 +103,7 @@ export class Liveness {
     const packet =
       means === 'keepalive'
         ? keepalivePacket(tunnel, question)
-        : probePacket(tunnel, question, number);
+        : probePacket(tunnel, question, number, watch.size);
     if (packet !== null) emit(record, packet);
     // The next question only after this one had its whole interval, however late the timer is.
     watch.timer = setTimeout(() => {
@@ -106,6 +121,7 @@ export class Liveness {
     watch.heard = heard;
     const wasDown = this.down(record) !== undefined;
     if (!state.step(isAnswered)) return;
+    watch.changes++;
     const isDown = this.down(record) !== undefined;
     if (isDown === wasDown) return;
     board.setDown(record, isDown);
@@ -132,8 +148,9 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
       ? []
       : [
           {
-            ...{ tunnel, record, means, every },
+            ...{ tunnel, record, means, every, size: config.probe?.size },
             state: new PeerState(every.count),
+            changes: 0,
             heard: 0,
             timer: undefined,
           },
@@ -142,46 +159,4 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
     ...watch('keepalive', tunnel.keepalive === true ? config.keepalive : undefined),
     ...watch('probe', tunnel.probe === undefined ? undefined : config.probe),
   ];
-}
-
-/** Lines in a period; ten thousand tunnels may go down at once. */
-const LINE_LIMIT = 20;
-const PERIOD_MS = 10_000;
-
-/** A log that says how much it has left out. */
-class LimitedLog {
-  readonly #log: Logger;
-  #lines = 0;
-  #left = 0;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
-  say(level: 'info' | 'warn', fields: object, message: string): void {
-    this.#timer ??= setTimeout(() => this.#begin(), PERIOD_MS);
-    if (this.#lines >= LINE_LIMIT) {
-      this.#left++;
-      return;
-    }
-    this.#lines++;
-    this.#log[level](fields, message);
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #begin(): void {
-    const left = this.#left;
-    this.#timer = undefined;
-    this.#lines = 0;
-    this.#left = 0;
-    if (left === 0) return;
-    this.#log.warn(
-      { event: 'tunnels', left },
-      `${left} tunnels more went up or down: grebe status`,
-    );
-  }
 }

@@ -16,6 +16,8 @@ const IPV6_MTU_MIN = 1280;
 export interface LearnedMtusOptions {
   /** Record i + 1 is tunnel i. The records behind them are peers', whose device has the MTU of no single path. */
   readonly tunnels: readonly Tunnel[];
+  /** What the devices of those tunnels have at first; default: what the tunnels carry. */
+  readonly deviceMtus?: readonly number[];
   readonly pathMtus: PathMtus;
   readonly log: Logger;
   /** Sets the MTU of a device; default by ip(8). */
@@ -47,7 +49,14 @@ export class LearnedMtus {
     this.#timers.set(record, timer);
     if (tunnel === undefined) return;
     const floor = hasIpv6(tunnel.name) ? IPV6_MTU_MIN : DEVICE_MTU_MIN;
-    this.#fit(record, tunnel, Math.min(tunnel.mtu, Math.max(floor, mtu)));
+    this.#fit(record, tunnel, Math.min(this.#ownMtu(record, tunnel), Math.max(floor, mtu)));
+  }
+
+  /** The peer of a tunnel is somewhere else: what is known of the old way says nothing of the new one. */
+  moved(record: number): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timers.get(record));
+    this.#forget(record, this.#options.tunnels[record - 1]);
   }
 
   close(): void {
@@ -58,10 +67,17 @@ export class LearnedMtus {
   #forget(record: number, tunnel: Tunnel | undefined): void {
     this.#timers.delete(record);
     this.#options.pathMtus.set(record, 0);
-    if (tunnel !== undefined) this.#fit(record, tunnel, tunnel.mtu);
+    if (tunnel !== undefined) this.#fit(record, tunnel, this.#ownMtu(record, tunnel));
   }
 
-  #fit(record: number, { name, mtu: own }: Tunnel, mtu: number): void {
+  /** The MTU of a device of whose path nothing was learned. */
+  #ownMtu(record: number, tunnel: Tunnel): number {
+    return this.#options.deviceMtus?.[record - 1] ?? tunnel.mtu;
+  }
+
+  #fit(record: number, tunnel: Tunnel, mtu: number): void {
+    const { name } = tunnel;
+    const own = this.#ownMtu(record, tunnel);
     if (mtu === (this.#deviceMtus.get(record) ?? own)) return;
     this.#deviceMtus.set(record, mtu);
     this.#options.log.info(

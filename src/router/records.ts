@@ -1,6 +1,7 @@
 // What the records of the tunnel table are to the router: the tunnels of its config first, behind them their peers.
 import type { TunnelConfig } from '../config/config.js';
 import { isName } from '../config/host-name.js';
+import type { TunnelChange } from '../lane/tunnels.js';
 import { recordsOf } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
 
@@ -35,6 +36,17 @@ export function routerRecords(
 /** The tunnels as the table takes them: one without an address is a hole. */
 export function tableTunnels(tunnels: readonly Tunnel[]): (Tunnel | undefined)[] {
   return tunnels.map((tunnel) => (isName(tunnel.remote) ? undefined : tunnel));
+}
+
+/** Of `tunnels`, as the table takes them, those that have one of these records, or whose peer has. */
+export function changedTunnels(
+  tunnels: readonly (Tunnel | undefined)[],
+  changed: ReadonlySet<number>,
+): TunnelChange[] {
+  const owners = recordsOf(tunnels).flatMap(({ device }, index) =>
+    changed.has(index + 1) ? [device] : [],
+  );
+  return [...new Set(owners)].map((record) => [record - 1, tunnels[record - 1]]);
 }
 
 /** Records that have another remote in `after`, which is as long as `before`. */

@@ -3,7 +3,8 @@
 //   1. codec     load and verify the build
 //   2. devices   make them; set MTU, addresses, link state, routes
 //   3. table     publish it to shared memory
-//   4. lane      open the underlay last: nothing is taken before it can be handled
+//   4. sinks     silence for the tunnel protocols that no tunnel receives
+//   5. lane      open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import { availableParallelism } from 'node:os';
@@ -19,6 +20,8 @@ import type { LaneDevice } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges } from '../packet/peers.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { sourcePortOf } from '../packet/udp.js';
+import { EcnCounts } from '../ring/ecn-counts.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { Sequences } from '../ring/sequences.js';
@@ -30,7 +33,9 @@ import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
+import { ProtocolSinks } from '../underlay/protocol-sinks.js';
 import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
+import { deviceMtu } from './device-mtu.js';
 import {
   configureDevices,
   createDevices,
@@ -38,12 +43,19 @@ import {
   removeDevices,
   resolveTunnels,
 } from './devices.js';
+import { EcnWatch } from './ecn-watch.js';
 import { endpointsOf } from './endpoints.js';
 import { HostNames } from './host-names.js';
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { LearnedMtus } from './path-mtus.js';
-import { changedRecords, type RouterRecord, routerRecords, tableTunnels } from './records.js';
+import {
+  changedRecords,
+  changedTunnels,
+  type RouterRecord,
+  routerRecords,
+  tableTunnels,
+} from './records.js';
 import { SequenceStore } from './sequence-store.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
@@ -159,12 +171,14 @@ class RunningRouter implements Router {
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
   readonly #sequences: SequenceStore;
+  readonly #ecnWatch: EcnWatch;
   readonly #lost = new Set<string>();
   readonly #board = new Board();
   readonly #liveness: Liveness;
   readonly #startedMs = Date.now();
   #choices: Choices;
   #lanes: Lanes | undefined;
+  #sinks: ProtocolSinks | undefined;
   readonly finished: Promise<Failure | null>;
   #finish: (failure: Failure | null) => void = () => {};
   #codec = '';
@@ -193,7 +207,7 @@ class RunningRouter implements Router {
     this.#traces = new Traces(
       this.#memory,
       this.#plan,
-      tunnels,
+      () => this.#tunnels,
       new Map(this.#bound().map(({ link, dev }) => [link, dev])),
     );
     this.#sequences = new SequenceStore({
@@ -203,7 +217,16 @@ class RunningRouter implements Router {
       log,
     });
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
-    this.#learnedMtus = new LearnedMtus({ tunnels, pathMtus, log });
+    const deviceMtus = tunnels.map((tunnel, index) => {
+      const own = config.tunnels[index];
+      return own === undefined ? tunnel.mtu : deviceMtu(own, tunnel);
+    });
+    this.#learnedMtus = new LearnedMtus({ tunnels, deviceMtus, pathMtus, log });
+    this.#ecnWatch = new EcnWatch({
+      names: this.#records.map(({ tunnel: { name } }) => name),
+      counts: new EcnCounts(this.#memory, this.#plan.states),
+      log,
+    });
     this.#liveness = new Liveness({
       ...{ configs: config.tunnels, tunnels, board: this.#board, log },
       current: (record) => this.#tunnels[record - 1],
@@ -230,16 +253,19 @@ class RunningRouter implements Router {
     this.#sequences.restore();
     try {
       if (xdp && !(await xdp.attach(this.#memory))) this.#withdrawXdp(xdp);
+      this.#sinks = this.#openSinks();
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
       this.#sequences.close();
+      this.#sinks?.close();
       this.#learnedMtus.close();
       this.#flags.close();
       throw error;
     }
     this.#choices.xdp?.start();
     this.#liveness.start();
+    this.#ecnWatch.start();
     this.#choices.names.watch(() => this.#followNames());
   }
 
@@ -255,13 +281,15 @@ class RunningRouter implements Router {
       const addressOf = (name: string) => names.addressOf(tunnel.name, name);
       if (config === undefined) return tunnel;
       const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
-      const known = { link: tunnel.link, addressOf, ...probe };
+      const sourcePort = sourcePortOf(tunnel); // stays what it was
+      const known = { link: tunnel.link, addressOf, ...probe, ...(sourcePort && { sourcePort }) };
       return { ...tunnelOf(config, known), mtu: tunnel.mtu };
     });
     const records = routerRecords(configs, tunnels);
     const changed = changedRecords(this.#records, records);
     if (changed.size === 0 || this.#stopped !== undefined) return true;
-    const publish = () => this.#table.publishWhenSafe(tableTunnels(tunnels), changed);
+    const inTable = tableTunnels(tunnels);
+    const publish = () => this.#table.publishWhenSafe(inTable, changed);
     try {
       await (xdp === undefined ? publish() : xdp.change(records, publish));
     } catch (error) {
@@ -270,6 +298,9 @@ class RunningRouter implements Router {
     }
     this.#tunnels = tunnels;
     this.#records = records;
+    // Behind the answer of the lanes none of them tells of an old way any more.
+    await this.#lanes?.changeTunnels(changedTunnels(inTable, changed));
+    for (const record of changed) this.#learnedMtus.moved(record);
     return true;
   }
 
@@ -306,6 +337,7 @@ class RunningRouter implements Router {
         return this.#liveness.down(record);
       },
       lastHeardMs: (record) => this.#board.lastHeardMs(record),
+      livenessOf: (record) => this.#liveness.of(record),
       codec: this.#codec,
       underlay: this.#choices.underlay,
       lanes: this.#choices.laneCount,
@@ -335,14 +367,21 @@ class RunningRouter implements Router {
 
   async #stop(): Promise<void> {
     this.#liveness.stop();
+    this.#ecnWatch.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
     this.#sequences.close();
+    this.#sinks?.close();
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);
     this.#learnedMtus.close();
     this.#flags.close();
     this.#finish(null);
+  }
+
+  #openSinks(): ProtocolSinks | undefined {
+    if (this.#choices.underlay === 'memory') return undefined;
+    return new ProtocolSinks(endpointsOf(this.#records.map(({ tunnel }) => tunnel)).protocols);
   }
 
   async #startLanes(build: CodecBuild): Promise<Lanes> {

@@ -15,6 +15,7 @@ import { addKernelDrops } from '../underlay/kernel-drops.js';
 import type {
   DownReason,
   KernelDrops,
+  PeerLiveness,
   PeerStatus,
   RouterMetrics,
   RouterStatus,
@@ -34,6 +35,8 @@ export interface StatusSources {
   readonly downReason: (name: string, record: number) => DownReason | undefined;
   /** When a packet of the tunnel last ended at the router itself, ms since 1970. */
   readonly lastHeardMs: (record: number) => number | null;
+  /** What is known of its peer by asking; absent: nobody asks. */
+  readonly livenessOf?: (record: number) => readonly PeerLiveness[];
   readonly codec: string;
   readonly underlay: string;
   readonly lanes: number;
@@ -122,6 +125,8 @@ function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
   const queueDrops = sources.queueDrops.get(name);
   const remote = remoteStatus(sources, name, config?.remote ?? tunnel.remote, tunnel.remote);
   const downReason = remote.downReason ?? sources.downReason(name, record);
+  const lastHeardMs = sources.lastHeardMs(record);
+  const liveness = sources.livenessOf?.(record) ?? [];
   return {
     ...{ name, mode, local, ...remote, state: downReason === undefined ? 'up' : 'down' },
     ...(downReason === undefined ? {} : { downReason }),
@@ -130,7 +135,8 @@ function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
     ...{ rx: sum.rx, tx: sum.tx, drops: addDrops(sum.decapDrops, sum.encapDrops) },
     ...(queueDrops === undefined ? {} : { queueDrops }),
     localPackets: sum.local,
-    lastReceivedMs: latest(sum.lastReceivedMs, sources.lastHeardMs(record)),
+    ...{ lastReceivedMs: latest(sum.lastReceivedMs, lastHeardMs), lastHeardMs },
+    ...(liveness.length === 0 ? {} : { liveness }),
     ...(peers === undefined ? {} : { peers: peerStatus(sources, shown, peers) }),
   };
 }

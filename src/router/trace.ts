@@ -12,14 +12,14 @@ import type { Trace, TracedPacket, TraceRequest } from './contract.js';
 export class Traces {
   readonly #memory: WebAssembly.Memory;
   readonly #plan: MemoryPlan;
-  readonly #tunnels: readonly Tunnel[];
+  readonly #tunnels: () => readonly Tunnel[];
   readonly #links: ReadonlyMap<number, string>;
   #open: Trace | undefined;
 
   constructor(
     memory: WebAssembly.Memory,
     plan: MemoryPlan,
-    tunnels: readonly Tunnel[],
+    tunnels: () => readonly Tunnel[],
     links: ReadonlyMap<number, string>,
   ) {
     this.#memory = memory;
@@ -32,7 +32,7 @@ export class Traces {
   open({ tunnel, dropsOnly, limit }: TraceRequest): Trace {
     const own = tunnel === null ? 0 : this.#recordOf(tunnel);
     // Packets of a tunnel with peers are theirs: those of all tunnels are taken down, and these picked from them.
-    const range = peerRanges(this.#tunnels).find(({ device }) => device === own);
+    const range = peerRanges(this.#tunnels()).find(({ device }) => device === own);
     const record = range === undefined ? own : 0;
     const isWanted = (one: TracedEntry): boolean =>
       range === undefined ||
@@ -49,7 +49,7 @@ export class Traces {
     const ofLane = Math.max(1, Math.floor(limit / lanes.length));
     for (const lane of lanes) lane.start({ limit: ofLane, dropsOnly, record });
     const trace: Trace = {
-      tunnels: this.#tunnels,
+      tunnels: this.#tunnels(),
       links: this.#links,
       read: () => readAll(lanes, isWanted),
       close: () => {
@@ -62,9 +62,9 @@ export class Traces {
   }
 
   #recordOf(name: string): number {
-    const index = this.#tunnels.findIndex((tunnel) => tunnel.name === name);
+    const index = this.#tunnels().findIndex((tunnel) => tunnel.name === name);
     if (index >= 0) return index + 1;
-    const names = this.#tunnels.map((tunnel) => tunnel.name);
+    const names = this.#tunnels().map((tunnel) => tunnel.name);
     throw new Failure(
       EXIT.noInput,
       `there is no tunnel ${JSON.stringify(name)}`,

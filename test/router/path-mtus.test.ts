@@ -11,13 +11,14 @@ const MINUTE_MS = 60_000;
 /** A name that no device has: without IPv6. */
 const TUNNEL: Tunnel = { ...PLAIN_GRE, name: 'no-such-device', mtu: 1476 };
 
-function open() {
+function open(deviceMtus?: readonly number[]) {
   mock.timers.enable({ apis: ['setTimeout'] });
   const plan = planMemory(1);
   const pathMtus = new PathMtus(createMemory(plan), plan.states);
   const set: [string, number][] = [];
   const learned = new LearnedMtus({
     ...{ tunnels: [TUNNEL], pathMtus, log: pino({ enabled: false }) },
+    ...(deviceMtus === undefined ? {} : { deviceMtus }),
     setDeviceMtu: async (name, mtu) => {
       set.push([name, mtu]);
     },
@@ -63,6 +64,21 @@ test('what is heard again counts from then on, what is less at once', async (t) 
   assert.deepEqual(set.at(-1), [TUNNEL.name, 1476]);
 });
 
+test('when the peer moves, what was learned of the old way is forgotten at once, and for good', async (t) => {
+  t.after(() => mock.timers.reset());
+  const { learned, learn, pass, pathMtus, set } = open();
+  learn(1376);
+  learned.moved(1);
+  learned.moved(2);
+  await pass(0.1);
+  assert.equal(pathMtus.get(1), 0);
+  assert.deepEqual(set.at(-1), [TUNNEL.name, 1476]);
+  pathMtus.set(1, 1300); // learned of the new way; the old time is no longer running
+  await pass(11);
+  assert.equal(pathMtus.get(1), 1300);
+  assert.equal(set.length, 2);
+});
+
 test('after its end nothing is set, and no record that there is not is learned', async (t) => {
   t.after(() => mock.timers.reset());
   const { learned, learn, pass, set } = open();
@@ -71,4 +87,14 @@ test('after its end nothing is set, and no record that there is not is learned',
   learn(1376);
   await pass(11);
   assert.deepEqual(set, []);
+});
+
+test('a device that has more than its tunnel carries, for IPv6, has that again when the time is up', async (t) => {
+  t.after(() => mock.timers.reset());
+  const { learn, pass, set } = open([1500]);
+  learn(1400);
+  await pass(0.1);
+  assert.deepEqual(set, [[TUNNEL.name, 1400]]);
+  await pass(10);
+  assert.deepEqual(set.at(-1), [TUNNEL.name, 1500]);
 });

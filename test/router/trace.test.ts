@@ -88,12 +88,15 @@ test('drops alone and one tunnel alone can be asked for', async () => {
 
 test('what comes faster than asked for is counted, and changes no counter', async () => {
   await withPair(7, async (a, b) => {
+    const startedAt = performance.now();
     const far = b.trace({ ...ALL, limit: 20 });
     const count = 1000;
     await send(a, count);
     const { packets, missed } = far.read();
     assert.equal(packets.length + missed, count);
-    assert.ok(packets.length >= 1 && packets.length <= 20, `${packets.length} of 20 a second`);
+    const seconds = Math.ceil((performance.now() - startedAt) / 1000);
+    const most = 20 * (1 + seconds);
+    assert.ok(packets.length >= 1 && packets.length <= most, `${packets.length} in ${seconds} s`);
     assert.equal((await b.status()).tunnels[0]?.rx.packets, count);
   });
 });
