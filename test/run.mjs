@@ -30,6 +30,8 @@ const LONG = [
   'netns/offload-matrix',
   'netns/page.test',
   'netns/top.test',
+  'netns/service-faults',
+  'netns/systemd',
   'netns/xdp-next-hop',
   'netns/xdp-refused',
   'netns/xdp.test',

@@ -233,6 +233,22 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/codec.js')).runCodec,
   },
   {
+    name: 'doctor',
+    summary: 'find what is wrong with config, router and machine; changes nothing',
+    arguments: [{ name: 'NAME', description: 'one tunnel only' }],
+    options: [{ name: 'probe', description: 'send ICMP echo to the remotes of the tunnels, too' }],
+    examples: [
+      ['grebe doctor', 'all tunnels; what it cannot look at it says: best as root'],
+      ['grebe doctor gre1 --probe', 'is the peer there, and do packets of full size get through'],
+      ['grebe doctor -j', 'as JSON; exit code 3 when something is to be repaired'],
+    ],
+    more: [
+      'With a router that runs, and without one: then machine and config are judged alone. Without --probe it',
+      'sends nothing, but to name servers where a remote is a host name. With -v it tells what is well, too.',
+    ],
+    load: async () => (await import('./commands/doctor.js')).runDoctor,
+  },
+  {
     name: 'demo',
     summary: 'show tunnels carrying real traffic on this machine',
     arguments: [],

@@ -270,6 +270,14 @@ function exchange(
   });
 }
 
+/** What a Failure says where nobody is there to answer. */
+const ABSENT = 'no router is running';
+
+/** Whether a request failed because no router runs: not because one could not be asked. */
+export function isAbsent({ message }: Failure): boolean {
+  return message.startsWith(ABSENT);
+}
+
 function unreachable(path: string, error: Error): Failure {
   const code = 'code' in error ? error.code : undefined;
   const isLate = error.name === 'TimeoutError' || code === 'ABORT_ERR';
@@ -283,13 +291,9 @@ function unreachable(path: string, error: Error): Failure {
   const start = 'start one: grebe run';
   switch (code) {
     case 'ENOENT':
-      return new Failure(EXIT.unreachable, `no router is running: there is no ${path}`, start);
+      return new Failure(EXIT.unreachable, `${ABSENT}: there is no ${path}`, start);
     case 'ECONNREFUSED':
-      return new Failure(
-        EXIT.unreachable,
-        `no router is running: nobody listens on ${path}`,
-        start,
-      );
+      return new Failure(EXIT.unreachable, `${ABSENT}: nobody listens on ${path}`, start);
     case 'EACCES':
     case 'EPERM':
       return new Failure(

@@ -209,6 +209,9 @@ export interface Router {
   /** The same for monitoring. */
   metrics(): Promise<RouterMetrics>;
 
+  /** By lane, whether it answers within a second, as it does between two batches. */
+  lanesAnswering(): Promise<readonly boolean[]>;
+
   /**
    * Swaps the live codec at a batch border: `simd`, `scalar`, `js` or a path. Resolves with the name once
    * every lane runs it. Rejects with a Failure when the build is refused; the old one then keeps running.

@@ -85,6 +85,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     underlay,
     status: async () => readStatus(await sources()),
     metrics: async () => readMetrics(await sources()),
+    lanesAnswering: async () => [true],
     async useCodec(name) {
       const next = loadBuild(name);
       const { verifyBuild } = await import('../codec/verify.js');

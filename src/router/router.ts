@@ -25,9 +25,11 @@ import { EcnCounts } from '../ring/ecn-counts.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { recorderRecords } from '../ring/recorder.js';
+import { Sequences } from '../ring/sequences.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
+import { stateFolder } from '../sys/state-folder.js';
 import { setCarrier } from '../tun/linux.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -67,6 +69,7 @@ import {
   routerRecords,
   tableTunnels,
 } from './records.js';
+import { SequenceStore } from './sequence-store.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 import { openXdpPath, type XdpPath } from './xdp-path.js';
@@ -182,6 +185,7 @@ class RunningRouter implements Router {
   readonly #dumps: Dumps | undefined;
   readonly #flags = new InterfaceFlags();
   readonly #learnedMtus: LearnedMtus;
+  readonly #sequences: SequenceStore;
   readonly #ecnWatch: EcnWatch;
   readonly #lost = new Set<string>();
   readonly #board = new Board();
@@ -225,6 +229,12 @@ class RunningRouter implements Router {
     );
     this.#recordings = new Recordings(this.#memory, this.#plan, () => this.#tunnels);
     this.#dumps = openDumps(config.router.recorder, this.#recordings, log);
+    this.#sequences = new SequenceStore({
+      folder: stateFolder(),
+      sequences: new Sequences(this.#memory, this.#plan.states),
+      records: () => this.#records,
+      log,
+    });
     const pathMtus = new PathMtus(this.#memory, this.#plan.states);
     const deviceMtus = tunnels.map((tunnel, index) => {
       const own = config.tunnels[index];
@@ -260,12 +270,14 @@ class RunningRouter implements Router {
   async start(build: CodecBuild): Promise<void> {
     const { xdp } = this.#choices;
     this.#codec = build.name;
+    this.#sequences.restore();
     try {
       if (xdp && !(await xdp.attach(this.#memory))) this.#withdrawXdp(xdp);
       this.#sinks = this.#openSinks();
       this.#lanes = await this.#startLanes(build);
       await this.#lanes.ready();
     } catch (error) {
+      this.#sequences.close();
       this.#sinks?.close();
       this.#learnedMtus.close();
       this.#flags.close();
@@ -328,6 +340,11 @@ class RunningRouter implements Router {
     return readMetrics(await this.#sources());
   }
 
+  async lanesAnswering(): Promise<readonly boolean[]> {
+    const answers = (await this.#lanes?.kernelDrops()) ?? [];
+    return answers.map((answer) => answer !== undefined);
+  }
+
   async #sources(): Promise<StatusSources> {
     const kernelDrops = (await this.#lanes?.kernelDrops()) ?? [];
     return {
@@ -382,6 +399,7 @@ class RunningRouter implements Router {
     this.#ecnWatch.stop();
     this.#choices.names.close();
     await this.#lanes?.stop(STOP_LIMIT_MS);
+    this.#sequences.close();
     this.#sinks?.close();
     this.#choices.xdp?.close();
     await removeDevices(this.#devices);

@@ -61,7 +61,7 @@ test('a usage error ends with 64, on stderr, with the next thing to try', async 
     [['statsu'], /unknown command "statsu"; did you mean "status"\?/],
     [['tunnel', 'add', 'gre1'], /unknown command "tunnel"/],
     [['reload'], /unknown command "reload"/],
-    [['d'], /unknown command "d"; it could be decode or demo/],
+    [['d'], /unknown command "d"; it could be decode or doctor or demo/],
     [[''], /unknown command ""/],
     [['help', 'chekc'], /unknown command "chekc"; did you mean "check"\?/],
     [['status', '--jsn'], /unknown option '--jsn'\n\(Did you mean --json\?\)/],

@@ -82,6 +82,7 @@ export function createRouter(status: RouterStatus = STATUS): Router {
   });
   return {
     status: async () => ({ ...status, codec }),
+    lanesAnswering: async () => Array.from({ length: status.lanes }, () => true),
     metrics: async () => ({ ...metricsOf(status), codec }),
     async useCodec(name) {
       if (!['simd', 'scalar', 'js'].includes(name)) {

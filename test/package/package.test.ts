@@ -69,12 +69,14 @@ test('the package holds all that runs, and nothing else', (t) => {
       'dist/asm/layout.js',
     ],
     ...PAGE,
+    ...['docs/service/grebe.service', 'docs/service/grebe.sysusers', 'docs/service/grebe.tmpfiles'],
   ]) {
     assert.ok(paths.includes(path), path);
   }
   const others = paths.filter(
     (path) =>
       !/^(package\.json|README\.md|LICENSE|CHANGELOG\.md|dist\/man\/grebe\.1)$/.test(path) &&
+      !/^docs\/service\/(grebe\.(service|sysusers|tmpfiles)|xdp\.conf|README\.md)$/.test(path) &&
       !/^dist\/(src|asm)\/.+\.(js|d\.ts|wasm)$/.test(path) &&
       !PAGE.includes(path),
   );

@@ -21,10 +21,11 @@ import type { Router } from '../../router/contract.js';
 import { resolveTunnels } from '../../router/devices.js';
 import { startRouter } from '../../router/router.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
-import { notify } from '../../sys/notify.js';
 import { requireCapabilities } from '../capability.js';
 import type { Call } from '../command.js';
+import { DropLog, PERIOD_MS } from '../drop-log.js';
 import { logSettings, openLog } from '../log.js';
+import { Service } from '../service.js';
 import { namedSocket } from '../socket-path.js';
 
 /** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
@@ -46,9 +47,25 @@ export async function runRun(call: Call): Promise<ExitCode> {
     throw error;
   });
   for (const listener of listeners) listener.serve(router);
-  await announce(config, socket, log);
+  const service = new Service({ router, log });
+  await announce(config, socket, log, service);
+  const watch = watchStatus(router, service, log);
   const cause = await Promise.race([end, router.finished]);
+  clearInterval(watch);
+  await service.stopping();
   return stop(cause, router, listeners, log);
+}
+
+/** Looks at the counters now and then: drops go to the log, how many tunnels are up to the service manager. */
+function watchStatus(router: Router, service: Service, log: Logger): NodeJS.Timeout {
+  const drops = new DropLog(log, performance.now());
+  const look = async (): Promise<void> => {
+    const status = await router.status();
+    drops.take(status, performance.now());
+    await service.show(status);
+  };
+  const onError = (error: unknown): void => log.warn({ event: 'status' }, String(error));
+  return setInterval(() => void look().catch(onError), PERIOD_MS);
 }
 
 type Listener = Pick<ControlServer, 'serve' | 'close'>;
@@ -142,7 +159,12 @@ function watchForEnd(log: Logger): Promise<unknown> {
   });
 }
 
-async function announce(config: Config, socket: string, log: Logger): Promise<void> {
+async function announce(
+  config: Config,
+  socket: string,
+  log: Logger,
+  service: Service,
+): Promise<void> {
   const tunnels = config.tunnels.length;
   const up = `${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`;
   // Whoever waits for this line gets it at every log level.
@@ -152,16 +174,7 @@ async function announce(config: Config, socket: string, log: Logger): Promise<vo
     { event: 'ready', tunnels, socket, startMs: Math.round(performance.now()) },
     `ready: ${up}`,
   );
-  await tell(`READY=1\nSTATUS=${up}`, log);
-}
-
-/** Notifies the service manager; the router runs on when that fails. */
-async function tell(state: string, log: Logger): Promise<void> {
-  try {
-    await notify(state);
-  } catch (error) {
-    log.warn({ event: 'notify' }, error instanceof Error ? error.message : String(error));
-  }
+  await service.ready(up);
 }
 
 async function stop(
@@ -170,7 +183,6 @@ async function stop(
   listeners: readonly Listener[],
   log: Logger,
 ): Promise<ExitCode> {
-  await tell('STOPPING=1', log);
   const limit = setTimeout(() => {
     log.error({ event: 'stop' }, `not stopped after ${STOP_LIMIT_MS} ms: leaving`);
     process.exit(EXIT.failed);
