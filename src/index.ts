@@ -24,14 +24,23 @@ export type { Code, Diagnostic, Spot } from './config/diagnostic.js';
 export type { ListenAddress } from './config/listen-address.js';
 export { type LoadedConfig, loadConfig } from './config/load.js';
 export type { PlacedName } from './config/names.js';
+export type { RecorderConfig } from './config/recorder.js';
+export type { RecordSubject } from './inspect/recorded-capture.js';
+export type { Means } from './lane/board.js';
 export type { Mode, Prefix, Tunnel } from './packet/tunnel.js';
+export type { CapturedPackets, LostPackets } from './ring/capture-ring.js';
+export type { RecordedPacket } from './ring/recorded.js';
 export type {
   BatchSizes,
+  Capture,
+  CaptureRequest,
   DownReason,
   Drops,
   KernelDrops,
   PeerLiveness,
   PeerStatus,
+  RecordChoice,
+  Recording,
   Router,
   RouterMetrics,
   RouterStatus,

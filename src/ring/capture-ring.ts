@@ -189,6 +189,7 @@ export interface LostPackets {
   readonly decap: number;
 }
 
+/** What passed since the last look, and how many packets were lost in that time. */
 export interface CapturedPackets {
   readonly packets: readonly RecordedPacket[];
   readonly lost: LostPackets;
