@@ -55,6 +55,57 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/check.js')).runCheck,
   },
   {
+    name: 'diff',
+    summary: 'show what a reload would change',
+    arguments: [
+      { name: 'FILE', description: "a config (default: the router's own file)", complete: 'file' },
+    ],
+    options: [],
+    examples: [
+      ['grebe diff', 'the file as it is now against the running router'],
+      ['grebe diff next.toml -j', 'another file; as JSON'],
+    ],
+    more: [
+      '+ added, - removed, ~ changed without a lost packet, ! rebuilt: the device is made anew.',
+    ],
+    load: async () => (await import('./commands/diff.js')).runDiff,
+  },
+  {
+    name: 'reload',
+    summary: 'take the changed config over, tunnel by tunnel',
+    arguments: [],
+    options: [
+      {
+        name: 'confirm',
+        value: 'TIME',
+        description:
+          'on trial: the config before comes back after TIME, unless grebe confirm comes',
+      },
+      { name: 'dry-run', description: 'say what it would change, and change nothing' },
+    ],
+    examples: [
+      ['grebe reload', 'untouched tunnels lose no packet; a wrong config changes nothing'],
+      ['grebe reload --confirm 60s', 'for changes that may lock you out'],
+    ],
+    load: async () => (await import('./commands/reload.js')).runReload,
+  },
+  {
+    name: 'confirm',
+    summary: 'keep the config that is on trial',
+    arguments: [],
+    options: [],
+    examples: [['grebe confirm', 'after grebe reload --confirm 60s']],
+    load: async () => (await import('./commands/reload.js')).runConfirm,
+  },
+  {
+    name: 'undo',
+    summary: 'bring back the config before the last reload',
+    arguments: [],
+    options: [],
+    examples: [['grebe undo', 'the file stays as it is; twice: what was undone']],
+    load: async () => (await import('./commands/reload.js')).runUndo,
+  },
+  {
     name: 'status',
     summary: 'show tunnels, their traffic and their drops',
     arguments: [{ name: 'NAME', description: 'one tunnel only' }],

@@ -90,9 +90,10 @@ function goneAway(path: string): Failure {
   return new Failure(EXIT.unreachable, `the router at ${path} has ended the trace`, 'see its log');
 }
 
-async function ask<T>(
+/** Sends a request to the router at `socketPath`; whatever is no answer of the kind is a Failure. */
+export async function ask<T>(
   socketPath: string,
-  method: 'GET' | 'PUT',
+  method: 'GET' | 'PUT' | 'POST',
   path: string,
   timeoutMs: number,
   isAnswer: (value: unknown) => value is T,

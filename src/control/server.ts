@@ -14,6 +14,7 @@ import { Hono } from 'hono';
 import type { BuildListing } from '../codec/builds.js';
 import type { Router } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
+import { readBody } from './body.js';
 import {
   type CodecMessage,
   type CodecsMessage,
@@ -23,6 +24,7 @@ import {
 } from './message.js';
 import { CONTENT_TYPES, chooseFormat } from './metrics-format.js';
 import { MetricsPage } from './metrics-page.js';
+import { addReloadRoutes } from './reload-routes.js';
 import { streamTrace, traceRequest } from './trace-stream.js';
 
 export interface ControlServer {
@@ -89,7 +91,7 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     return context.json(message);
   });
   app.put('/v1/codec', async (context) => {
-    const body = await readBody(context.req.raw);
+    const body = await readBody(context.req.raw, BODY_MAX);
     if (body === undefined) {
       return context.json(errorMessage(EXIT.usage, 'the request is too long'), 413);
     }
@@ -98,6 +100,7 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     const message: CodecMessage = { schema: 'grebe.codec/1', codec };
     return context.json(message);
   });
+  addReloadRoutes(app, ready);
   app.get('/v1/trace', (context) => {
     const trace = ready().trace(traceRequest(context.req.query()));
     const stream = streamTrace(trace, () => context.env.outgoing.destroy());
@@ -105,7 +108,10 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
   });
   app.notFound((context) => {
     const { method, path } = context.req;
-    const known = 'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /metrics';
+    const known = [
+      'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /metrics',
+      'POST /v1/diff, POST /v1/reload, POST /v1/confirm, POST /v1/undo',
+    ].join(', ');
     return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
   });
   app.onError((error, context) => {
@@ -116,21 +122,6 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     return context.json(errorMessage(exitCode, message, hint), httpStatus(exitCode));
   });
   return app;
-}
-
-/**
- * The body of a request, undefined beyond BODY_MAX. Hono's own limit makes a new Request of one without a
- * length, which takes the Request class of node-server for the whole process.
- */
-async function readBody({ body }: Request): Promise<string | undefined> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body ?? []) {
-    size += chunk.length;
-    if (size > BODY_MAX) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function codecName(body: string): string {

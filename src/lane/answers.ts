@@ -55,14 +55,26 @@ interface Carried {
 export class Answers implements Onlooker {
   readonly #options: AnswersOptions;
   /** Addresses of ours: who has one of them is no sender to be told of anything. */
-  readonly #own: ReadonlySet<string>;
+  #own: ReadonlySet<string> | undefined;
   readonly #near = new TokenBuckets(NEAR_RATE);
   readonly #far = new TokenBuckets(FAR_RATE);
 
   constructor(options: AnswersOptions) {
     this.#options = options;
-    const { ownOuter, ownInner } = createTable(options.tunnels);
-    this.#own = new Set([...ownOuter, ...ownInner]);
+  }
+
+  /** Others are `tunnels` than before. */
+  forget(): void {
+    this.#own = undefined;
+  }
+
+  /** Made when it is needed: of ten thousand tunnels it takes longer than a batch. */
+  #isOwn(address: Uint8Array): boolean {
+    if (this.#own === undefined) {
+      const { ownOuter, ownInner } = createTable(this.#options.tunnels);
+      this.#own = new Set([...ownOuter, ...ownInner]);
+    }
+    return this.#own.has(ownName(address));
   }
 
   wants(reason: number): boolean {
@@ -89,7 +101,7 @@ export class Answers implements Onlooker {
     const tunnel = this.#tunnel(record);
     if (reason !== REASON_INNER_TTL || tunnel === undefined || !hasPeer(tunnel)) return;
     const ip = insideOf(bytes);
-    if (ip !== null && this.#own.has(ownName(ip.source))) return;
+    if (ip !== null && this.#isOwn(ip.source)) return;
     const source = ip && sourceOf(tunnel, ip);
     const answer = source && icmpError(ip, { kind: 'time-exceeded' }, source);
     if (!answer) return;

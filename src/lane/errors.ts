@@ -35,12 +35,16 @@ export interface ErrorsOptions {
 
 export class UnderlayErrors {
   readonly #options: ErrorsOptions;
-  readonly #table: Table;
+  #table: Table | undefined;
   readonly #buckets = new TokenBuckets(RATE);
 
   constructor(options: ErrorsOptions) {
     this.#options = options;
-    this.#table = createTable(options.tunnels);
+  }
+
+  /** Others are `tunnels` than before. */
+  forget(): void {
+    this.#table = undefined;
   }
 
   /** Takes a message that reached this machine. */
@@ -53,6 +57,7 @@ export class UnderlayErrors {
       onDropped(REASON_ICMP_MALFORMED);
       return;
     }
+    this.#table ??= createTable(this.#options.tunnels);
     const record = errorTunnel(this.#table, error.quote);
     if (record === 0) {
       onError(true);

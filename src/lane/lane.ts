@@ -32,6 +32,7 @@ import { Aside } from './aside.js';
 import type { Board } from './board.js';
 import type { UnderlayErrors } from './errors.js';
 import { LocalPackets } from './local.js';
+import type { LaneChange } from './message.js';
 import { ReorderBuffer } from './reorder.js';
 import { Tracer } from './tracer.js';
 
@@ -48,6 +49,9 @@ export interface LaneHandle {
    * the lane does not answer.
    */
   kernelDrops(): Promise<KernelDrops | undefined>;
+
+  /** Resolves once the lane works with other tunnels, devices and sockets; rejects with the Failure that kept it. */
+  change(change: LaneChange): Promise<void>;
 
   /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
   emit(record: number, packet: Uint8Array): void;
@@ -106,7 +110,7 @@ export class Lane {
   readonly encapRing: Ring;
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
-  readonly reorder: ReorderBuffer | undefined;
+  reorder: ReorderBuffer | undefined;
   readonly board: Board | undefined;
   readonly tracer: Tracer;
   /** Devices by record index. */
@@ -115,6 +119,8 @@ export class Lane {
   readonly aside: Aside;
   /** Where ICMP errors of the underlay go. */
   errors: UnderlayErrors | undefined;
+  /** Told of tunnels that differ from what the lane was started with, or told before. */
+  onTunnels: (changed: LaneChange['tunnels']) => void = () => {};
   /** By record of a peer: that of the tunnel whose device it has. */
   readonly #owners = new Uint16Array(TUNNEL_CAPACITY);
   readonly #totals: BigUint64Array;
@@ -137,9 +143,7 @@ export class Lane {
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
     this.#turn = (plan.counters + LANE_TURN) >>> 2;
-    for (const { device, first, count } of options.peers ?? []) {
-      this.#owners.fill(device, first, first + count);
-    }
+    this.setPeers(options.peers ?? []);
     this.#codec = options.codec;
     this.#merger = options.codec;
     this.#merge = options.merge;
@@ -161,6 +165,19 @@ export class Lane {
   ownerOf(record: number): number {
     const owner = this.#owners[record] as number;
     return owner === 0 ? record : owner;
+  }
+
+  /** Says which records share the device of another. */
+  setPeers(peers: readonly PeerRange[]): void {
+    this.#owners.fill(0);
+    for (const { device, first, count } of peers) this.#owners.fill(device, first, first + count);
+  }
+
+  /** Says which tunnels' early packets wait from here on. */
+  setReorder(limits: ReadonlyMap<number, Reorder>): void {
+    const { memory } = this.#options;
+    if (limits.size > 0) this.reorder ??= new ReorderBuffer(memory, this.decapRing, new Map());
+    this.reorder?.setLimits(limits);
   }
 
   /** Swaps the codec. Call it between batches only: then no packet is half done. */

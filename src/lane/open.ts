@@ -1,7 +1,6 @@
 // A lane out of what it is started with: the codec and the one behind it, rings, underlay, devices.
 import { RING_STATES } from '../../asm/layout.js';
 import { openCodec } from '../codec/builds.js';
-import { recordsOf } from '../packet/peers.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import type { Ring } from '../ring/ring.js';
 import type { TunDevice } from '../tun/contract.js';
@@ -12,6 +11,7 @@ import { UnderlayErrors } from './errors.js';
 import { Lane, type LaneEvents } from './lane.js';
 import type { LaneStart } from './message.js';
 import { Paths, type RouteMtu } from './paths.js';
+import { LaneTunnels } from './tunnels.js';
 
 export interface OpenLaneOptions
   extends Pick<
@@ -32,7 +32,8 @@ export interface OpenLaneOptions
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
   const { memory, plan, underlay, codec, merge, reorder, peers, board } = options;
   const { tunnels = [], routeMtu = () => undefined } = options;
-  const ofRecords = recordsOf(tunnels).map(({ tunnel }) => tunnel);
+  const known = new LaneTunnels(tunnels);
+  const { ofRecords } = known;
   const lane = new Lane({
     memory,
     plan,
@@ -57,10 +58,16 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
   const onAnswer = (isSent: boolean): void => lane.countAnswer(isSent);
   const answers = new Answers({ aside, tunnels: ofRecords, paths, onAnswer });
   aside.onlookers.push(answers);
-  lane.errors = new UnderlayErrors({
-    ...{ tunnels, paths, answers },
+  const errors = new UnderlayErrors({
+    ...{ tunnels: known.tunnels, paths, answers },
     onError: (isHeeded) => lane.countError(isHeeded),
     onDropped: (reason) => lane.countDrop(reason),
   });
+  lane.errors = errors;
+  lane.onTunnels = (changed) => {
+    known.change(changed);
+    answers.forget();
+    errors.forget();
+  };
   return lane;
 }

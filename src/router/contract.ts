@@ -1,8 +1,10 @@
+import type { Config } from '../config/config.js';
 import type { Reason } from '../packet/reason.js';
 import type { Mode, Tunnel } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
 import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
+import type { ConfigDiff } from './diff.js';
 
 export type { KernelDrops };
 
@@ -59,6 +61,14 @@ export interface TunnelStatus {
   readonly peers?: readonly PeerStatus[];
 }
 
+/** What tunnels had that were removed while the router ran, and peers: without it the counters would not add up. */
+export interface GoneStatus {
+  readonly rx: { readonly packets: number; readonly bytes: number };
+  readonly tx: { readonly packets: number; readonly bytes: number };
+  readonly localPackets: number;
+  readonly drops: Drops;
+}
+
 export interface RouterStatus {
   readonly codec: string;
   readonly underlay: string;
@@ -78,6 +88,8 @@ export interface RouterStatus {
   readonly drops: Drops;
   /** What the kernel dropped on the way to the underlay, beside `received`. */
   readonly kernelDrops: KernelDrops;
+  /** Absent while none was removed. */
+  readonly gone?: GoneStatus;
 }
 
 export interface TunnelMetrics extends TunnelStatus {
@@ -96,6 +108,12 @@ export interface BatchSizes {
   readonly counts: readonly number[];
 }
 
+export interface LastReload {
+  readonly isSuccessful: boolean;
+  /** When a config was last taken, that of the start included: ms since 1970. */
+  readonly successMs: number;
+}
+
 /** What monitoring is told: the status, and beside it what people would not read. */
 export interface RouterMetrics extends RouterStatus {
   readonly tunnels: readonly TunnelMetrics[];
@@ -104,7 +122,7 @@ export interface RouterMetrics extends RouterStatus {
   /** By lane, whether it answered a question within a second: one that hangs does not. */
   readonly lanesAnswering: readonly boolean[];
   /** The last time a config was to be taken, that of the start included. */
-  readonly lastReload: { readonly isSuccessful: boolean; readonly successMs: number };
+  readonly lastReload: LastReload;
 }
 
 /** Which packets are traced. */
@@ -138,14 +156,53 @@ export interface TracedPacket {
 
 /** Packets of a running router; open until it is closed. */
 export interface Trace {
-  /** The tunnels by their records: the first is record 1. */
-  readonly tunnels: readonly Tunnel[];
+  /** The tunnels by their records: the first is record 1. A hole is nobody's, or a peer's. */
+  readonly tunnels: readonly (Tunnel | undefined)[];
   /** Names of devices that tunnels are bound to, by index. */
   readonly links: ReadonlyMap<number, string>;
   /** What passed since the last call, in order, and how many packets more did that were not copied. Never blocks. */
   read(): { readonly packets: readonly TracedPacket[]; readonly missed: number };
   /** Idempotent. From here on tracing costs the lanes nothing. */
   close(): void;
+}
+
+export interface ReloadOptions {
+  /** The config before comes back after this time, unless `confirm` is called. */
+  readonly confirmMs?: number;
+}
+
+export interface ReloadResult {
+  /** What was done. */
+  readonly diff: ConfigDiff;
+  /** Absent: nothing is to be confirmed. */
+  readonly confirmUntilMs?: number;
+}
+
+/** How the config of a running router is changed. */
+export interface ReloadControl {
+  /** What it has. */
+  readonly config: Config;
+
+  /** What a reload with `wanted` would do. */
+  diff(wanted: Config): ConfigDiff;
+
+  /** Reads its file again. Throws a Failure with all that is wrong with it. */
+  load(): Config;
+
+  /**
+   * Takes `wanted`, or what it makes of the config when its turn comes; absent: what its file holds by then. Rejects
+   * with a Failure when that cannot be done; the config is then as it was.
+   */
+  reload(
+    wanted?: Config | ((running: Config) => Config),
+    options?: ReloadOptions,
+  ): Promise<ReloadResult>;
+
+  /** Keeps what is there on trial. Throws a Failure when nothing is. */
+  confirm(): void;
+
+  /** Brings back the config before the last reload; twice: the one that was undone. */
+  undo(): Promise<ReloadResult>;
 }
 
 /** A running router, as control and the command line see it. */
@@ -167,6 +224,9 @@ export interface Router {
    * and while another trace is open.
    */
   trace(request: TraceRequest): Trace;
+
+  /** Absent: its tunnels stay as they are. */
+  readonly reloads?: ReloadControl;
 
   /** Stops the lanes and removes every device. Idempotent. */
   stop(): Promise<void>;

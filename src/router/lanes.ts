@@ -3,7 +3,7 @@ import type { CodecBuild } from '../codec/builds.js';
 import { EventedLane } from '../lane/evented.js';
 import { kernelDevices } from '../lane/kernel-devices.js';
 import type { LaneEvents, LaneHandle } from '../lane/lane.js';
-import type { LaneStart } from '../lane/message.js';
+import type { LaneChange, LaneStart } from '../lane/message.js';
 import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
 import type { MemoryPlan } from '../ring/plan.js';
@@ -65,6 +65,13 @@ export class Lanes {
   /** Resolves once all run `build`. */
   async useCodec(build: CodecBuild): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.useCodec(build)));
+  }
+
+  /** Resolves once all work with other tunnels; rejects with the Failure of the first that cannot, when all are done. */
+  async change(of: (lane: number) => LaneChange): Promise<void> {
+    const done = await Promise.allSettled(this.#lanes.map((lane, index) => lane.change(of(index))));
+    const failed = done.find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   /** By lane, what the kernel dropped on the way to its sockets; undefined: it does not answer. */

@@ -65,7 +65,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   const sources = async (): Promise<StatusSources> => ({
     memory,
     plan,
-    tunnels,
+    fleet: tunnels.map((tunnel, index) => ({ record: index + 1, tunnel })),
     downReason: () => undefined,
     lastHeardMs: (record) => board.lastHeardMs(record),
     codec: live,

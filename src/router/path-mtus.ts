@@ -14,8 +14,8 @@ const DEVICE_MTU_MIN = 68;
 const IPV6_MTU_MIN = 1280;
 
 export interface LearnedMtusOptions {
-  /** Record i + 1 is tunnel i. The records behind them are peers', whose device has the MTU of no single path. */
-  readonly tunnels: readonly Tunnel[];
+  /** By record, the first is record 1. Those of peers are holes: their device has the MTU of no single path. */
+  readonly tunnels: readonly (Tunnel | undefined)[];
   readonly pathMtus: PathMtus;
   readonly log: Logger;
   /** Sets the MTU of a device; default by ip(8). */
@@ -32,14 +32,17 @@ export class LearnedMtus {
   #work: Promise<void> = Promise.resolve();
   #closed = false;
 
+  #tunnels: LearnedMtusOptions['tunnels'];
+
   constructor(options: LearnedMtusOptions) {
     this.#options = options;
+    this.#tunnels = options.tunnels;
     this.#setDeviceMtu = options.setDeviceMtu ?? setDeviceMtu;
   }
 
   /** A lane learned, or heard again, that the tunnel of `record` takes inner packets of `mtu` bytes. */
   learned(record: number, mtu: number): void {
-    const tunnel = this.#options.tunnels[record - 1];
+    const tunnel = this.#tunnels[record - 1];
     if (this.#closed) return;
     clearTimeout(this.#timers.get(record));
     const timer = setTimeout(() => this.#forget(record, tunnel), AGE_MS);
@@ -48,6 +51,17 @@ export class LearnedMtus {
     if (tunnel === undefined) return;
     const floor = hasIpv6(tunnel.name) ? IPV6_MTU_MIN : DEVICE_MTU_MIN;
     this.#fit(record, tunnel, Math.min(tunnel.mtu, Math.max(floor, mtu)));
+  }
+
+  /** Other tunnels have the records from here on; `renewed` are those whose path is another, or its MTU. */
+  change(tunnels: LearnedMtusOptions['tunnels'], renewed: Iterable<number>): void {
+    this.#tunnels = tunnels;
+    for (const record of renewed) {
+      clearTimeout(this.#timers.get(record));
+      this.#timers.delete(record);
+      this.#deviceMtus.delete(record);
+      this.#options.pathMtus.set(record, 0);
+    }
   }
 
   close(): void {

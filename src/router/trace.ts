@@ -9,21 +9,30 @@ import { type TracedEntry, TraceReader } from '../ring/trace-ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Trace, TracedPacket, TraceRequest } from './contract.js';
 
+/** By record, the first is record 1. */
+type Tunnels = readonly (Tunnel | undefined)[];
+
 export class Traces {
   readonly #memory: WebAssembly.Memory;
   readonly #plan: MemoryPlan;
-  readonly #tunnels: readonly Tunnel[];
-  readonly #links: ReadonlyMap<number, string>;
+  #tunnels: Tunnels;
+  #links: ReadonlyMap<number, string>;
   #open: Trace | undefined;
 
   constructor(
     memory: WebAssembly.Memory,
     plan: MemoryPlan,
-    tunnels: readonly Tunnel[],
+    tunnels: Tunnels,
     links: ReadonlyMap<number, string>,
   ) {
     this.#memory = memory;
     this.#plan = plan;
+    this.#tunnels = tunnels;
+    this.#links = links;
+  }
+
+  /** What traces that begin from here on are about. */
+  change(tunnels: Tunnels, links: ReadonlyMap<number, string>): void {
     this.#tunnels = tunnels;
     this.#links = links;
   }
@@ -62,9 +71,9 @@ export class Traces {
   }
 
   #recordOf(name: string): number {
-    const index = this.#tunnels.findIndex((tunnel) => tunnel.name === name);
+    const index = this.#tunnels.findIndex((tunnel) => tunnel?.name === name);
     if (index >= 0) return index + 1;
-    const names = this.#tunnels.map((tunnel) => tunnel.name);
+    const names = this.#tunnels.flatMap((tunnel) => tunnel?.name ?? []);
     throw new Failure(
       EXIT.noInput,
       `there is no tunnel ${JSON.stringify(name)}`,

@@ -18,7 +18,8 @@ import { openMetrics } from '../../control/metrics-listener.js';
 import { type ControlServer, openControl } from '../../control/server.js';
 import { formatPrefix } from '../../packet/address.js';
 import type { Router } from '../../router/contract.js';
-import { resolveTunnels } from '../../router/devices.js';
+import type { ReloadHooks } from '../../router/reload.js';
+import { resolveTunnels } from '../../router/resolve.js';
 import { startRouter } from '../../router/router.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import { notify } from '../../sys/notify.js';
@@ -41,14 +42,52 @@ export async function runRun(call: Call): Promise<ExitCode> {
   if (config.router.underlay !== 'memory') requireCapabilities();
   const socket = call.socket === undefined ? config.router.socket : namedSocket(call.socket);
   const listeners = await openListeners(config, socket);
-  const router = await startRouter(config, log).catch(async (error: unknown) => {
-    await closeAll(listeners);
-    throw error;
-  });
+  const hangup = watchForHangup(log);
+  const router = await startRouter(config, log, reloadHooks(log, call)).catch(
+    async (error: unknown) => {
+      await closeAll(listeners);
+      throw error;
+    },
+  );
   for (const listener of listeners) listener.serve(router);
   await announce(config, socket, log);
+  hangup.serve(router);
   const cause = await Promise.race([end, router.finished]);
   return stop(cause, router, listeners, log);
+}
+
+/** SIGHUP lets the router reload; one that comes before it is ready, once it is. What comes of it is in the log. */
+function watchForHangup(log: Logger): { readonly serve: (router: Router) => void } {
+  let reload: (() => void) | undefined;
+  let isAsked = false;
+  process.on('SIGHUP', () => {
+    log.info({ event: 'signal', signal: 'SIGHUP' }, 'SIGHUP: reloading');
+    isAsked = true;
+    reload?.();
+  });
+  return {
+    serve: ({ reloads }) => {
+      reload = () => void reloads?.reload().catch(() => {});
+      if (isAsked) reload();
+    },
+  };
+}
+
+/** Lets the service manager and the log follow. */
+function reloadHooks(log: Logger, { verbosity }: Call): ReloadHooks {
+  return {
+    // CLOCK_MONOTONIC in microseconds, by which the manager tells one reload from another (sd_notify(3)).
+    onBegin: () => tell(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`, log),
+    onEnd: async ({ router, tunnels }, isSuccessful) => {
+      log.level = logSettings(router.log, verbosity).level;
+      const status = isSuccessful ? '' : '; the last reload failed';
+      await tell(`READY=1\nSTATUS=${countTunnels(tunnels.length)} up${status}`, log);
+    },
+  };
+}
+
+function countTunnels(count: number): string {
+  return `${count} tunnel${count === 1 ? '' : 's'}`;
 }
 
 type Listener = Pick<ControlServer, 'serve' | 'close'>;
@@ -131,12 +170,6 @@ function watchForEnd(log: Logger): Promise<unknown> {
       resolve(null);
     };
     process.on('SIGTERM', onEnd).on('SIGINT', onEnd);
-    process.on('SIGHUP', () => {
-      log.warn(
-        { event: 'signal' },
-        'SIGHUP: this version cannot reload, restart it to use a new config',
-      );
-    });
     process.once('uncaughtException', resolve);
     process.once('unhandledRejection', resolve);
   });
@@ -144,7 +177,7 @@ function watchForEnd(log: Logger): Promise<unknown> {
 
 async function announce(config: Config, socket: string, log: Logger): Promise<void> {
   const tunnels = config.tunnels.length;
-  const up = `${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`;
+  const up = `${countTunnels(tunnels)} up`;
   // Whoever waits for this line gets it at every log level.
   const always = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' });
   always.info(

@@ -1,0 +1,45 @@
+// A config -> the fleet that a running router is to have of it: places, addresses of names, MTUs of paths. Tunnels that
+// stay as they are keep their member, so that nothing about them is touched.
+import type { Config, TunnelConfig } from '../config/config.js';
+import { alignPeers, type Fleet, type Member, placeTunnels } from './fleet.js';
+import { type AddressOf, resolveTunnels } from './resolve.js';
+
+/**
+ * `isTouched`: whether a tunnel of the config is another than in `before`, by its name. Throws a Failure when something is
+ * not there, or there are too many tunnels.
+ */
+export async function assembleFleet(
+  { tunnels }: Config,
+  addressOf: AddressOf,
+  before: Fleet = [],
+  isTouched: (name: string) => boolean = () => true,
+): Promise<Fleet> {
+  const old = new Map(before.map((member) => [member.config.name, member]));
+  const configs = tunnels.map((config): TunnelConfig => {
+    const peers = alignPeers(config.peers, old.get(config.name)?.config.peers ?? []);
+    return { ...config, peers };
+  });
+  const places = placeTunnels(configs, before);
+  const touched = configs.filter(({ name }) => isTouched(name) || !old.has(name));
+  const resolved = await resolveTunnels(touched, addressOf);
+  const byName = new Map(touched.map(({ name }, index) => [name, resolved[index]]));
+  return configs.flatMap((config, index): Member[] => {
+    const was = old.get(config.name);
+    const place = places[index];
+    const tunnel = byName.get(config.name);
+    if (tunnel === undefined || place === undefined) return was === undefined ? [] : [was];
+    const { peers } = place;
+    // Answers to questions that are under way are still answers.
+    const probe = tunnel.probe && {
+      ...tunnel.probe,
+      ...was?.tunnel.probe,
+      target: tunnel.probe.target,
+    };
+    const placed = {
+      ...tunnel,
+      ...(probe === undefined ? {} : { probe }),
+      ...(peers === undefined ? {} : { peersAt: peers.first }),
+    };
+    return [{ ...place, config, tunnel: placed }];
+  });
+}

@@ -1,0 +1,332 @@
+// Everything of a running router that goes with its tunnels: devices, table, lanes, next hops, and what the main thread
+// keeps of each. `switchTo` is the one place where they change, while packets pass.
+//
+//   1. lanes      open sockets, know tunnels, can write to new devices
+//   2. table      published: from here on packets are for the new tunnels
+//   3. lanes      read new devices, let go of those that are gone
+//   4. the rest   questions to peers, learned MTUs, traces
+//
+// Untouched tunnels keep record, device and sockets all along.
+import type { Logger } from 'pino';
+import type { CodecBuild } from '../codec/builds.js';
+import type { Config } from '../config/config.js';
+import { Board } from '../lane/board.js';
+import type { LaneEvents } from '../lane/lane.js';
+import type { LaneChange } from '../lane/message.js';
+import { PathMtus } from '../ring/path-mtus.js';
+import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import { setCarrier } from '../tun/linux.js';
+import { addCounters, clearRecord, type RecordCounters, readRecord } from '../tunnel/counters.js';
+import { TunnelTable } from '../tunnel/table.js';
+import type { Underlay } from '../underlay/contract.js';
+import { createDevices, type Device, removeDevices } from './devices.js';
+import { type Fleet, type Member, tunnelsOf } from './fleet.js';
+import {
+  type FleetView,
+  laneDevices,
+  linksOf,
+  mergedKinds,
+  tunnelChange,
+  tunnelStart,
+  xdpStart,
+} from './lane-start.js';
+import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
+import { Liveness } from './liveness.js';
+import { applyNetwork, type NetworkChange, prepareDevices } from './network.js';
+import { LearnedMtus } from './path-mtus.js';
+import { recordIds } from './record-ids.js';
+import {
+  changedRecords,
+  type RouterRecords,
+  routerRecords,
+  tableTunnels,
+  unsharedRecords,
+} from './records.js';
+import { Traces } from './trace.js';
+import type { XdpPath } from './xdp-path.js';
+
+export interface DataplaneOptions {
+  readonly config: Config;
+  readonly fleet: Fleet;
+  readonly devices: Map<number, Device>;
+  readonly laneCount: number;
+  readonly xdp: XdpPath | undefined;
+  readonly log: Logger;
+}
+
+export class Dataplane {
+  readonly plan: MemoryPlan;
+  readonly memory: WebAssembly.Memory;
+  readonly board = new Board();
+  readonly traces: Traces;
+  readonly liveness: Liveness;
+  readonly learnedMtus: LearnedMtus;
+  readonly #options: DataplaneOptions;
+  readonly #table: TunnelTable;
+  readonly #devices: Map<number, Device>;
+  #fleet: Fleet;
+  #members: ReadonlyMap<number, Member>;
+  #records: RouterRecords;
+  #xdp: XdpPath | undefined;
+  #lanes: Lanes | undefined;
+  /** Whose packets the counters of each record are about. */
+  readonly #counted = new Map<number, string>();
+  #retired: RecordCounters | undefined;
+
+  constructor(options: DataplaneOptions) {
+    const { fleet, devices, laneCount, xdp, log } = options;
+    this.#options = options;
+    this.#fleet = fleet;
+    this.#members = new Map(fleet.map((member) => [member.record, member]));
+    this.#records = routerRecords(fleet);
+    this.#devices = devices;
+    this.#xdp = xdp;
+    this.plan = planMemory(laneCount, (reserve) => xdp?.plan(reserve));
+    this.memory = createMemory(this.plan);
+    this.#table = new TunnelTable(this.memory, this.plan);
+    this.#table.publish(tableTunnels(fleet));
+    for (const [record, id] of recordIds(fleet)) this.#counted.set(record, id);
+    this.traces = new Traces(this.memory, this.plan, tunnelsOf(fleet), new Map(this.#links()));
+    const pathMtus = new PathMtus(this.memory, this.plan.states);
+    this.learnedMtus = new LearnedMtus({ tunnels: tunnelsOf(fleet), pathMtus, log });
+    this.liveness = new Liveness({
+      ...{ fleet, board: this.board, log },
+      current: (record) => this.member(record)?.tunnel,
+      // Numbered packets leave by the lane that sends all of them.
+      emit: (record, packet) => this.#lanes?.emit(devices.get(record)?.reader ?? 0, record, packet),
+      setCarrier: (record, isUp) => this.#setCarrier(record, isUp),
+    });
+  }
+
+  get fleet(): Fleet {
+    return this.#fleet;
+  }
+
+  get records(): RouterRecords {
+    return this.#records;
+  }
+
+  get lanes(): Lanes | undefined {
+    return this.#lanes;
+  }
+
+  member(record: number): Member | undefined {
+    return this.#members.get(record);
+  }
+
+  /** Goes on without AF_XDP: before the lanes start. */
+  dropXdp(): void {
+    this.#xdp = undefined;
+  }
+
+  startThreads(build: CodecBuild, events: LaneEvents): Lanes {
+    const shared = this.#sharedStart(build);
+    this.#lanes = Lanes.startThreads(this.plan, shared, (lane) => this.#ownStart(lane), events);
+    return this.#lanes;
+  }
+
+  startEvented(build: CodecBuild, underlay: Underlay, events: LaneEvents): Lanes {
+    const shared = this.#sharedStart(build);
+    this.#lanes = Lanes.startEvented(this.plan, shared, this.#ownStart(0), underlay, events);
+    return this.#lanes;
+  }
+
+  /** What was counted for tunnels and peers that are gone. */
+  goneCounters(): RecordCounters | undefined {
+    const present = recordIds(this.#fleet);
+    let sum = this.#retired;
+    for (const record of this.#counted.keys()) {
+      if (present.has(record)) continue;
+      const row = readRecord(this.memory, this.plan, record);
+      sum = sum === undefined ? row : addCounters(sum, row);
+    }
+    return sum;
+  }
+
+  async makeDevices(members: Fleet): Promise<void> {
+    const { laneCount, config } = this.#options;
+    const made = await createDevices(members, laneCount, config.router.offload);
+    for (const [record, device] of made) this.#devices.set(record, device);
+    prepareDevices(members.map((member) => member.config));
+  }
+
+  async unmakeDevices(members: Fleet): Promise<void> {
+    const devices = members.flatMap(({ record }) => this.#devices.get(record) ?? []);
+    await removeDevices(devices);
+    for (const { record } of members) this.#devices.delete(record);
+  }
+
+  changeNetwork(change: NetworkChange): Promise<() => Promise<void>> {
+    return applyNetwork(change);
+  }
+
+  /** Makes `fleet` what packets go by. When it cannot, the tunnels are as they were once it has thrown its Failure. */
+  async switchTo(fleet: Fleet): Promise<void> {
+    const before = { fleet: this.#fleet, records: this.#records };
+    const after = { fleet, records: routerRecords(fleet) };
+    try {
+      await this.#move(before, after);
+    } catch (error) {
+      await this.#move(after, before).catch((lost) => {
+        this.#options.log.error({ event: 'reload' }, `tunnels are not as they were: ${lost}`);
+      });
+      throw error;
+    }
+    this.#fleet = fleet;
+    this.#members = new Map(fleet.map((member) => [member.record, member]));
+    this.#records = after.records;
+    this.#tellOthers(before, after);
+  }
+
+  async #move(before: FleetView, after: FleetView): Promise<void> {
+    const change = tunnelChange(before, after, this.#xdp);
+    const come = this.#devicesOf(after, before);
+    const gone = [...this.#devicesOf(before, after).keys()];
+    const ids = recordIds(after.fleet);
+    for (const record of unsharedRecords(before.records, after.records)) {
+      if (after.records[record - 1] !== undefined) this.#renew(record, ids);
+    }
+    this.#forgetArrivals(before, after);
+    if (!isEmpty(change) || come.size > 0) {
+      await this.#lanes?.change((lane) => {
+        const added = laneDevices(come, lane).map((device) => ({ ...device, isRead: false }));
+        return { ...change, added, removed: [] };
+      });
+    }
+    const moved = changedRecords(before.records, after.records);
+    const publish = (): Promise<void> =>
+      this.#table.publishWhenSafe(tableTunnels(after.fleet), moved, (record) =>
+        this.#count(record, ids),
+      );
+    await (this.#xdp === undefined ? publish() : this.#xdp.change(after.records, publish));
+    if (come.size + gone.length === 0) return;
+    await this.#lanes?.change((lane) => {
+      return { tunnels: [], added: laneDevices(come, lane), removed: gone };
+    });
+  }
+
+  /** Devices of the tunnels that one has and the other has not. */
+  #devicesOf({ fleet }: FleetView, without: FleetView): Map<number, Device> {
+    const others = new Set(without.fleet.map(({ record }) => record));
+    return new Map(
+      fleet.flatMap(({ record }): [number, Device][] => {
+        const device = others.has(record) ? undefined : this.#devices.get(record);
+        return device === undefined ? [] : [[record, device]];
+      }),
+    );
+  }
+
+  /** Makes a record that the live table does not hold ready for a tunnel that is about to have it. */
+  #renew(record: number, ids: ReadonlyMap<number, string>): void {
+    this.#count(record, ids);
+    this.#table.resetState(record);
+    this.board.reset(record);
+  }
+
+  /** Lets the counters of a record be about another tunnel or peer, where that is another. */
+  #count(record: number, ids: ReadonlyMap<number, string>): void {
+    const [was, is] = [this.#counted.get(record), ids.get(record)];
+    if (is === undefined || was === is) return;
+    this.#counted.set(record, is);
+    if (was === undefined) return;
+    const row = readRecord(this.memory, this.plan, record);
+    this.#retired = this.#retired === undefined ? row : addCounters(this.#retired, row);
+    clearRecord(this.memory, this.plan, record);
+  }
+
+  /** What a tunnel expected of sequence numbers before it looked away from them is too old. */
+  #forgetArrivals(before: FleetView, after: FleetView): void {
+    for (const [index, record] of after.records.entries()) {
+      const was = before.records[index]?.tunnel;
+      const is = record?.tunnel;
+      if (was === undefined || is === undefined || was === is) continue;
+      const looked = 'sequenceIn' in was && was.sequenceIn;
+      if (!looked && 'sequenceIn' in is && is.sequenceIn) this.#table.resetArrival(index + 1);
+    }
+  }
+
+  #tellOthers(before: FleetView, after: FleetView): void {
+    const old = new Map(before.fleet.map((member) => [member.record, member]));
+    const now = new Map(after.fleet.map((member) => [member.record, member]));
+    const asked = (member: Member | undefined): string => JSON.stringify(questionOf(member));
+    const records = [...new Set([...old.keys(), ...now.keys()])];
+    const changed = records.filter((record) => old.get(record) !== now.get(record));
+    const others = changed.filter((record) => asked(old.get(record)) !== asked(now.get(record)));
+    this.liveness.change(
+      others,
+      others.flatMap((record) => now.get(record) ?? []),
+    );
+    const path = (member: Member | undefined): string => JSON.stringify(pathOf(member));
+    this.learnedMtus.change(
+      tunnelsOf(after.fleet),
+      changed.filter((record) => path(old.get(record)) !== path(now.get(record))),
+    );
+    this.traces.change(tunnelsOf(after.fleet), new Map(this.#links()));
+  }
+
+  #links(): readonly (readonly [number, string])[] {
+    return linksOf(this.#records).links;
+  }
+
+  #sharedStart(build: CodecBuild): SharedStart {
+    const { router } = this.#options.config;
+    return {
+      ...tunnelStart({ fleet: this.#fleet, records: this.#records }),
+      memory: this.memory,
+      codec: build,
+      merge: mergedKinds(router, this.#xdp?.receives === true),
+      board: this.board.buffer,
+      busyPoll: router.busypoll,
+    };
+  }
+
+  #ownStart(lane: number): OwnStart {
+    return {
+      devices: laneDevices(this.#devices, lane),
+      xdp: xdpStart(this.#xdp, this.#records, lane, this.#options.laneCount),
+      watchFd: lane === 0 ? this.#xdp?.watchFd : undefined,
+    };
+  }
+
+  #setCarrier(record: number, isUp: boolean): void {
+    const device = this.#devices.get(record);
+    const [fd] = device?.fds ?? [];
+    if (device === undefined || fd === undefined || setCarrier(fd, isUp)) return;
+    const { name } = device;
+    const message = `the carrier of ${name} stays as it is`;
+    this.#options.log.debug({ event: 'carrier', tunnel: name }, message);
+  }
+
+  async stop(limitMs: number): Promise<void> {
+    await this.#lanes?.stop(limitMs);
+    this.#xdp?.close();
+    await removeDevices([...this.#devices.values()]);
+    this.close();
+  }
+
+  /** What is open without lanes and devices. */
+  close(): void {
+    this.liveness.stop();
+    this.learnedMtus.close();
+  }
+}
+
+function isEmpty(change: Omit<LaneChange, 'added' | 'removed'>): boolean {
+  const { tunnels, sockets, peers, reorder } = change;
+  return tunnels.length === 0 && sockets === undefined && !peers && !reorder;
+}
+
+/** What is asked of the peer, and of whom. */
+function questionOf(member: Member | undefined): unknown {
+  if (member === undefined) return null;
+  const { mode, local, remote, keepalive, probe } = member.config;
+  if (keepalive === undefined && probe === undefined) return null;
+  return [mode, local, remote, keepalive, probe];
+}
+
+/** What the learned MTU of a path was learned of. */
+function pathOf(member: Member | undefined): unknown {
+  if (member === undefined) return null;
+  const { mode, local, remote, dev } = member.config;
+  return [mode, local, remote, dev, member.tunnel.mtu];
+}
