@@ -11,9 +11,7 @@ export type TableValues = ReadonlyMap<string, string>;
 
 /** All of a config, without the defaults and without comments. */
 export function formatConfig({ router, tunnels }: Config): string {
-  const own = tunnels.map((tunnel) =>
-    formatTable(`tunnel.${formatKey(tunnel.name)}`, tunnelValues(tunnel)),
-  );
+  const own = tunnels.map((tunnel) => formatTable(tunnelTitle(tunnel.name), tunnelValues(tunnel)));
   return [formatTable('router', routerValues(router)), ...own].join('\n');
 }
 
@@ -23,9 +21,9 @@ export function formatTable(name: string, values: TableValues): string {
   return `[${name}]\n${lines.join('')}`;
 }
 
-/** A key as TOML has it: bare, or in quotes. */
-export function formatKey(name: string): string {
-  return /^[\w-]+$/.test(name) ? name : text(name);
+/** What stands in the heading of a tunnel's table: its name bare, or in quotes. */
+export function tunnelTitle(name: string): string {
+  return `tunnel.${/^[\w-]+$/.test(name) ? name : text(name)}`;
 }
 
 /** What the `[tunnel.NAME]` of a tunnel says. */

@@ -6,6 +6,12 @@ import {
   isReloadMessage,
   type ReloadMessage,
 } from './reload-message.js';
+import {
+  isTunnelMessage,
+  isTunnelsMessage,
+  type TunnelMessage,
+  type TunnelsMessage,
+} from './tunnel-message.js';
 
 /** Host names are asked for, devices made, and reloads before this one waited for. */
 const RELOAD_TIMEOUT_MS = 120_000;
@@ -30,4 +36,22 @@ export function confirm(path: string): Promise<ReloadMessage> {
 
 export function undo(path: string): Promise<ReloadMessage> {
   return ask(path, 'POST', '/v1/undo', RELOAD_TIMEOUT_MS, isReloadMessage);
+}
+
+export function fetchTunnels(path: string): Promise<TunnelsMessage> {
+  return ask(path, 'GET', '/v1/tunnels', RELOAD_TIMEOUT_MS, isTunnelsMessage);
+}
+
+export interface TunnelWish {
+  readonly verb: 'add' | 'change' | 'replace' | 'del';
+  readonly name: string;
+  readonly words: readonly string[];
+  readonly dryRun: boolean;
+  /** Into the config file, too. */
+  readonly save: boolean;
+}
+
+/** Lets the router at `path` add, change or remove one tunnel. */
+export function changeTunnel(path: string, wish: TunnelWish): Promise<TunnelMessage> {
+  return ask(path, 'POST', '/v1/tunnels', RELOAD_TIMEOUT_MS, isTunnelMessage, wish);
 }

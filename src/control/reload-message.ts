@@ -52,7 +52,8 @@ export function isReloadMessage(value: unknown): value is ReloadMessage {
   );
 }
 
-function isDiff({ tunnels, router, restart }: { readonly [key: string]: unknown }): boolean {
+/** Whether the fields of an answer are those of a ConfigDiff. */
+export function isDiff({ tunnels, router, restart }: { readonly [key: string]: unknown }): boolean {
   return (
     Array.isArray(tunnels) &&
     tunnels.every(isTunnelChange) &&

@@ -26,6 +26,7 @@ import { CONTENT_TYPES, chooseFormat } from './metrics-format.js';
 import { MetricsPage } from './metrics-page.js';
 import { addReloadRoutes } from './reload-routes.js';
 import { streamTrace, traceRequest } from './trace-stream.js';
+import { addTunnelRoutes } from './tunnel-routes.js';
 
 export interface ControlServer {
   /** Answers for `router` from here on; before, every request gets 503. */
@@ -101,6 +102,7 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     return context.json(message);
   });
   addReloadRoutes(app, ready);
+  addTunnelRoutes(app, ready);
   app.get('/v1/trace', (context) => {
     const trace = ready().trace(traceRequest(context.req.query()));
     const stream = streamTrace(trace, () => context.env.outgoing.destroy());
@@ -111,6 +113,7 @@ function createApp(router: () => Router | undefined, builds: BuildLister): App {
     const known = [
       'GET /v1/status, GET /v1/codecs, PUT /v1/codec, GET /v1/trace, GET /metrics',
       'POST /v1/diff, POST /v1/reload, POST /v1/confirm, POST /v1/undo',
+      'GET /v1/tunnels, POST /v1/tunnels',
     ].join(', ');
     return context.json(errorMessage(EXIT.usage, `no such request: ${method} ${path}`, known), 404);
   });

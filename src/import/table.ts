@@ -20,7 +20,7 @@ export interface Lost {
 }
 
 /** UDP port of GRE (RFC 8086, 5): the one that grebe sends to and listens on. */
-const GRE_UDP_PORT = 4754;
+export const GRE_UDP_PORT = 4754;
 
 export function toTable(draft: Draft, notes: Note[]): TunnelTable | Lost {
   const mode = modeOf(draft, notes);
