@@ -25,6 +25,7 @@ const LONG = [
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',
+  'netns/reload-underlays',
   'netns/xdp-next-hop',
   'netns/xdp-refused',
   'netns/xdp.test',

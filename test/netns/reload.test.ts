@@ -1,45 +1,29 @@
 // Reloads of a router while packets pass: nothing is lost where nothing was to change, and counters go on.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fetchDiff, reload } from '../../src/control/reload-client.js';
 import { ip } from '../../src/demo/namespaces.js';
-import { type RouterProcess, readStatus } from '../../src/demo/router-process.js';
 import {
   assertAnswered,
-  command,
   dropsOf,
+  eventually,
   lacking,
+  OUTER,
   ping,
   type Side,
   tunnelStatus,
   tunnelTable,
+  tunnelTable6,
   withLab,
 } from '../support/lab.js';
+import { assertComeAndGo, ours, reloadBoth, rewrite, still } from '../support/reloads.js';
 
-/** Two tunnels, told apart by their keys. */
-const still = (side: Side): string =>
-  tunnelTable(
-    'still',
-    side,
-    ...['mode = "gre"', 'key = 1', 'seq = true', `address = ["10.9.0.${ours(side)}/24"]`],
-  );
 const changing = (side: Side, ...lines: string[]): string =>
   tunnelTable(
     'changing',
     side,
     ...['mode = "gre"', 'key = 2', `address = ["10.8.0.${ours(side)}/24"]`, ...lines],
   );
-
-function ours(side: Side): number {
-  return side === 'A' ? 1 : 2;
-}
-
-/** Puts other tunnels into the config file of a router; its [router] table stays. */
-function rewrite(router: RouterProcess, tunnels: string): void {
-  const [head = ''] = readFileSync(router.config, 'utf8').split('\n[tunnel.');
-  writeFileSync(router.config, `${head}\n${tunnels}`);
-}
 
 test('a tunnel that is untouched, and one whose ttl, tos, allow, csum and routes change, lose no packet', {
   skip: lacking('ping'),
@@ -130,46 +114,64 @@ test('a reload changes addresses, routes and MTU of a device in place', {
   });
 });
 
-test('tunnels are added, rebuilt, renamed and removed at run time, and another loses nothing by it', {
+test('tunnels come, are rebuilt, renamed and go, and another loses nothing by it', {
   skip: lacking('ping'),
 }, async () => {
-  const added = (side: Side, mode: string): string =>
-    tunnelTable('added', side, `mode = "${mode}"`, `address = ["10.7.0.${ours(side)}/24"]`);
-  await withLab('reload', { ipv6: false, tunnels: still }, async ({ namespaces, rA, a, b }) => {
-    const steady = ping(rA, '-q', '-i', '0.005', '-c', '1500', '-W', '2', '10.9.0.2');
-    const both = async (tunnels: (side: Side) => string): Promise<string[]> => {
-      rewrite(b, tunnels('B'));
-      rewrite(a, tunnels('A'));
-      await reload(b.socket);
-      return (await reload(a.socket)).tunnels.map(({ kind, name }) => `${kind} ${name}`);
-    };
-    for (const mode of ['gre', 'ipip', 'gre-udp', 'gre']) {
-      const done = await both((side) => still(side) + added(side, mode));
-      assert.deepEqual(done, [
-        mode === 'gre' && done[0] === 'add added' ? 'add added' : 'rebuild added',
-      ]);
-      await assertAnswered(namespaces, rA, '10.7.0.2');
-      assert.equal((await tunnelStatus(a, 'added')).mode, mode);
-    }
-    // Its record stays, and so do its counters.
-    assert.equal((await tunnelStatus(a, 'added')).rx.packets, 12);
-    const renamed = await both(
-      (side) => still(side) + added(side, 'gre').replace('added', 'other'),
-    );
-    assert.deepEqual(renamed, ['rename added']);
-    await assertAnswered(namespaces, rA, '10.7.0.2');
-    assert.equal((await tunnelStatus(a, 'other')).rx.packets, 3);
-    assert.deepEqual(await both(still), ['remove other']);
-    assert.doesNotMatch(await command(rA, 'ip', 'link'), /other|added/);
-    const { sent, received, output } = await steady;
-    assert.deepEqual([sent, received], [1500, 1500], output);
-    const status = await readStatus(a);
-    assert.equal(status.tunnels[0]?.rx.packets, 1500);
-    assert.deepEqual(status.tunnels[0]?.drops, {});
-    // What the others had is still counted.
-    assert.equal(status.gone?.rx.packets, 15);
-    const all = [status.drops, status.gone?.drops ?? {}].flatMap((one) => Object.values(one));
-    const counted = 1500 + 15 + all.reduce((sum, count) => sum + count, 0);
-    assert.equal(status.received.underlay + status.received.device, counted + 1500 + 15);
+  await assertComeAndGo('');
+});
+
+test('what the first tunnel of its kind needs is opened at run time: IPv6, peers, keepalives, a device', {
+  skip: lacking('ping'),
+}, async () => {
+  const six = (side: Side): string =>
+    tunnelTable6('six', side, 'mode = "ip6gre"', `address = ["10.4.0.${ours(side)}/24"]`);
+  await withLab('kinds', { ipv6: false, outer: 6, tunnels: still }, async (lab) => {
+    const { namespaces, rA, a, b } = lab;
+    await reloadBoth(lab, (side) => still(side) + six(side));
+    await assertAnswered(namespaces, rA, '10.4.0.2');
+
+    // Keepalives: the peer is down when it hangs, and up again.
+    const asked = (side: Side): string =>
+      side === 'B' ? still(side) : `${still(side)}keepalive = { interval = "50ms", count = 3 }\n`;
+    assert.deepEqual(await reloadBoth(lab, (side) => asked(side) + six(side)), ['change still']);
+    b.child.kill('SIGSTOP');
+    const state = async (): Promise<string> => (await tunnelStatus(a, 'still')).state;
+    assert.ok(await eventually(async () => (await state()) === 'down'), a.messages());
+    b.child.kill('SIGCONT');
+    assert.ok(await eventually(async () => (await state()) === 'up'), a.messages());
+    // And without: up, whoever answers.
+    b.child.kill('SIGSTOP');
+    assert.ok(await eventually(async () => (await state()) === 'down'), a.messages());
+    rewrite(a, still('A') + six('A'));
+    await reload(a.socket);
+    b.child.kill('SIGCONT');
+    assert.equal(await state(), 'up');
+    await assertAnswered(namespaces, rA, '10.9.0.2');
+
+    // One peer, then three, and the first keeps its counters.
+    const hub = (...peers: string[]): string =>
+      `[tunnel.hub]\nmode = "gre"\nlocal = "${OUTER.A}"\nremote = "any"\nkey = 5\naddress = ["10.6.0.1/24"]\npeers = [${peers.join(', ')}]\n`;
+    const peer = (remote: string, route: string): string =>
+      `{ remote = "${remote}", routes = ["${route}/32"] }`;
+    const spoke = tunnelTable('hub', 'B', 'mode = "gre"', 'key = 5', 'address = ["10.6.0.2/24"]');
+    const first = peer(OUTER.B, '10.6.0.2');
+    await reloadBoth(lab, (side) => still(side) + (side === 'A' ? hub(first) : spoke));
+    await assertAnswered(namespaces, rA, '10.6.0.2');
+    const others = [peer('192.0.2.8', '10.6.0.8'), peer('192.0.2.9', '10.6.0.9')];
+    rewrite(a, still('A') + hub(...others, first));
+    await reload(a.socket);
+    await assertAnswered(namespaces, rA, '10.6.0.2');
+    const { peers = [], rx } = await tunnelStatus(a, 'hub');
+    assert.deepEqual(peers.map((one) => [one.remote, one.rx.packets]).sort(), [
+      ['192.0.2.2', 6],
+      ['192.0.2.8', 0],
+      ['192.0.2.9', 0],
+    ]);
+    assert.equal(rx.packets, 6);
+
+    // Bound to a device, which no tunnel was before.
+    const bound = (side: Side): string => `${still(side)}dev = "u0"\n`;
+    assert.deepEqual(await reloadBoth(lab, bound), ['remove hub', 'move still']);
+    await assertAnswered(namespaces, rA, '10.9.0.2');
   });
 });
