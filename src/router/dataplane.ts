@@ -45,6 +45,9 @@ import {
 import { Traces } from './trace.js';
 import type { XdpPath } from './xdp-path.js';
 
+/** Tunnels that a lane is told of between two batches: a thousand at once took it 2 ms. */
+const PIECE = 256;
+
 export interface DataplaneOptions {
   readonly config: Config;
   readonly fleet: Fleet;
@@ -188,10 +191,15 @@ export class Dataplane {
     }
     this.#forgetArrivals(before, after);
     if (!isEmpty(change) || come.size > 0) {
+      const { tunnels, ...rest } = change;
       await this.#lanes?.change((lane) => {
         const added = laneDevices(come, lane).map((device) => ({ ...device, isRead: false }));
-        return { ...change, added, removed: [] };
+        return { ...rest, tunnels: tunnels.slice(0, PIECE), added, removed: [] };
       });
+      for (let at = PIECE; at < tunnels.length; at += PIECE) {
+        const piece = tunnels.slice(at, at + PIECE);
+        await this.#lanes?.change(() => ({ tunnels: piece, added: [], removed: [] }));
+      }
     }
     const moved = changedRecords(before.records, after.records);
     const publish = (): Promise<void> =>
