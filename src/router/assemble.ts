@@ -1,6 +1,8 @@
 // A config -> the fleet that a running router is to have of it: places, addresses of names, MTUs of paths. Tunnels that
 // stay as they are keep their member, so that nothing about them is touched.
 import type { Config, TunnelConfig } from '../config/config.js';
+import { tunnelOf } from '../config/tunnel.js';
+import type { Tunnel } from '../packet/tunnel.js';
 import { alignPeers, type Fleet, type Member, placeTunnels } from './fleet.js';
 import { type AddressOf, resolveTunnels } from './resolve.js';
 
@@ -42,4 +44,20 @@ export async function assembleFleet(
     };
     return [{ ...place, config, tunnel: placed }];
   });
+}
+
+/** A tunnel with what the names of its remotes stand for by now: the same member where that is what it was. */
+export function followNames(member: Member, addressOf: AddressOf): Member {
+  const { config, tunnel, peers } = member;
+  const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
+  const ofName = (name: string) => addressOf(config.name, name);
+  const known = { link: tunnel.link, addressOf: ofName, ...probe };
+  const found = {
+    ...tunnelOf(config, known),
+    mtu: tunnel.mtu,
+    ...(peers === undefined ? {} : { peersAt: peers.first }),
+  };
+  const remotes = (one: Tunnel): string =>
+    JSON.stringify([one.remote, one.peers?.map((peer) => peer.remote)]);
+  return remotes(found) === remotes(tunnel) ? member : { ...member, tunnel: found };
 }

@@ -6,39 +6,42 @@
 //   4. lane      open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
-import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config, TunnelConfig } from '../config/config.js';
-import { tunnelOf } from '../config/tunnel.js';
 import type { LaneEvents } from '../lane/lane.js';
-import type { Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
-import { assembleFleet } from './assemble.js';
+import { assembleFleet, followNames } from './assemble.js';
+import {
+  chooseLanes,
+  chooseUnderlay,
+  isThreaded,
+  openXdp,
+  protocolsOf,
+  requirePlain,
+  type UnderlayName,
+  warnOfRaw,
+} from './choices.js';
 import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
 import { Dataplane } from './dataplane.js';
 import { createDevices, removeDevices } from './devices.js';
 import { type ConfigDiff, diffConfigs } from './diff.js';
-import { endpointsOf } from './endpoints.js';
-import type { Fleet, Member } from './fleet.js';
+import type { Fleet } from './fleet.js';
 import { HostNames } from './host-names.js';
 import type { Lanes } from './lanes.js';
 import { applyNetwork, planNetwork, prepareDevices } from './network.js';
 import { type Actuator, carryOut, planSteps } from './reconcile.js';
-import { type RouterRecords, recordTunnels, routerRecords } from './records.js';
+import { routerRecords } from './records.js';
 import { type ReloadHooks, Reloads } from './reload.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
-import { openXdpPath, type XdpPath } from './xdp-path.js';
+import type { XdpPath } from './xdp-path.js';
 
 /** How long a lane may take over its last batch before its thread is ended by force. */
 const STOP_LIMIT_MS = 500;
-
-/** More lanes than this gain nothing that was ever measured. */
-const AUTO_LANES_MAX = 4;
 
 /** Starts the router of a config. Rejects with a Failure, and leaves nothing behind, when it cannot. */
 export async function startRouter(
@@ -82,54 +85,6 @@ function requireLocals(tunnels: readonly TunnelConfig[]): Promise<void> {
       .filter(({ local }) => local !== 'any')
       .map(({ local, name, dev }) => ({ address: local, owner: `tunnel ${name}`, dev })),
   );
-}
-
-type UnderlayName = Underlay['name'];
-
-function chooseUnderlay(config: Config, log: Logger): UnderlayName {
-  const { underlay } = config.router;
-  if (underlay === 'memory') {
-    log.warn({ event: 'underlay' }, 'underlay memory is joined to nothing: no packet leaves');
-  }
-  return underlay === 'auto' ? 'raw' : underlay;
-}
-
-/** Whether lanes are threads that wait for descriptors; otherwise there is one, on the event loop. */
-function isThreaded(underlay: UnderlayName): boolean {
-  return underlay === 'raw' || underlay === 'xdp';
-}
-
-function chooseLanes({ router: { lanes } }: Config): number {
-  return lanes === 'auto' ? Math.min(availableParallelism(), AUTO_LANES_MAX) : lanes;
-}
-
-/**
- * What packets need that leave or come past the IP stack. Undefined where none are to, and, the reason being logged,
- * when no device can have it.
- */
-async function openXdp(
-  config: Config,
-  underlay: UnderlayName,
-  records: RouterRecords,
-  log: Logger,
-): Promise<XdpPath | undefined> {
-  const { gso } = config.router.offload;
-  const receive = underlay === 'xdp';
-  if (!receive && (underlay !== 'raw' || gso !== true)) return undefined;
-  const options = {
-    records,
-    receive,
-    segment: gso !== false,
-    segmentUdp: gso === true,
-    log,
-  };
-  const xdp = await openXdpPath(options);
-  if (xdp === undefined && receive) warnOfRaw(log);
-  return xdp;
-}
-
-function warnOfRaw(log: Logger): void {
-  log.warn({ event: 'underlay' }, 'no device has AF_XDP for these tunnels: underlay raw instead');
 }
 
 interface Choices {
@@ -195,7 +150,8 @@ class RunningRouter implements Router {
     const { names } = this.#choices;
     try {
       await this.reloads.inTurn(async () => {
-        const fleet = this.#dataplane.fleet.map((member) => renamed(member, names));
+        const addressOf = (tunnel: string, name: string) => names.addressOf(tunnel, name);
+        const fleet = this.#dataplane.fleet.map((member) => followNames(member, addressOf));
         if (fleet.some((member, index) => member !== this.#dataplane.fleet[index])) {
           await this.#dataplane.switchTo(fleet);
         }
@@ -389,36 +345,4 @@ class RunningRouter implements Router {
       },
     };
   }
-}
-
-/** A tunnel with what the names of its remotes stand for by now: the same member where that is what it was. */
-function renamed(member: Member, names: HostNames): Member {
-  const { config, tunnel, peers } = member;
-  const addressOf = (name: string) => names.addressOf(config.name, name);
-  const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
-  const known = { link: tunnel.link, addressOf, ...probe };
-  const found = {
-    ...tunnelOf(config, known),
-    mtu: tunnel.mtu,
-    ...(peers === undefined ? {} : { peersAt: peers.first }),
-  };
-  const remotes = (one: Tunnel): string =>
-    JSON.stringify([one.remote, one.peers?.map((peer) => peer.remote)]);
-  return remotes(found) === remotes(tunnel) ? member : { ...member, tunnel: found };
-}
-
-/** IP protocols of the tunnels. */
-function protocolsOf(records: RouterRecords): number[] {
-  return endpointsOf(recordTunnels(records)).protocols.map(({ protocol }) => protocol);
-}
-
-/** Throws a Failure where the npm package has no sockets for a tunnel. */
-function requirePlain(records: RouterRecords): void {
-  const { groups, udp, versions } = endpointsOf(recordTunnels(records));
-  if (!versions.includes(6) && udp.records.length === 0 && groups.length === 0) return;
-  throw new Failure(
-    EXIT.config,
-    'underlay = "raw-socket" carries no tunnel over IPv6 or UDP, nor one to a multicast group',
-    'choose underlay = "auto"',
-  );
 }
