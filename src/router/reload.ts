@@ -7,7 +7,7 @@
 // Requests to read the file again that come while one waits for its turn are one request.
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
-import { loadConfigOrFail } from '../config/load.js';
+import { configOrFail, loadConfig, loadConfigOrFail } from '../config/load.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { LastReload, ReloadControl, ReloadOptions, ReloadResult } from './contract.js';
 import { type ConfigDiff, isNothing, takeLive } from './diff.js';
@@ -68,17 +68,28 @@ export class Reloads implements ReloadControl {
     return loadConfigOrFail(this.#config.file);
   }
 
+  /** The same, with what is odd about the file in the log. */
+  #read(): Config {
+    const { file } = this.#config;
+    const loaded = loadConfig(file);
+    const config = configOrFail(loaded, file);
+    for (const { code, line, column, message } of loaded.diagnostics) {
+      this.#options.log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
+    }
+    return config;
+  }
+
   reload(
     wanted?: Config | ((running: Config) => Config),
     options: ReloadOptions = {},
   ): Promise<ReloadResult> {
     if (wanted !== undefined || options.confirmMs !== undefined) {
-      const find = typeof wanted === 'function' ? wanted : () => wanted ?? this.load();
+      const find = typeof wanted === 'function' ? wanted : () => wanted ?? this.#read();
       return this.inTurn(() => this.#reload(() => find(this.#config), options));
     }
     this.#waiting ??= this.inTurn(() => {
       this.#waiting = undefined;
-      return this.#reload(() => this.load(), options);
+      return this.#reload(() => this.#read(), options);
     });
     return this.#waiting;
   }
