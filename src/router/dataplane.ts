@@ -1,9 +1,9 @@
 // Everything of a running router that goes with its tunnels: devices, table, lanes, next hops, and what the main thread
 // keeps of each. `switchTo` is the one place where they change, while packets pass.
 //
-//   1. lanes      open sockets, know tunnels, can write to new devices
+//   1. lanes      open sockets, know tunnels, can write to new devices: they work with the old table and the new one
 //   2. table      published: from here on packets are for the new tunnels
-//   3. lanes      read new devices, let go of those that are gone
+//   3. lanes      read new devices, let go of those that are gone, close sockets
 //   4. the rest   questions to peers, learned MTUs, traces
 //
 // Untouched tunnels keep record, device and sockets all along.
@@ -12,7 +12,7 @@ import type { CodecBuild } from '../codec/builds.js';
 import type { Config } from '../config/config.js';
 import { Board } from '../lane/board.js';
 import type { LaneEvents } from '../lane/lane.js';
-import type { LaneChange } from '../lane/message.js';
+import type { LaneChange, LaneDevice } from '../lane/message.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { setCarrier } from '../tun/linux.js';
@@ -70,6 +70,8 @@ export class Dataplane {
   #fleet: Fleet;
   #members: ReadonlyMap<number, Member>;
   #records: RouterRecords;
+  /** Those of the live table. */
+  #published: RouterRecords;
   #xdp: XdpPath | undefined;
   #lanes: Lanes | undefined;
   /** Whose packets the counters of each record are about. */
@@ -82,6 +84,7 @@ export class Dataplane {
     this.#fleet = fleet;
     this.#members = new Map(fleet.map((member) => [member.record, member]));
     this.#records = routerRecords(fleet);
+    this.#published = this.#records;
     this.#devices = devices;
     this.#xdp = xdp;
     this.plan = planMemory(laneCount, (reserve) => xdp?.plan(reserve));
@@ -170,7 +173,7 @@ export class Dataplane {
     try {
       await this.#move(before, after);
     } catch (error) {
-      await this.#move(after, before).catch((lost) => {
+      await this.#goBack(after, before).catch((lost) => {
         this.#options.log.error({ event: 'reload' }, `tunnels are not as they were: ${lost}`);
       });
       throw error;
@@ -182,35 +185,58 @@ export class Dataplane {
   }
 
   async #move(before: FleetView, after: FleetView): Promise<void> {
-    const change = tunnelChange(before, after, this.#xdp);
+    const { first, last } = tunnelChange(before, after, this.#xdp);
     const come = this.#devicesOf(after, before);
     const gone = [...this.#devicesOf(before, after).keys()];
     const ids = recordIds(after.fleet);
-    for (const record of unsharedRecords(before.records, after.records)) {
+    for (const record of unsharedRecords(this.#published, after.records)) {
       if (after.records[record - 1] !== undefined) this.#renew(record, ids);
     }
     this.#forgetArrivals(before, after);
-    if (!isEmpty(change) || come.size > 0) {
-      const { tunnels, ...rest } = change;
-      await this.#lanes?.change((lane) => {
-        const added = laneDevices(come, lane).map((device) => ({ ...device, isRead: false }));
-        return { ...rest, tunnels: tunnels.slice(0, PIECE), added, removed: [] };
-      });
-      for (let at = PIECE; at < tunnels.length; at += PIECE) {
-        const piece = tunnels.slice(at, at + PIECE);
-        await this.#lanes?.change(() => ({ tunnels: piece, added: [], removed: [] }));
-      }
-    }
-    const moved = changedRecords(before.records, after.records);
-    const publish = (): Promise<void> =>
-      this.#table.publishWhenSafe(tableTunnels(after.fleet), moved, (record) =>
-        this.#count(record, ids),
-      );
-    await (this.#xdp === undefined ? publish() : this.#xdp.change(after.records, publish));
-    if (come.size + gone.length === 0) return;
-    await this.#lanes?.change((lane) => {
-      return { tunnels: [], added: laneDevices(come, lane), removed: gone };
+    await this.#tellLanes(first, (lane) => {
+      return { added: laneDevices(come, lane).map(unread), removed: [] };
     });
+    await this.#publish(after, ids);
+    await this.#tellLanes(last, (lane) => {
+      return { added: laneDevices(come, lane), removed: gone };
+    });
+  }
+
+  /** Undoes a part of a move from `before`. While the table is that of before, lanes need nothing but what they had. */
+  async #goBack(after: FleetView, before: FleetView): Promise<void> {
+    if (this.#published !== before.records) return this.#move(after, before);
+    const { first, last } = tunnelChange(after, before, this.#xdp);
+    const removed = [...this.#devicesOf(after, before).keys()];
+    await this.#tellLanes({ ...first, ...last, tunnels: first.tunnels }, () => {
+      return { added: [], removed };
+    });
+  }
+
+  async #publish({ fleet, records }: FleetView, ids: ReadonlyMap<number, string>): Promise<void> {
+    const moved = changedRecords(this.#published, records);
+    const publish = async (): Promise<void> => {
+      const onFresh = (record: number): void => this.#count(record, ids);
+      await this.#table.publishWhenSafe(tableTunnels(fleet), moved, onFresh);
+      this.#published = records;
+    };
+    await (this.#xdp === undefined ? publish() : this.#xdp.change(records, publish));
+  }
+
+  /** Tells all lanes, where there is something to tell. */
+  async #tellLanes(
+    { tunnels, ...rest }: Omit<LaneChange, 'added' | 'removed'>,
+    devices: (lane: number) => Pick<LaneChange, 'added' | 'removed'>,
+  ): Promise<void> {
+    const { added, removed } = devices(0);
+    const count = tunnels.length + added.length + removed.length + Object.keys(rest).length;
+    if (count === 0) return;
+    await this.#lanes?.change((lane) => {
+      return { ...rest, ...devices(lane), tunnels: tunnels.slice(0, PIECE) };
+    });
+    for (let at = PIECE; at < tunnels.length; at += PIECE) {
+      const piece = tunnels.slice(at, at + PIECE);
+      await this.#lanes?.change(() => ({ tunnels: piece, added: [], removed: [] }));
+    }
   }
 
   /** Devices of the tunnels that one has and the other has not. */
@@ -319,9 +345,9 @@ export class Dataplane {
   }
 }
 
-function isEmpty(change: Omit<LaneChange, 'added' | 'removed'>): boolean {
-  const { tunnels, sockets, peers, reorder } = change;
-  return tunnels.length === 0 && sockets === undefined && !peers && !reorder;
+/** A device that a lane may write to, and does not read yet. */
+function unread(device: LaneDevice): LaneDevice {
+  return { ...device, isRead: false };
 }
 
 /** What is asked of the peer, and of whom. */

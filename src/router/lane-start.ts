@@ -1,9 +1,9 @@
 // What lanes are told of the tunnels: all of it when they start, and what differs when the tunnels change.
 import { MERGE_TCP, MERGE_UDP } from '../../asm/layout.js';
 import type { RouterConfig } from '../config/config.js';
-import type { LaneChange, LaneDevice, LaneSockets, XdpStart } from '../lane/message.js';
+import type { LaneChange, LaneDevice, LaneSockets, LaneStart, XdpStart } from '../lane/message.js';
 import { reorderLimits } from '../lane/reorder.js';
-import { peerRanges } from '../packet/peers.js';
+import { type PeerRange, peerRanges } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { isKernelAtLeast } from '../sys/kernel.js';
 import type { Device } from './devices.js';
@@ -75,28 +75,75 @@ export function xdpStart(
   );
 }
 
-/** What is to be different in every lane for `after` instead of `before`, but for the devices. */
+/** A LaneChange, but for the devices. */
+type TunnelChange = Omit<LaneChange, 'added' | 'removed'>;
+
+/**
+ * What is to be different in every lane for `after` instead of `before`: at first it works with both, as the live table
+ * may be either, and in the end with `after` alone.
+ */
 export function tunnelChange(
   before: FleetView,
   after: FleetView,
   xdp: XdpPath | undefined,
-): Omit<LaneChange, 'added' | 'removed'> {
-  const parts = [before, after].map((view) => {
-    const { protocols, versions, groups, udp, links, linkOfRecord, peers, reorder } =
-      tunnelStart(view);
-    const outerLengths = xdp?.segmentedRecords(view.records) ?? [];
-    const sockets = { protocols, versions, groups, udp, links, linkOfRecord, outerLengths };
-    return { sockets, peers: peers ?? [], reorder };
-  });
-  const [was, is] = parts;
+): { readonly first: TunnelChange; readonly last: TunnelChange } {
+  const [was, is] = [partsOf(before, xdp), partsOf(after, xdp)];
+  const both = {
+    sockets: joinSockets(was.sockets, is.sockets),
+    peers: join([...was.peers, ...is.peers]),
+    reorder: [...new Map([...was.reorder, ...is.reorder])],
+  };
   const tunnels = changedTunnels(tableTunnels(before.fleet), tableTunnels(after.fleet));
-  if (was === undefined || is === undefined) return { tunnels };
   return {
-    tunnels,
+    first: { tunnels, ...differing(was, both) },
+    last: { tunnels: [], ...differing(both, is) },
+  };
+}
+
+interface Parts {
+  readonly sockets: LaneSockets;
+  readonly peers: readonly PeerRange[];
+  readonly reorder: LaneStart['reorder'];
+}
+
+function partsOf(view: FleetView, xdp: XdpPath | undefined): Parts {
+  const { protocols, versions, groups, udp, links, linkOfRecord, peers, reorder } =
+    tunnelStart(view);
+  const outerLengths = xdp?.segmentedRecords(view.records) ?? [];
+  const sockets = { protocols, versions, groups, udp, links, linkOfRecord, outerLengths };
+  return { sockets, peers: peers ?? [], reorder };
+}
+
+function differing(was: Parts, is: Parts): Partial<Parts> {
+  return {
     ...(isSame(was.sockets, is.sockets) ? {} : { sockets: is.sockets }),
     ...(isSame(was.peers, is.peers) ? {} : { peers: is.peers }),
     ...(isSame(was.reorder, is.reorder) ? {} : { reorder: is.reorder }),
   };
+}
+
+/** Sockets that either needs. Superpackets are left whole only where both have the same header in front of them. */
+function joinSockets(was: LaneSockets, is: LaneSockets): LaneSockets {
+  const lengths = new Map(was.outerLengths);
+  return {
+    protocols: join([...was.protocols, ...is.protocols]),
+    versions: join([...was.versions, ...is.versions]),
+    groups: join([...was.groups, ...is.groups]),
+    udp: {
+      locals: join([...was.udp.locals, ...is.udp.locals]),
+      groups: join([...was.udp.groups, ...is.udp.groups]),
+      records: join([...was.udp.records, ...is.udp.records]),
+      headed: join([...was.udp.headed, ...is.udp.headed]),
+    },
+    links: [...new Map([...was.links, ...is.links])],
+    linkOfRecord: [...new Map([...was.linkOfRecord, ...is.linkOfRecord])],
+    outerLengths: is.outerLengths.filter(([record, length]) => lengths.get(record) === length),
+  };
+}
+
+/** Each once, by what it says. */
+function join<T>(all: readonly T[]): T[] {
+  return [...new Map(all.map((one) => [JSON.stringify(one), one])).values()];
 }
 
 function changedTunnels(
