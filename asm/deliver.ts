@@ -41,7 +41,7 @@ import {
   REASON_NONE,
 } from './reason';
 import { acceptsSource, ownFlags } from './tunnel';
-import { highOf, isLinkLocal6, isMapped, isMulticast, isUnspecified6, lowOf } from './wire/address';
+import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
 import {
   IPV4_DESTINATION,
@@ -183,11 +183,9 @@ function checkPolicy(
     return isTunnelProtocol(next) ? REASON_NESTING_LIMIT : REASON_INNER_DST_POLICY;
   }
   if (!(load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY)) {
-    const high = highOf(source, family);
-    const low = lowOf(source, family);
-    if (!acceptsSource(record, high, low)) {
-      // These got here only with a link-local destination: they stay on this link.
-      if (!isLinkLocal6(high) && !isUnspecified6(high, low)) return REASON_INNER_SRC_SPOOF;
+    // Those that stay on this link got here only with a link-local destination.
+    if (!acceptsSource(record, source, family) && !staysOnLink(source, family)) {
+      return REASON_INNER_SRC_SPOOF;
     }
   }
   const ttl = is4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
@@ -222,13 +220,15 @@ function checkFrame(image: usize, record: usize, inner: usize, family: u32): u32
     if (isTunnelProtocol(next)) return REASON_NESTING_LIMIT;
   }
   if (load<u32>(record, RECORD_FLAGS) & FLAG_ALLOW_ANY) return REASON_NONE;
+  if (acceptsSource(record, source, family) || staysOnLink(source, family)) return REASON_NONE;
+  return REASON_INNER_SRC_SPOOF;
+}
+
+/** Whether nobody on another link can have this source: fe80::/10, and :: of who has no address yet. */
+function staysOnLink(source: usize, family: u32): bool {
+  if (family === 4) return false;
   const high = highOf(source, family);
-  const low = lowOf(source, family);
-  // An IPv4 address in an IPv6 header is no sender's, and not the one that IPv4 prefixes are about.
-  const isNobody = !is4 && isMapped(high, low);
-  if (!isNobody && acceptsSource(record, high, low)) return REASON_NONE;
-  const staysOnLink = !is4 && (isLinkLocal6(high) || isUnspecified6(high, low));
-  return staysOnLink ? REASON_NONE : REASON_INNER_SRC_SPOOF;
+  return isLinkLocal6(high) || isUnspecified6(high, lowOf(source, family));
 }
 
 /** Writes what the way left in the outer header into the inner one. Returns false when the packet must be dropped. */

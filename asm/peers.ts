@@ -97,8 +97,5 @@ export function isBack(image: usize, record: usize, flags: u32, inner: usize, fa
   if (flags & (FLAG_ETHERNET | FLAG_ALLOW_ANY)) return false;
   const source = inner + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
   if (ownFlags(image, source, family) & OWN_INNER) return false;
-  const high = highOf(source, family);
-  const low = lowOf(source, family);
-  if (family === 6 && isMapped(high, low)) return false; // no IPv4 prefix is about it
-  return acceptsSource(record, high, low);
+  return acceptsSource(record, source, family);
 }

@@ -194,11 +194,15 @@ export function hashAddress(high: u64, low: u64): u32 {
 }
 
 /**
- * Whether the tunnel accepts an inner source: one of its prefixes holds it. An IPv6 prefix shorter than the
- * mapped form's own 96 bits, such as ::/0, holds IPv4 addresses by value but does not mean them.
+ * Whether the tunnel accepts the inner source at `source`: one of its prefixes holds it. An IPv6 prefix shorter than
+ * the mapped form's own 96 bits, such as ::/0, holds IPv4 addresses by value but does not mean them; and a mapped
+ * address in an IPv6 header is no sender's, nor the one that IPv4 prefixes are about.
  */
-export function acceptsSource(record: usize, high: u64, low: u64): bool {
-  const isIpv4 = isMapped(high, low);
+export function acceptsSource(record: usize, source: usize, family: u32): bool {
+  const high = highOf(source, family);
+  const low = lowOf(source, family);
+  const isIpv4 = family === 4;
+  if (!isIpv4 && isMapped(high, low)) return false;
   let prefix = <usize>load<u32>(record, RECORD_PREFIXES);
   const end = prefix + load<u32>(record, RECORD_PREFIX_COUNT) * PREFIX_SIZE;
   for (; prefix < end; prefix += PREFIX_SIZE) {

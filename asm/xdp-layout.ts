@@ -28,7 +28,7 @@ export const XDP_COMPLETION = 64;
 export const XDP_RECEIVE = 96;
 export const XDP_TRANSMIT = 128;
 
-/** Of a ring view. The first four are addresses of the kernel's fields: see XskRing in src/underlay/xsk.ts. */
+/** Of a ring view. The first four are addresses of the kernel's fields: see XskRing in src/underlay/xdp/xsk.ts. */
 export const XDP_RING_PRODUCER = 0; // u32
 export const XDP_RING_CONSUMER = 4; // u32
 export const XDP_RING_FLAGS = 8; // u32

@@ -1,5 +1,5 @@
 // The border of the codec's second module: the rings of an AF_XDP socket, worked in batches. See
-// src/underlay/xsk-rings.ts for the host's side of it.
+// src/underlay/xdp/xsk-rings.ts for the host's side of it.
 //
 //   receive   receiveSlots -> the lane works on the packets, in their frames -> releaseSlots
 //   send      transmitSlots -> kick -> complete

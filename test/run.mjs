@@ -19,6 +19,7 @@ import { fileURLToPath } from 'node:url';
 const ALONE = ['netns', 'interop'];
 /** Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work. */
 const LONG = [
+  'property/agreement-million',
   'property/explain-million',
   'netns/faults',
   'netns/host-name-moves',

@@ -25,6 +25,8 @@ export function formatStatus(status: StatusMessage, paint: Paint, before?: Statu
   if (drops !== '') lines.push('', `packets of no tunnel, dropped: ${drops}`);
   const lost = formatDrops(kernelDropsOf(status));
   if (lost !== '') lines.push('', `dropped by the kernel before the router had them: ${lost}`);
+  const told = formatIcmp(status);
+  if (told !== '') lines.push('', told);
   return lines.join('\n').trimEnd();
 }
 
@@ -123,6 +125,16 @@ function kernelDropsOf({ kernelDrops, tunnels }: StatusMessage): Readonly<Record
     queueDrops,
   ]);
   return { ...kernelDrops, ...Object.fromEntries(queues) };
+}
+
+/** ICMP errors told and heard; nothing when there were none, or a router that is older tells of none. */
+function formatIcmp({ icmp }: Partial<Pick<StatusMessage, 'icmp'>>): string {
+  if (icmp === undefined) return '';
+  const { answers, answersLimited, errors, errorsLimited } = icmp;
+  const keptBack = answersLimited === 0 ? '' : ` (${answersLimited} more were kept back)`;
+  if (answers + answersLimited + errors === 0) return '';
+  const heard = errorsLimited === 0 ? '' : ` (${errorsLimited} over the rate had no effect)`;
+  return `ICMP errors: ${errors} heard of the underlay${heard}, ${answers} told to senders${keptBack}`;
 }
 
 /** `no-tunnel 12, gre-checksum 3`, the most frequent first; nothing when there are none. */

@@ -8,7 +8,6 @@
 //   6. inner networks    address, routes, peers, allow
 //   7. the peer          keepalive, probe, reflect
 //   8. the device        mtu, dev
-//   9. keys without effect are named
 
 import { carries, overhead, type Prefix } from '../packet/tunnel.js';
 import type { TunnelConfig } from './config.js';
@@ -16,7 +15,7 @@ import { deviceNameFault } from './device-name.js';
 import { CODE, type Place, show } from './diagnostic.js';
 import { checkEnds, type Ends } from './ends.js';
 import { checkGreOptions } from './gre-options.js';
-import { checkLater } from './later.js';
+import { deviceNameHint } from './hint.js';
 import { checkKeepalive, checkProbe, checkReflect } from './liveness.js';
 import type { PlacedName } from './names.js';
 import { checkOuterHeader } from './outer-header.js';
@@ -55,7 +54,7 @@ export function checkTunnel(
   const fault = deviceNameFault(name);
   if (fault !== undefined) {
     const message = `${show(name)} cannot be the name of a device: ${fault}`;
-    report.add(CODE.deviceName, places.key(path), message);
+    report.add(CODE.deviceName, places.key(path), message, deviceNameHint(name));
   }
   const subject = readSubject(table, place, partial);
   const { mode, wrong } = subject;
@@ -69,7 +68,6 @@ export function checkTunnel(
   const config = readConfig(name, subject, parts);
   checkMtu(subject, config, underlay);
   checkDev(subject, name);
-  checkLater(subject);
   const isComparable =
     mode !== undefined &&
     ends.local !== undefined &&
@@ -167,7 +165,12 @@ function checkMtu(subject: Subject, config: TunnelConfig, underlay: 4 | 6 | unde
   const outer = overhead(tunnelOf(config));
   if (mtu + outer > MTU_MAX) {
     const message = `mtu must be at most ${MTU_MAX - outer} here, not ${mtu}: the outer headers add ${outer} bytes`;
-    report.add(CODE.range, place, message);
+    report.add(
+      CODE.range,
+      place,
+      message,
+      `mtu = ${MTU_MAX - outer}, or none: it follows from the path`,
+    );
   }
   const networks = [
     ...config.address,
@@ -183,7 +186,7 @@ function checkMtu(subject: Subject, config: TunnelConfig, underlay: 4 | 6 | unde
     return;
   }
   const message = `mtu = ${mtu} is below ${IPV6_MTU_MIN}: the kernel takes no IPv6 address on such a device`;
-  report.add(CODE.smallMtu, place, message);
+  report.add(CODE.smallMtu, place, message, `mtu = ${IPV6_MTU_MIN}, or no IPv6 inside`);
 }
 
 function checkDev(subject: Subject, name: string): void {
@@ -194,9 +197,11 @@ function checkDev(subject: Subject, name: string): void {
   const fault = deviceNameFault(dev);
   if (fault !== undefined) {
     const message = `dev = ${show(dev)} cannot be the name of a device: ${fault}`;
-    report.add(CODE.deviceName, place, message);
+    report.add(CODE.deviceName, place, message, 'as ip link lists it, for instance "eth0"');
   } else if (dev === name) {
-    report.add(CODE.contradiction, place, `dev = ${show(dev)} is the tunnel's own device`);
+    const message = `dev = ${show(dev)} is the tunnel's own device`;
+    const hint = 'the device that the outer packets leave by, for instance "eth0"';
+    report.add(CODE.contradiction, place, message, hint);
   }
 }
 

@@ -60,7 +60,7 @@ function checkAddresses(tunnels: readonly TunnelDraft[], report: Report): void {
         continue;
       }
       const message = `address ${prefix.address} of ${config.name} is already that of ${owner.name} (line ${owner.line})`;
-      report.add(CODE.duplicateAddress, place, message);
+      report.add(CODE.duplicateAddress, place, message, 'one of them needs another');
     }
   }
 }

@@ -3,6 +3,7 @@
 import { formatIpv6, isMapped, parseIpv4, parseIpv6 } from '../packet/address.js';
 import { type Mode, outerVersion } from '../packet/tunnel.js';
 import { CODE, type Fault, show } from './diagnostic.js';
+import { addressHint } from './hint.js';
 import { isHostName } from './host-name.js';
 import { didYouMean } from './nearest.js';
 
@@ -39,7 +40,11 @@ export function judgeEndpoint(rule: EndpointRule, text: string): Endpoint | Faul
 /** 0.0.0.0 and :: stand for any too, as in `ip tunnel`. */
 function judgeAny({ name, kind }: EndpointRule, text: string): Endpoint | Fault {
   if (kind !== 'peer') return { text: 'any', kind: 'any', isLinkLocal: false };
-  return { code: CODE.endpoint, message: `${name} cannot be ${show(text)}: it is one peer` };
+  return {
+    code: CODE.endpoint,
+    message: `${name} cannot be ${show(text)}: it is one peer`,
+    hint: 'the address of that peer',
+  };
 }
 
 function judgeIpv4(rule: EndpointRule, text: string, value: number): Endpoint | Fault {
@@ -70,13 +75,20 @@ function judgeIpv6(rule: EndpointRule, bytes: Uint8Array): Endpoint | Fault {
 }
 
 function multicastFault({ name }: EndpointRule, text: string): Fault {
-  return { code: CODE.endpoint, message: `${name} cannot be the multicast address ${text}` };
+  const message = `${name} cannot be the multicast address ${text}`;
+  const hint =
+    name === 'local' ? 'an address of this machine: ip address' : 'the address of one host';
+  return { code: CODE.endpoint, message, hint };
 }
 
 function martian({ name }: EndpointRule, text: string, kind: string): Fault {
   return {
     code: CODE.endpoint,
     message: `${name} cannot be ${text}: packets with a ${kind} address are dropped (outer-martian)`,
+    hint:
+      name === 'local'
+        ? 'an address of this machine: ip address'
+        : 'the peer as this machine reaches it',
   };
 }
 
@@ -126,7 +138,7 @@ function judgeName(rule: EndpointRule, text: string): Endpoint | Fault {
     return fault('', `the device has a key of its own: ${show(bare)} and dev = ${show(zone)}`);
   }
   const near = kind === 'peer' ? '' : didYouMean(text, ['any']);
-  if (!isHostName(text)) return fault(near);
+  if (!isHostName(text)) return fault(near, addressHint(text));
   if (near !== '') return fault(near, `a host of this name: ${show(`${text}.`)}`);
   if (kind !== 'local') return { text: text.toLowerCase(), kind: 'name', isLinkLocal: false };
   return {

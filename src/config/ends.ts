@@ -94,7 +94,7 @@ function checkPair(subject: Subject, local: Endpoint, remote: Endpoint): void {
   const place = valuePlace(subject, 'remote');
   if (local.text === remote.text && local.kind !== 'any') {
     const message = `remote is the same address as local, ${local.text}: a tunnel needs two ends`;
-    report.add(CODE.sameEndpoints, place, message);
+    report.add(CODE.sameEndpoints, place, message, 'remote is the address of the other machine');
   }
   checkSameFamily(subject, mode, local, remote, place);
   if (remote.kind !== 'multicast') return;

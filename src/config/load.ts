@@ -165,7 +165,10 @@ function readConfig(
     if (key !== 'router' && key !== 'tunnel') reportUnknownKey(key, top, ['router', 'tunnel']);
     else if (!isTable(value)) {
       const form = key === 'router' ? '[router]' : '[tunnel.NAME]';
-      report.add(CODE.type, places.key([key]), `${key} must be a table: ${form}`);
+      const hint = Array.isArray(value)
+        ? `in single brackets: ${form}`
+        : 'a heading on a line of its own, its keys below it';
+      report.add(CODE.type, places.key([key]), `${key} must be a table: ${form}`, hint);
     }
   }
   const router = readRouter(isTable(root.router) ? root.router : {}, resolve(dirname(file)), {
@@ -178,7 +181,11 @@ function readConfig(
     const path = ['tunnel', name];
     const title = `[tunnel.${/^[\w-]+$/.test(name) ? name : JSON.stringify(name)}]`;
     if (isTable(table)) drafts.push(checkTunnel(name, table, { ...top, path, title }, partial));
-    else report.add(CODE.type, places.key(path), `tunnel.${name} must be a table: ${title}`);
+    else {
+      const message = `tunnel.${name} must be a table: ${title}`;
+      const hint = 'a heading on a line of its own, its keys below it';
+      report.add(CODE.type, places.key(path), message, hint);
+    }
   }
   checkCount(drafts, partial, report);
   checkConflicts(drafts, report);

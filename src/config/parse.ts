@@ -5,6 +5,7 @@
 
 import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 import { CODE, FILE_START, type Place, type Report } from './diagnostic.js';
+import { syntaxHint } from './hint.js';
 
 export type Path = readonly (string | number)[];
 
@@ -127,9 +128,9 @@ function syntaxMessage(
     return ['defined a second time', 'TOML allows each key and each table once'];
   }
   const message = `not TOML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
-  const before = (lines[place.line - 1] ?? '').slice(0, place.column - 1);
-  const bareWord = /=\s*$/.test(before) || /=\s*\d[\d.]*$/.test(before);
-  return bareWord ? [message, 'text is written in quotes: key = "value"'] : [message];
+  const line = lines[place.line - 1] ?? '';
+  const hint = syntaxHint(message, line.slice(0, place.column - 1), line);
+  return hint === undefined ? [message] : [message, hint];
 }
 
 function newTable(): Table {

@@ -3,6 +3,7 @@
 import { formatPrefix, network, parsePrefix } from '../packet/address.js';
 import { carries, type Mode, type Prefix } from '../packet/tunnel.js';
 import { CODE, type Fault, type Place, show } from './diagnostic.js';
+import { prefixHint } from './hint.js';
 import type { Path } from './parse.js';
 import { keyPlace, type Subject, valuePlace } from './subject.js';
 
@@ -66,26 +67,33 @@ function judgePrefix(
 ): Prefix | Fault {
   const name = `${list.name}[${index}]`;
   if (typeof text !== 'string') {
-    return { code: CODE.type, message: `${name} must be text in quotes, not ${show(text)}` };
+    const message = `${name} must be text in quotes, not ${show(text)}`;
+    return { code: CODE.type, message, hint: `for instance ${list.name} = ["10.20.0.0/16"]` };
   }
   const prefix = parsePrefix(text);
   if (prefix === null) {
+    const hint = prefixHint(text);
     const form = list.isAddress ? '"10.9.0.1/24"' : '"10.20.0.0/16"';
     return {
       code: CODE.prefix,
       message: `${name} must be an address and a prefix length such as ${form}, not ${show(text)}`,
-      ...(text === 'default' ? { hint: 'IPv4: "0.0.0.0/0", IPv6: "::/0"' } : {}),
+      ...(hint === undefined ? {} : { hint }),
     };
   }
   const family = carriedFault(prefix, mode);
   if (family !== undefined) {
-    return { code: CODE.family, message: `${name} = ${show(text)}: ${family}` };
+    const hint = carriesHint(prefix, mode);
+    return { code: CODE.family, message: `${name} = ${show(text)}: ${family}`, hint };
   }
   if (list.isAddress) {
     const host = hostFault(prefix);
     return host === undefined
       ? prefix
-      : { code: CODE.address, message: `${name} = ${show(text)}: ${host}` };
+      : {
+          code: CODE.address,
+          message: `${name} = ${show(text)}: ${host}`,
+          hint: 'an address of the router inside the tunnel, such as "10.9.0.1/24"',
+        };
   }
   const masked = network(prefix);
   if (masked === null || masked.address === prefix.address) return prefix;
@@ -107,6 +115,14 @@ export function carriedFault(prefix: Prefix, mode: Mode | undefined): string | u
   if (carried === 4 && isIpv6(prefix)) return only(4);
   if (carried === 6 && !isIpv6(prefix)) return only(6);
   return undefined;
+}
+
+/** Modes over the same underlay that carry it. */
+function carriesHint(prefix: Prefix, mode: Mode | undefined): string {
+  const isOver6 = mode === 'ip4ip6' || mode === 'ip6ip6';
+  const [both, four, six] = isOver6 ? ['ip6gre', 'ip4ip6', 'ip6ip6'] : ['gre', 'ipip', 'sit'];
+  const alone = isIpv6(prefix) ? `"${six}" IPv6 alone` : `"${four}" IPv4 alone`;
+  return `mode = "${both}" carries both versions, ${alone}`;
 }
 
 /** Why a device cannot have this address. */

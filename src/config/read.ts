@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { CODE, type Report, show } from './diagnostic.js';
+import { exampleHint, unknownKeyHint, valueHint } from './hint.js';
 import { didYouMean } from './nearest.js';
 import { isTable, type Path, type Places, type Table } from './parse.js';
 import { KEY_NOTES } from './schema.js';
@@ -61,8 +62,10 @@ export function readTable<T>(
 /** Says that `key` is none of `known`, with the nearest one that is. */
 export function reportUnknownKey(key: string, where: TablePlace, known: readonly string[]): void {
   const { path, places, report, title } = where;
-  const message = `unknown key ${show(key)} in ${title}${didYouMean(key, known)}`;
-  report.add(CODE.unknownKey, places.key([...path, key]), message);
+  const near = didYouMean(key, known);
+  const message = `unknown key ${show(key)} in ${title}${near}`;
+  const hint = unknownKeyHint(key) ?? (near === '' ? 'all keys: grebe schema' : undefined);
+  report.add(CODE.unknownKey, places.key([...path, key]), message, hint);
 }
 
 /** One thing that zod found in the value of `key`. */
@@ -88,7 +91,8 @@ function reportIssue(
   const found = valueAt(value, inner);
   if (found === undefined) {
     const message = `${name} is missing: it must be ${issue.message}`;
-    where.report.add(CODE.missing, where.places.key(path), message);
+    const hint = note?.example ?? exampleHint(name, issue.message);
+    where.report.add(CODE.missing, where.places.key(path), message, hint);
     return;
   }
   const near = typeof found === 'string' ? didYouMean(found, note?.words ?? []) : '';
@@ -96,7 +100,9 @@ function reportIssue(
     note?.code ?? CODE.type,
     where.places.value(path),
     `${name} must be ${issue.message}, not ${show(found)}${near}`,
-    note?.hint?.(found),
+    near === ''
+      ? (note?.hint?.(found) ?? valueHint(issue.message, found, note?.words) ?? note?.example)
+      : note?.hint?.(found),
   );
 }
 

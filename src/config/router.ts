@@ -21,7 +21,12 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
   const size = Buffer.byteLength(socket);
   if (size > SOCKET_PATH_MAX) {
     const message = `the path of the socket is ${size} bytes long, at most ${SOCKET_PATH_MAX} fit: ${show(socket)}`;
-    report.add(CODE.range, places.value([...path, 'socket']), message);
+    report.add(
+      CODE.range,
+      places.value([...path, 'socket']),
+      message,
+      `for instance ${DEFAULT_SOCKET}`,
+    );
   }
   return {
     codec: /^[./]/.test(codec) ? resolve(folder, codec) : codec,
@@ -49,7 +54,12 @@ function readOffload(value: unknown, place: TablePlace): OffloadConfig {
   const path = [...place.path, 'offload'];
   if (value !== undefined && !isTable(value)) {
     const message = `offload must be a table such as { gro = false }, not ${show(value)}`;
-    place.report.add(CODE.type, place.places.value(path), message);
+    place.report.add(
+      CODE.type,
+      place.places.value(path),
+      message,
+      'a switch for each offload: offload = { gro = false }',
+    );
   }
   const given = isTable(value) ? value : {};
   const where = { ...place, path, title: 'offload of [router]' };
@@ -66,7 +76,8 @@ function readOffload(value: unknown, place: TablePlace): OffloadConfig {
   };
   if (offload.uso4 !== offload.uso6) {
     const message = 'uso4 and uso6 must be the same: the kernel has both or neither';
-    place.report.add(CODE.contradiction, place.places.value(path), message);
+    const hint = 'offload = { uso4 = false, uso6 = false } turns both off';
+    place.report.add(CODE.contradiction, place.places.value(path), message, hint);
   }
   return offload;
 }
@@ -76,7 +87,8 @@ function readLog(value: unknown, place: TablePlace): RouterConfig['log'] {
   const given = isTable(value) ? value : {};
   if (value !== undefined && !isTable(value)) {
     const message = `log must be a table such as { level = "info", format = "auto" }, not ${show(value)}`;
-    place.report.add(CODE.type, place.places.value(path), message);
+    const hint = typeof value === 'string' ? `log = { level = ${show(value)} }` : undefined;
+    place.report.add(CODE.type, place.places.value(path), message, hint);
   }
   const { values } = readTable(logSchema, given, { ...place, path, title: 'log of [router]' });
   return { level: values.level ?? 'info', format: values.format ?? 'auto' };

@@ -1,5 +1,4 @@
 // What each key of the config takes. An `error` text completes the sentence "KEY must be ...".
-// Keys of later versions are known here too: later.ts names those that this version does not act on.
 
 import { z } from 'zod';
 import type { Mode } from '../packet/tunnel.js';
@@ -220,6 +219,8 @@ export interface KeyNote {
   readonly table?: TableType;
   /** How each table of a list is judged. */
   readonly element?: TableType;
+  /** How it is written, where the rule does not show that. */
+  readonly example?: string;
   /** What to say about a particular wrong value. */
   readonly hint?: (value: unknown) => string | undefined;
 }
@@ -243,35 +244,36 @@ export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   mtu: { code: CODE.range },
   mss: { code: CODE.range, words: ['auto', 'off'] },
   ecn: { code: CODE.word, words: ECN },
-  encaplimit: { code: CODE.range, words: ['none'], hint: unquoteNumber },
-  flowlabel: { code: CODE.range, words: ['inherit'], hint: unquoteNumber },
+  encaplimit: { code: CODE.range, words: ['none'] },
+  flowlabel: { code: CODE.range, words: ['inherit'] },
   keepalive: { code: CODE.range, table: keepalive },
   reorder: { code: CODE.range, table: reorder },
   probe: { code: CODE.range, table: probe },
-  'probe.target': { code: CODE.type },
-  peers: { code: CODE.type, element: peer },
+  'probe.target': { code: CODE.type, example: `probe = ${PROBE}` },
+  peers: { code: CODE.type, element: peer, example: `peers = [${PEER}]` },
+  socket: { code: CODE.type, example: 'socket = "/run/grebe/grebe.sock"' },
+  metrics: { code: CODE.type, example: 'metrics = "127.0.0.1:9476"', hint: portAlone },
   csum: { code: CODE.type, table: flagPair },
   seq: { code: CODE.type, table: flagPair },
-  key: { code: CODE.range, table: keyPair, hint: unquoteNumber },
+  key: { code: CODE.range, table: keyPair, example: 'key = 42, or key = { in = 1, out = 2 }' },
   ttl: {
     code: CODE.range,
     table: ttlPair,
     words: ['inherit'],
-    hint: (value) => unquoteNumber(value) ?? zeroTtl(value),
+    hint: zeroTtl,
   },
   'ttl.in': { code: CODE.word, words: ARRIVALS },
   tos: {
     code: CODE.range,
     table: tosPair,
     words: ['inherit'],
-    hint: (value) => unquoteNumber(value) ?? ecnBits(value),
+    hint: ecnBits,
   },
   'tos.in': { code: CODE.word, words: ARRIVALS },
 };
 
-function unquoteNumber(value: unknown): string | undefined {
-  const isNumber = typeof value === 'string' && /^(0x[0-9a-f]+|[0-9]+)$/i.test(value);
-  return isNumber ? `a number has no quotes: ${value}` : undefined;
+function portAlone(value: unknown): string | undefined {
+  return typeof value === 'number' ? `with an address: "127.0.0.1:${value}"` : undefined;
 }
 
 function zeroTtl(value: unknown): string | undefined {

@@ -115,8 +115,8 @@ export function statusMessage(status: RouterStatus): StatusMessage {
 
 function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
   const { name, mode, local, remote, state, mtu, rx, tx, drops } = tunnel;
-  const { pathMtu, remoteAddress, downReason, queueDrops, lastReceivedMs, localPackets, peers } =
-    tunnel;
+  const { pathMtu, remoteAddress, downReason, queueDrops, localPackets, peers } = tunnel;
+  const { lastReceivedMs, lastHeardMs, liveness } = tunnel;
   return {
     ...{ name, mode, local, remote },
     ...(remoteAddress === undefined ? {} : { remoteAddress }),
@@ -126,7 +126,8 @@ function tunnelMessage(tunnel: TunnelStatus): TunnelStatus {
     ...(pathMtu === undefined ? {} : { pathMtu }),
     ...{ rx, tx, drops },
     ...(queueDrops === undefined ? {} : { queueDrops }),
-    ...{ lastReceivedMs, localPackets },
+    ...{ lastReceivedMs, localPackets, lastHeardMs },
+    ...(liveness === undefined ? {} : { liveness }),
     ...(peers === undefined ? {} : { peers }),
   };
 }

@@ -14,7 +14,13 @@ import {
 } from 'prom-client';
 import { ABI_VERSION } from '../../asm/layout.js';
 import { REASON } from '../packet/reason.js';
-import type { BatchSizes, Drops, KernelDrops, RouterMetrics } from '../router/contract.js';
+import type {
+  BatchSizes,
+  Drops,
+  KernelDrops,
+  RouterMetrics,
+  TunnelMetrics,
+} from '../router/contract.js';
 import { packageVersion } from '../sys/version.js';
 import { CONTENT_TYPES, type MetricsFormat } from './metrics-format.js';
 
@@ -26,6 +32,7 @@ export async function formatMetrics(
   const families = new Families(format);
   addProcess(families);
   addRouter(families, metrics);
+  addIcmp(families, metrics);
   addTunnels(families, metrics);
   return families.text();
 }
@@ -116,50 +123,142 @@ const KERNEL_REASONS: readonly (readonly [keyof KernelDrops, string])[] = [
   ['xdpInvalid', 'xdp-invalid'],
 ];
 
+function addIcmp(families: Families, { icmp, generated }: RouterMetrics): void {
+  const counter = (name: string, help: string, count: number): void =>
+    families.counter(name, help).inc(count);
+  counter(
+    'grebe_icmp_errors_total',
+    'ICMP errors of the underlay about packets of tunnel protocols. Those that fit no tunnel, or none that is possible, are among the drops.',
+    icmp.errors,
+  );
+  counter(
+    'grebe_icmp_errors_suppressed_total',
+    'Those of them that had no effect, because there were too many.',
+    icmp.errorsLimited,
+  );
+  counter(
+    'grebe_icmp_answers_total',
+    'ICMP errors that the senders of inner packets were told.',
+    icmp.answers,
+  );
+  counter(
+    'grebe_icmp_answers_suppressed_total',
+    'Those that they were not told, because there were too many.',
+    icmp.answersLimited,
+  );
+  counter(
+    'grebe_generated_packets_total',
+    'Packets of the router itself that went into tunnels: answers, questions.',
+    generated,
+  );
+}
+
 function addTunnels(families: Families, { tunnels }: RouterMetrics): void {
+  // One object a tunnel for the labels of all its samples: see Sample.
+  const labelled = tunnels.map((tunnel) => ({ tunnel, labels: { tunnel: tunnel.name } }));
+  addTraffic(families, labelled);
+  addState(families, labelled);
+  addLiveness(families, labelled);
+  const drops = families.counter(
+    'grebe_tunnel_drops_total',
+    'Packets of the tunnel that were dropped, by why. A reason appears with its first packet.',
+    ['tunnel', 'direction', 'reason'],
+  );
+  for (const { tunnel, labels } of labelled) {
+    addDrops(drops, { ...labels, direction: 'receive' }, tunnel.decapDrops);
+    addDrops(drops, { ...labels, direction: 'transmit' }, tunnel.encapDrops);
+  }
+}
+
+interface Labelled {
+  readonly tunnel: TunnelMetrics;
+  readonly labels: Record<string, string>;
+}
+
+function addTraffic(families: Families, tunnels: readonly Labelled[]): void {
   const traffic = (way: string, what: string): TunnelCounter =>
     families.tunnelCounter(`grebe_tunnel_${way}_total`, what);
   const receivePackets = traffic('receive_packets', 'Packets that came out of the tunnel.');
   const receiveBytes = traffic('receive_bytes', 'Bytes of these packets without outer headers.');
   const transmitPackets = traffic('transmit_packets', 'Packets that were sent into the tunnel.');
   const transmitBytes = traffic('transmit_bytes', 'Bytes of these packets without outer headers.');
-  const drops = families.counter(
-    'grebe_tunnel_drops_total',
-    'Packets of the tunnel that were dropped, by why. A reason appears with its first packet.',
-    ['tunnel', 'direction', 'reason'],
+  const local = traffic(
+    'local_packets',
+    'Packets of the peer that ended at the router itself: keepalives, and answers to what it asked.',
   );
   const queueDrops = traffic(
     'queue_drops',
     'Packets that the kernel dropped before they were read from the device of the tunnel.',
   );
+  for (const { tunnel, labels } of tunnels) {
+    receivePackets.add(labels, tunnel.rx.packets);
+    receiveBytes.add(labels, tunnel.rx.bytes);
+    transmitPackets.add(labels, tunnel.tx.packets);
+    transmitBytes.add(labels, tunnel.tx.bytes);
+    local.add(labels, tunnel.localPackets);
+    if (tunnel.queueDrops !== undefined) queueDrops.add(labels, tunnel.queueDrops);
+  }
+}
+
+function addState(families: Families, tunnels: readonly Labelled[]): void {
   const up = families.tunnelGauge('grebe_tunnel_up', 'Whether the tunnel is up.');
   const mtu = families.tunnelGauge('grebe_tunnel_mtu_bytes', 'Largest inner packet.');
+  const pathMtu = families.tunnelGauge(
+    'grebe_tunnel_path_mtu_bytes',
+    'Largest inner packet that the path takes, where that was found to be less: for ten minutes at a time.',
+  );
   const lastReceive = families.tunnelGauge(
     'grebe_tunnel_last_receive_timestamp_seconds',
-    'When a packet last came out of the tunnel, in seconds since 1970; 0 for never.',
+    'When a packet last came out of the tunnel, or ended at the router, in seconds since 1970; 0 for never.',
   );
   const info = families.gauge('grebe_tunnel_info', 'What the tunnel is; keys that it has.', [
     ...['tunnel', 'mode', 'local', 'remote', 'ikey', 'okey'],
   ]);
-
-  for (const one of tunnels) {
-    const { name: tunnel, mode, local, remote, keyIn, keyOut } = one;
-    const labels = { tunnel };
-    receivePackets.add(labels, one.rx.packets);
-    receiveBytes.add(labels, one.rx.bytes);
-    transmitPackets.add(labels, one.tx.packets);
-    transmitBytes.add(labels, one.tx.bytes);
-    addDrops(drops, { tunnel, direction: 'receive' }, one.decapDrops);
-    addDrops(drops, { tunnel, direction: 'transmit' }, one.encapDrops);
-    if (one.queueDrops !== undefined) queueDrops.add(labels, one.queueDrops);
-    up.add(labels, Number(one.state === 'up'));
-    mtu.add(labels, one.mtu);
-    lastReceive.add(labels, (one.lastReceivedMs ?? 0) / 1000);
+  for (const { tunnel, labels } of tunnels) {
+    const { mode, local, remote, keyIn, keyOut } = tunnel;
+    up.add(labels, Number(tunnel.state === 'up'));
+    mtu.add(labels, tunnel.mtu);
+    if (tunnel.pathMtu !== undefined) pathMtu.add(labels, tunnel.pathMtu);
+    lastReceive.add(labels, (tunnel.lastReceivedMs ?? 0) / 1000);
     const keys = {
       ...(keyIn === undefined ? {} : { ikey: String(keyIn) }),
       ...(keyOut === undefined ? {} : { okey: String(keyOut) }),
     };
-    info.set({ tunnel, mode, local, remote, ...keys }, 1);
+    info.set({ ...labels, mode, local, remote, ...keys }, 1);
+  }
+}
+
+/** Of tunnels whose peer is asked whether it is there; when it was heard, of those that ask us, too. */
+function addLiveness(families: Families, tunnels: readonly Labelled[]): void {
+  const up = families.tunnelGauge(
+    'grebe_tunnel_liveness_up',
+    'Whether the peer answers, by what it is asked by.',
+    ['means'],
+  );
+  const unanswered = families.tunnelGauge(
+    'grebe_tunnel_liveness_unanswered_questions',
+    'Questions in a row without an answer, the one that is under way among them.',
+    ['means'],
+  );
+  const changes = families.tunnelCounter(
+    'grebe_tunnel_liveness_changes_total',
+    'How often the peer was found to be down, or up again.',
+    ['means'],
+  );
+  const lastHeard = families.tunnelGauge(
+    'grebe_tunnel_last_heard_timestamp_seconds',
+    'When a keepalive of the peer or an answer last ended at the router, in seconds since 1970; 0 for never.',
+  );
+  for (const { tunnel, labels } of tunnels) {
+    const { liveness = [], lastHeardMs } = tunnel;
+    for (const one of liveness) {
+      const means = { ...labels, means: one.means };
+      up.add(means, Number(one.state === 'up'));
+      unanswered.add(means, one.unanswered);
+      changes.add(means, one.changes);
+    }
+    if (liveness.length > 0 || lastHeardMs !== null)
+      lastHeard.add(labels, (lastHeardMs ?? 0) / 1000);
   }
 }
 
@@ -189,12 +288,15 @@ class Families {
     return this.#add(new Gauge({ ...this.#unregistered(name, help), labelNames }));
   }
 
-  tunnelCounter(name: string, help: string): TunnelCounter {
-    return this.#add(new TunnelCounter(this.#unregistered(name, help)));
+  /** `labelNames`: those besides `tunnel`. */
+  tunnelCounter(name: string, help: string, labelNames: readonly string[] = []): TunnelCounter {
+    const own = this.#unregistered(name, help);
+    return this.#add(new TunnelCounter({ ...own, labelNames: ['tunnel', ...labelNames] }));
   }
 
-  tunnelGauge(name: string, help: string): TunnelGauge {
-    return this.#add(new TunnelGauge(this.#unregistered(name, help)));
+  tunnelGauge(name: string, help: string, labelNames: readonly string[] = []): TunnelGauge {
+    const own = this.#unregistered(name, help);
+    return this.#add(new TunnelGauge({ ...own, labelNames: ['tunnel', ...labelNames] }));
   }
 
   batches({ encapBatches, decapBatches }: RouterMetrics): void {

@@ -1,10 +1,11 @@
 // A host of level B: just enough of an IP stack to be pinged and to check numbered packets.
+
 import { addressBytes, parseAddress } from '../packet/address.js';
 import { setU8, setU16, setU32, u8, u16, u32 } from '../packet/bytes.js';
 import { checksum, finish, sum, sumPseudoHeader } from '../packet/checksum.js';
+import { IPV4_HEADER } from '../packet/ipv4.js';
+import { IPV6_HEADER } from '../packet/ipv6.js';
 
-const IPV4_HEADER = 20;
-const IPV6_HEADER = 40;
 const TTL = 64;
 const ICMP_HEADER = 8;
 const PROTOCOL_ICMP = 1;

@@ -22,11 +22,13 @@ import { checkInner, type Inner, readInner } from '../packet/inner.js';
 import { insideOf } from '../packet/inside.js';
 import { IPV4_HEADER } from '../packet/ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { createTable, isGroup, ownName } from '../packet/table.js';
+import { isWithin } from '../packet/policy.js';
+import { isGroup, isToGroup } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
 import type { Aside, Dropped, Onlooker } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
 import type { Paths } from './paths.js';
+import type { LaneTunnels } from './tunnels.js';
 
 const NEAR_RATE: Rate = { perSecond: 100, burst: 50 };
 const FAR_RATE: Rate = { perSecond: 10, burst: 10 };
@@ -38,8 +40,7 @@ const QUOTE_MIN = 8;
 
 export interface AnswersOptions {
   readonly aside: Aside;
-  /** Record i + 1 is tunnel i. */
-  readonly tunnels: readonly (Tunnel | undefined)[];
+  readonly tunnels: LaneTunnels;
   readonly paths: Paths;
   /** Told of each answer, and of each that the rate did not allow. */
   readonly onAnswer: (isSent: boolean) => void;
@@ -54,27 +55,11 @@ interface Carried {
 
 export class Answers implements Onlooker {
   readonly #options: AnswersOptions;
-  /** Addresses of ours: who has one of them is no sender to be told of anything. */
-  #own: ReadonlySet<string> | undefined;
   readonly #near = new TokenBuckets(NEAR_RATE);
   readonly #far = new TokenBuckets(FAR_RATE);
 
   constructor(options: AnswersOptions) {
     this.#options = options;
-  }
-
-  /** Others are `tunnels` than before. */
-  forget(): void {
-    this.#own = undefined;
-  }
-
-  /** Made when it is needed: of ten thousand tunnels it takes longer than a batch. */
-  #isOwn(address: Uint8Array): boolean {
-    if (this.#own === undefined) {
-      const { ownOuter, ownInner } = createTable(this.#options.tunnels);
-      this.#own = new Set([...ownOuter, ...ownInner]);
-    }
-    return this.#own.has(ownName(address));
   }
 
   wants(reason: number): boolean {
@@ -92,16 +77,29 @@ export class Answers implements Onlooker {
     const carried = tunnel && readCarried(bytes, tunnel);
     if (tunnel === undefined || !carried) return false;
     if (reason === REASON_TOO_BIG) return this.#answerTooBig(dropped, tunnel, carried);
+    if (reason === REASON_NO_ROUTE && this.#isOfGroup(record, carried.ip)) return false;
     const error = errorOf(reason, carried.ip);
     if (error !== null) this.#answerNear(dropped, tunnel, carried, error);
     return false;
+  }
+
+  /**
+   * Whether a packet may have come by the group that it was to go to: it got there without us, and the error would go to
+   * the group, too (RFC 1122, 3.2.2).
+   */
+  #isOfGroup(record: number, ip: Inner): boolean {
+    const { tunnels } = this.#options;
+    const entry = tunnels.table.entries[record - 1];
+    if (entry === undefined || !isToGroup(entry.tunnel) || tunnels.isOwn(ip.source)) return false;
+    return entry.allow === 'any' || isWithin(entry.allow, ip);
   }
 
   onDecapDrop({ record, reason, bytes }: Dropped): void {
     const tunnel = this.#tunnel(record);
     if (reason !== REASON_INNER_TTL || tunnel === undefined || !hasPeer(tunnel)) return;
     const ip = insideOf(bytes);
-    if (ip !== null && this.#isOwn(ip.source)) return;
+    // Who has an address of ours is no sender to be told of anything.
+    if (ip !== null && this.#options.tunnels.isOwn(ip.source)) return;
     const source = ip && sourceOf(tunnel, ip);
     const answer = source && icmpError(ip, { kind: 'time-exceeded' }, source);
     if (!answer) return;
@@ -110,7 +108,7 @@ export class Answers implements Onlooker {
   }
 
   #tunnel(record: number): Tunnel | undefined {
-    return this.#options.tunnels[record - 1];
+    return this.#options.tunnels.of(record);
   }
 
   /** Returns whether the packet goes out in fragments. */
@@ -188,7 +186,7 @@ function carriedLength({ version, bytes }: Inner): number {
 /** An IP packet of which the end may be missing, but not the 8 bytes behind its header; null: there is none. */
 function readCut(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
   const start = carries(tunnel.mode) === 'ethernet' ? ETHERNET_HEADER : 0;
-  if (start > 0 && isToGroup(bytes)) return null;
+  if (start > 0 && isForSeveral(bytes)) return null;
   const packet = bytes.subarray(start);
   const version = u8(packet, 0) >>> 4;
   if (version !== 4 && version !== 6) return null;
@@ -200,7 +198,7 @@ function readCut(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
 
 function readCarried(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
   if (carries(tunnel.mode) === 'ethernet') {
-    const framed = isToGroup(bytes) ? null : findIp(bytes);
+    const framed = isForSeveral(bytes) ? null : findIp(bytes);
     return framed && { ip: framed.inner, start: framed.start };
   }
   const version = u8(bytes, 0) >>> 4 === 4 ? 4 : 6;
@@ -208,7 +206,7 @@ function readCarried(bytes: Uint8Array, tunnel: Tunnel): Carried | null {
 }
 
 /** Whether a frame is for several: nobody of them is to answer (RFC 1122, 3.2.2). */
-function isToGroup(frame: Uint8Array): boolean {
+function isForSeveral(frame: Uint8Array): boolean {
   return (u8(frame, 0) & 1) !== 0;
 }
 

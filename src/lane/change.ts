@@ -38,7 +38,7 @@ export function applyChange(change: LaneChange, target: Changeable): void {
   }
   if (change.peers !== undefined) lane.setPeers(change.peers);
   if (change.reorder !== undefined) lane.setReorder(new Map(change.reorder));
-  if (change.tunnels.length > 0) lane.onTunnels(change.tunnels);
+  if (change.tunnels.length > 0) lane.tunnels?.change(change.tunnels);
   target.follow();
   target.closeSockets(closing);
 }

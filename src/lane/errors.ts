@@ -15,16 +15,15 @@ import {
   type QuotedError,
   readIcmpError,
 } from '../packet/icmp-quote.js';
-import { createTable, type Table } from '../packet/table.js';
-import type { Tunnel } from '../packet/tunnel.js';
 import type { Answers } from './answers.js';
 import { type Rate, TokenBuckets } from './bucket.js';
 import type { Paths } from './paths.js';
+import type { LaneTunnels } from './tunnels.js';
 
 const RATE: Rate = { perSecond: 10, burst: 10 };
 
 export interface ErrorsOptions {
-  readonly tunnels: readonly (Tunnel | undefined)[];
+  readonly tunnels: LaneTunnels;
   readonly paths: Paths;
   readonly answers: Answers;
   /** Told of each error about a packet of a tunnel protocol; `isHeeded` false: the rate did not allow it. */
@@ -35,21 +34,15 @@ export interface ErrorsOptions {
 
 export class UnderlayErrors {
   readonly #options: ErrorsOptions;
-  #table: Table | undefined;
   readonly #buckets = new TokenBuckets(RATE);
 
   constructor(options: ErrorsOptions) {
     this.#options = options;
   }
 
-  /** Others are `tunnels` than before. */
-  forget(): void {
-    this.#table = undefined;
-  }
-
   /** Takes a message that reached this machine. */
   take(message: IcmpMessage): void {
-    const { onError, onDropped } = this.#options;
+    const { tunnels, onError, onDropped } = this.#options;
     const error = readIcmpError(message);
     if (error === null) return;
     if (error === 'icmp-malformed') {
@@ -57,8 +50,7 @@ export class UnderlayErrors {
       onDropped(REASON_ICMP_MALFORMED);
       return;
     }
-    this.#table ??= createTable(this.#options.tunnels);
-    const record = errorTunnel(this.#table, error.quote);
+    const record = errorTunnel(tunnels.table, error.quote);
     if (record === 0) {
       onError(true);
       onDropped(REASON_ICMP_NO_TUNNEL);

@@ -35,6 +35,7 @@ import { LocalPackets } from './local.js';
 import type { LaneChange } from './message.js';
 import { ReorderBuffer } from './reorder.js';
 import { Tracer } from './tracer.js';
+import type { LaneTunnels } from './tunnels.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -119,8 +120,8 @@ export class Lane {
   readonly aside: Aside;
   /** Where ICMP errors of the underlay go. */
   errors: UnderlayErrors | undefined;
-  /** Told of tunnels that differ from what the lane was started with, or told before. */
-  onTunnels: (changed: LaneChange['tunnels']) => void = () => {};
+  /** What these two go by. */
+  tunnels: LaneTunnels | undefined;
   /** By record of a peer: that of the tunnel whose device it has. */
   readonly #owners = new Uint16Array(TUNNEL_CAPACITY);
   readonly #totals: BigUint64Array;

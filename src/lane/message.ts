@@ -4,8 +4,8 @@ import type { Reorder, Tunnel } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
-import type { UdpLocal } from '../underlay/udp.js';
-import type { XdpDevice } from '../underlay/xdp.js';
+import type { UdpLocal } from '../underlay/udp/udp.js';
+import type { XdpDevice } from '../underlay/xdp/xdp.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
 export interface LaneStart {

@@ -31,9 +31,8 @@ export interface OpenLaneOptions
 /** Opens a lane; who runs it calls encapBatch and decapBatch. */
 export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane {
   const { memory, plan, underlay, codec, merge, reorder, peers, board } = options;
-  const { tunnels = [], routeMtu = () => undefined } = options;
-  const known = new LaneTunnels(tunnels);
-  const { ofRecords } = known;
+  const { routeMtu = () => undefined } = options;
+  const tunnels = new LaneTunnels(options.tunnels ?? []);
   const lane = new Lane({
     memory,
     plan,
@@ -50,24 +49,19 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
   for (const [record, device] of devices(lane.encapRing)) lane.devices[record] = device;
   const states = new Uint32Array(memory.buffer)[(plan.encap + RING_STATES) >>> 2] as number;
   const paths = new Paths({
-    ...{ tunnels: ofRecords, routeMtu },
+    ...{ tunnels, routeMtu },
     pathMtus: new PathMtus(memory, states),
     onLearned: events.onPathMtu ?? (() => {}),
   });
   const { aside } = lane;
   const onAnswer = (isSent: boolean): void => lane.countAnswer(isSent);
-  const answers = new Answers({ aside, tunnels: ofRecords, paths, onAnswer });
+  const answers = new Answers({ aside, tunnels, paths, onAnswer });
   aside.onlookers.push(answers);
-  const errors = new UnderlayErrors({
-    ...{ tunnels: known.tunnels, paths, answers },
+  lane.tunnels = tunnels;
+  lane.errors = new UnderlayErrors({
+    ...{ tunnels, paths, answers },
     onError: (isHeeded) => lane.countError(isHeeded),
     onDropped: (reason) => lane.countDrop(reason),
   });
-  lane.errors = errors;
-  lane.onTunnels = (changed) => {
-    known.change(changed);
-    answers.forget();
-    errors.forget();
-  };
   return lane;
 }

@@ -4,6 +4,7 @@ import { addressBytes, parseAddress } from '../packet/address.js';
 import { mtuOf } from '../packet/table.js';
 import { overhead, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { PathMtus } from '../ring/path-mtus.js';
+import type { LaneTunnels } from './tunnels.js';
 
 /** Less than this no path of IPv4 is believed to take: an attacker's word, as a rule. Linux has the same floor. */
 const IPV4_FLOOR = 552;
@@ -17,8 +18,7 @@ const IPV6_FLOOR = 1280;
 export type RouteMtu = (remote: Uint8Array, record: number) => number | undefined;
 
 export interface PathsOptions {
-  /** Record i + 1 is tunnel i. */
-  readonly tunnels: readonly (Tunnel | undefined)[];
+  readonly tunnels: LaneTunnels;
   readonly pathMtus: PathMtus;
   readonly routeMtu: RouteMtu;
   /** Told whenever something is learned, or learned again. */
@@ -34,7 +34,7 @@ export class Paths {
 
   /** Largest inner packet that the tunnel of `record` takes as far as is known. */
   mtu(record: number): number {
-    const tunnel = this.#options.tunnels[record - 1];
+    const tunnel = this.#options.tunnels.of(record);
     const own = tunnel === undefined ? 0 : mtuOf(tunnel);
     const known = this.#options.pathMtus.get(record);
     return known === 0 ? own : Math.min(own, known);
@@ -42,7 +42,7 @@ export class Paths {
 
   /** An ICMP error told that the way takes outer packets of `outerMtu` bytes. */
   learnFromError(record: number, outerMtu: number): void {
-    const tunnel = this.#options.tunnels[record - 1];
+    const tunnel = this.#options.tunnels.of(record);
     if (tunnel === undefined) return;
     const floor = versionOf(tunnel) === 4 ? IPV4_FLOOR : IPV6_FLOOR;
     this.#learn(record, tunnel, Math.max(floor, outerMtu));
@@ -50,7 +50,7 @@ export class Paths {
 
   /** The kernel refused to send an outer packet for its length: how long may it be? */
   learnFromKernel(record: number): void {
-    const tunnel = this.#options.tunnels[record - 1];
+    const tunnel = this.#options.tunnels.of(record);
     const remote = tunnel && parseAddress(tunnel.remote);
     if (!tunnel || !remote) return;
     const outerMtu = this.#options.routeMtu(addressBytes(remote), record);

@@ -8,9 +8,9 @@ import type { Ring } from '../ring/ring.js';
 import { close } from '../sys/libc.js';
 import { CombinedUnderlay } from '../underlay/combined.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
-import { RawUnderlay } from '../underlay/raw.js';
-import { UdpUnderlay } from '../underlay/udp.js';
-import { XdpUnderlay } from '../underlay/xdp.js';
+import { RawUnderlay } from '../underlay/raw/raw.js';
+import { UdpUnderlay } from '../underlay/udp/udp.js';
+import { XdpUnderlay } from '../underlay/xdp/xdp.js';
 import type { LaneSockets, LaneStart } from './message.js';
 
 export interface LaneUnderlayEvents {

@@ -16,6 +16,9 @@ const ANSWER_LIMIT_MS = 1000;
 /** Sockets of many tunnels over UDP take their time. */
 const CHANGE_LIMIT_MS = 5000;
 
+/** What a lane tells because it was asked. */
+type Answer = Extract<LaneEvent, { kind: 'kernel-drops' }>;
+
 /** A lane in a thread of its own. */
 export class LaneThread implements LaneHandle {
   readonly #worker: Worker;
@@ -23,7 +26,7 @@ export class LaneThread implements LaneHandle {
   readonly #one = new NativeBlock(8);
   readonly #events: LaneEvents;
   readonly #swaps = new Map<number, { done: () => void; failed: (error: Failure) => void }>();
-  readonly #asked = new Map<number, (drops: KernelDrops | undefined) => void>();
+  readonly #asked = new Map<number, (answer: Answer | undefined) => void>();
   readonly #ready: Promise<void>;
   readonly #exited: Promise<void>;
   #nextId = 1;
@@ -96,19 +99,9 @@ export class LaneThread implements LaneHandle {
     });
   }
 
-  kernelDrops(): Promise<KernelDrops | undefined> {
-    if (this.#ended) return Promise.resolve(undefined);
-    const id = this.#nextId++;
-    return new Promise((resolve) => {
-      const answer = (drops: KernelDrops | undefined): void => {
-        clearTimeout(timer);
-        this.#asked.delete(id);
-        resolve(drops);
-      };
-      const timer = setTimeout(() => answer(undefined), ANSWER_LIMIT_MS);
-      this.#asked.set(id, answer);
-      this.#ask({ kind: 'kernel-drops', id });
-    });
+  async kernelDrops(): Promise<KernelDrops | undefined> {
+    const answer = await this.#askFor((id) => ({ kind: 'kernel-drops', id }));
+    return answer?.kind === 'kernel-drops' ? answer.drops : undefined;
   }
 
   emit(record: number, packet: Uint8Array): void {
@@ -126,6 +119,22 @@ export class LaneThread implements LaneHandle {
     await this.#exited;
     clearTimeout(timer);
     close(this.#wakeFd);
+  }
+
+  /** What the lane answers; undefined: it has ended, or does not answer. */
+  #askFor(request: (id: number) => LaneRequest): Promise<Answer | undefined> {
+    if (this.#ended) return Promise.resolve(undefined);
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      const answer = (event: Answer | undefined): void => {
+        clearTimeout(timer);
+        this.#asked.delete(id);
+        resolve(event);
+      };
+      const timer = setTimeout(() => answer(undefined), ANSWER_LIMIT_MS);
+      this.#asked.set(id, answer);
+      this.#ask(request(id));
+    });
   }
 
   #ask(request: LaneRequest): void {
@@ -157,7 +166,7 @@ export class LaneThread implements LaneHandle {
         this.#events.onSegmentationRefused();
         break;
       case 'kernel-drops':
-        this.#asked.get(event.id)?.(event.drops);
+        this.#asked.get(event.id)?.(event);
         break;
       case 'change': {
         const asked = this.#swaps.get(event.id);

@@ -1,34 +1,47 @@
-// What a lane was told of the tunnels, for what is not decided packet by packet. Whoever holds one of the lists sees it
-// change; what was made of it is to be forgotten then.
+// The tunnels of a lane, beside the table of the codec: for what is not decided packet by packet. A remote that has a
+// host name may move, and the lane is told: from then on answers, paths and errors go by where it is.
 import { recordsOf } from '../packet/peers.js';
+import { createTable, ownName, type Table } from '../packet/table.js';
 import type { Tunnel } from '../packet/tunnel.js';
-import type { LaneChange } from './message.js';
+
+/** What the tunnel of a record is from here on. Undefined: a hole. */
+export type TunnelChange = readonly [record: number, tunnel: Tunnel | undefined];
 
 export class LaneTunnels {
-  /** Tunnel i has record i + 1; those of peers are holes. */
-  readonly tunnels: (Tunnel | undefined)[];
-  /** Of every record what it stands for, those of peers too. */
-  readonly ofRecords: (Tunnel | undefined)[] = [];
+  readonly #tunnels: (Tunnel | undefined)[];
+  #records: readonly (Tunnel | undefined)[] | undefined;
+  #table: Table | undefined;
 
+  /** Tunnel i is record i + 1. */
   constructor(tunnels: readonly (Tunnel | undefined)[]) {
-    this.tunnels = [...tunnels];
-    this.#spread();
+    this.#tunnels = [...tunnels];
   }
 
-  change(changed: LaneChange['tunnels']): void {
-    const isPlain = changed.every(([record, tunnel]) => {
-      return !tunnel?.peers && !this.tunnels[record - 1]?.peers;
-    });
-    for (const [record, tunnel] of changed) {
-      while (this.tunnels.length < record) this.tunnels.push(undefined);
-      this.tunnels[record - 1] = tunnel;
-      if (isPlain) this.ofRecords[record - 1] = tunnel;
+  change(changes: readonly TunnelChange[]): void {
+    for (const [record, tunnel] of changes) {
+      while (this.#tunnels.length < record) this.#tunnels.push(undefined);
+      this.#tunnels[record - 1] = tunnel;
     }
-    if (!isPlain) this.#spread();
+    // Made anew by who asks first: of many changes, once.
+    this.#records = undefined;
+    this.#table = undefined;
   }
 
-  #spread(): void {
-    this.ofRecords.length = 0;
-    for (const { tunnel } of recordsOf(this.tunnels)) this.ofRecords.push(tunnel);
+  /** The tunnel of a record, or what it is with one of its peers alone. */
+  of(record: number): Tunnel | undefined {
+    this.#records ??= recordsOf(this.#tunnels).map(({ tunnel }) => tunnel);
+    return this.#records[record - 1];
+  }
+
+  get table(): Table {
+    this.#table ??= createTable(this.#tunnels);
+    return this.#table;
+  }
+
+  /** Whether an address, in wire order, is one of ours: of an end of a tunnel or of its device. */
+  isOwn(address: Uint8Array): boolean {
+    const { ownOuter, ownInner } = this.table;
+    const name = ownName(address);
+    return ownOuter.has(name) || ownInner.has(name);
   }
 }

@@ -26,3 +26,8 @@ export function setU32(bytes: Uint8Array, offset: number, value: number): void {
   setU16(bytes, offset, value >>> 16);
   setU16(bytes, offset + 2, value & 0xffff);
 }
+
+/** The 16-bit field that a word of this machine, which is little-endian, has to hold for `value`; and back. */
+export function swap16(value: number): number {
+  return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
+}

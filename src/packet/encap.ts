@@ -9,7 +9,6 @@
 //   5. outer header  IPv4 or IPv6, with TOS, TTL and DF of the tunnel or of the inner packet
 //   6. UDP header    a source port for each flow, for gre-udp
 //   7. GRE header    key, sequence number, checksum
-import { contains, isMapped } from './address.js';
 import { setU16, setU32, u8, u16 } from './bytes.js';
 import { checksum } from './checksum.js';
 import { encapLimitOf } from './encap-limit.js';
@@ -30,6 +29,7 @@ import { clampMss } from './mss.js';
 import type { Observe } from './observe.js';
 import { outerHeader } from './outer-header.js';
 import { recordFor } from './peers.js';
+import { isWithin } from './policy.js';
 import type { Reason } from './reason.js';
 import { createTunnelState, type TunnelState } from './state.js';
 import { createTable, type Entry, isGroup, ownName, type Table } from './table.js';
@@ -222,8 +222,7 @@ function isBack(
 ): boolean {
   if (ip === null || carries === 'ethernet' || allow === 'any') return false;
   if (remote === null || !isGroup(remote) || ownInner.has(ownName(ip.source))) return false;
-  if (ip.version === 6 && isMapped(ip.source)) return false; // no IPv4 prefix is about it
-  return allow.some((block) => contains(block, ip.source));
+  return isWithin(allow, ip);
 }
 
 /**

@@ -1,5 +1,5 @@
 // Whether an inner packet may leave the tunnel, judged by its addresses and its TTL, or ends at the router itself.
-import { contains, isMapped } from './address.js';
+import { type Block, contains, isMapped } from './address.js';
 import { u32 } from './bytes.js';
 import type { Inner } from './inner.js';
 import {
@@ -97,11 +97,21 @@ function isTunnelProtocol(protocol: number): boolean {
 /** Whether the tunnel accepts the source. */
 function isAllowed({ version, source }: Inner, entry: Entry): boolean {
   if (entry.allow === 'any') return true;
-  // An IPv4 address in an IPv6 header is no sender's, and not the one that IPv4 prefixes are about.
-  if (version === 6 && isMapped(source)) return false;
   // To another link these were martians.
   if (version === 6 && (isLinkLocal6(source) || isUnspecified6(source))) return true;
-  return entry.allow.some((block) => contains(block, source));
+  return isWithin(entry.allow, { version, source });
+}
+
+/**
+ * Whether one of these blocks holds an inner source. An IPv4 address in an IPv6 header is no sender's, and not the one
+ * that IPv4 blocks are about.
+ */
+export function isWithin(
+  allow: readonly Block[],
+  { version, source }: Pick<Inner, 'version' | 'source'>,
+): boolean {
+  if (version === 6 && isMapped(source)) return false;
+  return allow.some((block) => contains(block, source));
 }
 
 /** Whether the packet goes on to another host, so that its TTL would have to be taken down. */

@@ -154,6 +154,15 @@ export function isGroup(address: Uint8Array): boolean {
   return address.length === 4 ? u8(address, 0) >>> 4 === 0xe : u8(address, 0) === 0xff;
 }
 
+/**
+ * Whether packets to a tunnel's remote go to a group of receivers. A remote that is no address, `any` or a host name
+ * that stands for nothing yet, is none: who needs an address there refuses it by name (`endpoint`).
+ */
+export function isToGroup({ remote }: Pick<Tunnel, 'remote'>): boolean {
+  const address = parseAddress(remote);
+  return address !== null && isGroup(addressBytes(address));
+}
+
 function block(tunnel: Tunnel, prefix: Prefix): Block {
   const made = toBlock(prefix);
   if (made === null) {

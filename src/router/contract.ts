@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.js';
+import type { Means } from '../lane/board.js';
 import type { Reason } from '../packet/reason.js';
 import type { Mode, Tunnel } from '../packet/tunnel.js';
 import type { Failure } from '../sys/failure.js';
@@ -13,6 +14,16 @@ export type Drops = Partial<Record<Reason, number>>;
 
 /** The device is gone or set down; the peer does not answer what it is asked; or else what is wrong with a host name. */
 export type DownReason = 'device' | 'keepalive' | 'probe' | (string & {});
+
+/** What the answers to one kind of question say of a tunnel's peer. */
+export interface PeerLiveness {
+  readonly means: Means;
+  readonly state: 'up' | 'down';
+  /** Questions in a row without an answer, the one that is under way among them. */
+  readonly unanswered: number;
+  /** How often that made the peer down, and answers made it up again. */
+  readonly changes: number;
+}
 
 /** One of several peers of a tunnel. */
 export interface PeerStatus {
@@ -57,6 +68,10 @@ export interface TunnelStatus {
   readonly queueDrops?: number;
   /** When the last packet came out of the tunnel, or ended at the router itself; ms since 1970, or null. */
   readonly lastReceivedMs: number | null;
+  /** Of these, when the last packet ended at the router itself: a keepalive, or an answer. */
+  readonly lastHeardMs: number | null;
+  /** By what its peer is asked whether it is there; absent: by nothing. */
+  readonly liveness?: readonly PeerLiveness[];
   /** Of a tunnel with several: its own counters are their sum, and what went to none of them. */
   readonly peers?: readonly PeerStatus[];
 }

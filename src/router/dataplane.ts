@@ -19,7 +19,9 @@ import { setCarrier } from '../tun/linux.js';
 import { addCounters, clearRecord, type RecordCounters, readRecord } from '../tunnel/counters.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
+import { ProtocolSinks } from '../underlay/protocol-sinks.js';
 import { createDevices, type Device, removeDevices } from './devices.js';
+import { endpointsOf } from './endpoints.js';
 import { type Fleet, type Member, tunnelsOf } from './fleet.js';
 import {
   type FleetView,
@@ -38,6 +40,7 @@ import { recordIds } from './record-ids.js';
 import {
   changedRecords,
   type RouterRecords,
+  recordTunnels,
   routerRecords,
   tableTunnels,
   unsharedRecords,
@@ -74,6 +77,7 @@ export class Dataplane {
   #published: RouterRecords;
   #xdp: XdpPath | undefined;
   #lanes: Lanes | undefined;
+  #sinks: ProtocolSinks | undefined;
   /** Whose packets the counters of each record are about. */
   readonly #counted = new Map<number, string>();
   #retired: RecordCounters | undefined;
@@ -92,7 +96,12 @@ export class Dataplane {
     this.#table = new TunnelTable(this.memory, this.plan);
     this.#table.publish(tableTunnels(fleet));
     for (const [record, id] of recordIds(fleet)) this.#counted.set(record, id);
-    this.traces = new Traces(this.memory, this.plan, tunnelsOf(fleet), new Map(this.#links()));
+    this.traces = new Traces(
+      this.memory,
+      this.plan,
+      () => tunnelsOf(this.#fleet),
+      () => new Map(linksOf(this.#records).links),
+    );
     const pathMtus = new PathMtus(this.memory, this.plan.states);
     this.learnedMtus = new LearnedMtus({ tunnels: tunnelsOf(fleet), pathMtus, log });
     this.liveness = new Liveness({
@@ -118,6 +127,11 @@ export class Dataplane {
 
   member(record: number): Member | undefined {
     return this.#members.get(record);
+  }
+
+  /** Silences the tunnel protocols that no tunnel receives. Throws a Failure when a right is missing. */
+  openSinks(): void {
+    this.#sinks = new ProtocolSinks(endpointsOf(recordTunnels(this.#records)).protocols);
   }
 
   /** Goes on without AF_XDP: before the lanes start. */
@@ -197,6 +211,8 @@ export class Dataplane {
       return { added: laneDevices(come, lane).map(unread), removed: [] };
     });
     await this.#publish(after, ids);
+    // Silent before the lanes' sockets are closed, so that the kernel answers nobody in between.
+    this.#sinks?.change(endpointsOf(recordTunnels(after.records)).protocols);
     await this.#tellLanes(last, (lane) => {
       return { added: laneDevices(come, lane), removed: gone };
     });
@@ -295,11 +311,6 @@ export class Dataplane {
       tunnelsOf(after.fleet),
       changed.filter((record) => path(old.get(record)) !== path(now.get(record))),
     );
-    this.traces.change(tunnelsOf(after.fleet), new Map(this.#links()));
-  }
-
-  #links(): readonly (readonly [number, string])[] {
-    return linksOf(this.#records).links;
   }
 
   #sharedStart(build: CodecBuild): SharedStart {
@@ -342,6 +353,7 @@ export class Dataplane {
   close(): void {
     this.liveness.stop();
     this.learnedMtus.close();
+    this.#sinks?.close();
   }
 }
 
@@ -361,6 +373,6 @@ function questionOf(member: Member | undefined): unknown {
 /** What the learned MTU of a path was learned of. */
 function pathOf(member: Member | undefined): unknown {
   if (member === undefined) return null;
-  const { mode, local, remote, dev } = member.config;
-  return [mode, local, remote, dev, member.tunnel.mtu];
+  const { mode, local, remote, link, mtu } = member.tunnel;
+  return [mode, local, remote, link, mtu];
 }

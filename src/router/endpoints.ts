@@ -1,12 +1,12 @@
 // What the sockets of a lane are opened for: read from the tunnels, whatever their devices are.
 import type { LaneStart, UdpTunnels } from '../lane/message.js';
-import { addressBytes, parseAddress } from '../packet/address.js';
+import { parseAddress } from '../packet/address.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { isGroup } from '../packet/table.js';
+import { isToGroup } from '../packet/table.js';
 import { type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
-import type { UdpLocal } from '../underlay/udp.js';
+import type { UdpLocal } from '../underlay/udp/udp.js';
 
 /** `records`: what each record stands for. */
 export function endpointsOf(
@@ -20,12 +20,6 @@ export function endpointsOf(
     groups: groupsOf(plain),
     udp: udpTunnels(records),
   };
-}
-
-/** Whether packets to a tunnel's remote go to a group of receivers. */
-export function isToGroup(tunnel: Tunnel): boolean {
-  const remote = parseAddress(tunnel.remote);
-  return remote !== null && isGroup(addressBytes(remote));
 }
 
 /** Whether an address counts on one device alone: fe80::/10. */

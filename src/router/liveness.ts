@@ -11,6 +11,7 @@ import type { Logger } from 'pino';
 import type { Keepalive, TunnelConfig } from '../config/config.js';
 import type { Board, Means } from '../lane/board.js';
 import type { Tunnel } from '../packet/tunnel.js';
+import type { PeerLiveness } from './contract.js';
 import type { Fleet, Member } from './fleet.js';
 import { PeerState } from './peer-state.js';
 import { keepalivePacket, probePacket } from './questions.js';
@@ -34,6 +35,8 @@ interface Watch {
   readonly means: Means;
   readonly every: Keepalive;
   readonly state: PeerState;
+  /** How often it became another. */
+  changes: number;
   /** Number of the newest question that was answered when last looked. */
   heard: number;
   timer: NodeJS.Timeout | undefined;
@@ -102,6 +105,14 @@ export class Liveness {
     return this.#byRecord.get(record)?.find(({ state }) => !state.isUp)?.means;
   }
 
+  /** What the answers say of the peer of `record`, by each means that it is asked by. */
+  of(record: number): PeerLiveness[] {
+    return (this.#byRecord.get(record) ?? []).map(({ means, state, changes }) => ({
+      ...{ means, state: state.isUp ? 'up' : 'down', changes },
+      unanswered: this.#options.board.unanswered(record, means),
+    }));
+  }
+
   #ask(watch: Watch): void {
     const { record, means, every } = watch;
     const { board, current, emit } = this.#options;
@@ -129,6 +140,7 @@ export class Liveness {
     watch.heard = heard;
     const wasDown = this.down(record) !== undefined;
     if (!state.step(isAnswered)) return;
+    watch.changes++;
     const isDown = this.down(record) !== undefined;
     if (isDown === wasDown) return;
     board.setDown(record, isDown);
@@ -157,6 +169,7 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
           {
             ...{ tunnel, record, means, every },
             state: new PeerState(every.count),
+            changes: 0,
             heard: 0,
             timer: undefined,
           },

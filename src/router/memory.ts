@@ -75,7 +75,12 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     kernelDrops: [await running.kernelDrops()],
     queueDrops: new Map(),
   });
-  const traces = new Traces(memory, plan, tunnels, new Map());
+  const traces = new Traces(
+    memory,
+    plan,
+    () => tunnels,
+    () => new Map(),
+  );
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,

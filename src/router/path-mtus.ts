@@ -57,11 +57,16 @@ export class LearnedMtus {
   change(tunnels: LearnedMtusOptions['tunnels'], renewed: Iterable<number>): void {
     this.#tunnels = tunnels;
     for (const record of renewed) {
-      clearTimeout(this.#timers.get(record));
-      this.#timers.delete(record);
+      this.moved(record);
       this.#deviceMtus.delete(record);
-      this.#options.pathMtus.set(record, 0);
     }
+  }
+
+  /** The peer of a tunnel is somewhere else: what is known of the old way says nothing of the new one. */
+  moved(record: number): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timers.get(record));
+    this.#forget(record, this.#tunnels[record - 1]);
   }
 
   close(): void {

@@ -3,7 +3,8 @@
 //   1. codec     load and verify the build
 //   2. devices   make them; set MTU, addresses, link state, routes
 //   3. table     publish it to shared memory
-//   4. lane      open the underlay last: nothing is taken before it can be handled
+//   4. sinks     silence for the tunnel protocols that no tunnel receives
+//   5. lane      open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import type { Logger } from 'pino';
@@ -130,6 +131,7 @@ class RunningRouter implements Router {
     this.#codec = build.name;
     try {
       if (xdp && !(await xdp.attach(dataplane.memory))) this.#withdrawXdp(xdp);
+      if (this.#choices.underlay !== 'memory') dataplane.openSinks();
       const lanes = await this.#startLanes(build);
       await lanes.ready();
     } catch (error) {
@@ -247,6 +249,7 @@ class RunningRouter implements Router {
         return dataplane.liveness.down(record);
       },
       lastHeardMs: (record) => dataplane.board.lastHeardMs(record),
+      livenessOf: (record) => dataplane.liveness.of(record),
       ...{ codec: this.#codec, underlay, lanes: laneCount },
       startedMs: this.#startedMs,
       lastReload: this.reloads.last,

@@ -16,6 +16,7 @@ import type {
   DownReason,
   GoneStatus,
   KernelDrops,
+  PeerLiveness,
   PeerStatus,
   RouterMetrics,
   RouterStatus,
@@ -36,6 +37,8 @@ export interface StatusSources {
   readonly downReason: (name: string, record: number) => DownReason | undefined;
   /** When a packet of the tunnel last ended at the router itself, ms since 1970. */
   readonly lastHeardMs: (record: number) => number | null;
+  /** What is known of its peer by asking; absent: nobody asks. */
+  readonly livenessOf?: (record: number) => readonly PeerLiveness[];
   readonly codec: string;
   readonly underlay: string;
   readonly lanes: number;
@@ -144,6 +147,8 @@ function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
   const queueDrops = sources.queueDrops.get(name);
   const remote = remoteStatus(sources, name, config?.remote ?? tunnel.remote, tunnel.remote);
   const downReason = remote.downReason ?? sources.downReason(name, record);
+  const lastHeardMs = sources.lastHeardMs(record);
+  const liveness = sources.livenessOf?.(record) ?? [];
   return {
     ...{ name, mode, local, ...remote, state: downReason === undefined ? 'up' : 'down' },
     ...(downReason === undefined ? {} : { downReason }),
@@ -152,7 +157,8 @@ function tunnelStatus(sources: StatusSources, shown: Shown): TunnelStatus {
     ...{ rx: sum.rx, tx: sum.tx, drops: addDrops(sum.decapDrops, sum.encapDrops) },
     ...(queueDrops === undefined ? {} : { queueDrops }),
     localPackets: sum.local,
-    lastReceivedMs: latest(sum.lastReceivedMs, sources.lastHeardMs(record)),
+    ...{ lastReceivedMs: latest(sum.lastReceivedMs, lastHeardMs), lastHeardMs },
+    ...(liveness.length === 0 ? {} : { liveness }),
     ...(peers === undefined ? {} : { peers: peerStatus(sources, shown, peers) }),
   };
 }

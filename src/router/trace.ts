@@ -15,24 +15,18 @@ type Tunnels = readonly (Tunnel | undefined)[];
 export class Traces {
   readonly #memory: WebAssembly.Memory;
   readonly #plan: MemoryPlan;
-  #tunnels: Tunnels;
-  #links: ReadonlyMap<number, string>;
+  readonly #tunnels: () => Tunnels;
+  readonly #links: () => ReadonlyMap<number, string>;
   #open: Trace | undefined;
 
   constructor(
     memory: WebAssembly.Memory,
     plan: MemoryPlan,
-    tunnels: Tunnels,
-    links: ReadonlyMap<number, string>,
+    tunnels: () => Tunnels,
+    links: () => ReadonlyMap<number, string>,
   ) {
     this.#memory = memory;
     this.#plan = plan;
-    this.#tunnels = tunnels;
-    this.#links = links;
-  }
-
-  /** What traces that begin from here on are about. */
-  change(tunnels: Tunnels, links: ReadonlyMap<number, string>): void {
     this.#tunnels = tunnels;
     this.#links = links;
   }
@@ -41,7 +35,7 @@ export class Traces {
   open({ tunnel, dropsOnly, limit }: TraceRequest): Trace {
     const own = tunnel === null ? 0 : this.#recordOf(tunnel);
     // Packets of a tunnel with peers are theirs: those of all tunnels are taken down, and these picked from them.
-    const range = peerRanges(this.#tunnels).find(({ device }) => device === own);
+    const range = peerRanges(this.#tunnels()).find(({ device }) => device === own);
     const record = range === undefined ? own : 0;
     const isWanted = (one: TracedEntry): boolean =>
       range === undefined ||
@@ -58,8 +52,8 @@ export class Traces {
     const ofLane = Math.max(1, Math.floor(limit / lanes.length));
     for (const lane of lanes) lane.start({ limit: ofLane, dropsOnly, record });
     const trace: Trace = {
-      tunnels: this.#tunnels,
-      links: this.#links,
+      tunnels: this.#tunnels(),
+      links: this.#links(),
       read: () => readAll(lanes, isWanted),
       close: () => {
         for (const lane of lanes) lane.stop();
@@ -71,9 +65,9 @@ export class Traces {
   }
 
   #recordOf(name: string): number {
-    const index = this.#tunnels.findIndex((tunnel) => tunnel?.name === name);
+    const index = this.#tunnels().findIndex((tunnel) => tunnel?.name === name);
     if (index >= 0) return index + 1;
-    const names = this.#tunnels.flatMap((tunnel) => tunnel?.name ?? []);
+    const names = this.#tunnels().flatMap((tunnel) => tunnel?.name ?? []);
     throw new Failure(
       EXIT.noInput,
       `there is no tunnel ${JSON.stringify(name)}`,

@@ -10,6 +10,7 @@
 import type { Logger } from 'pino';
 import { isName } from '../config/host-name.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
+import { isToGroup } from '../packet/table.js';
 import { carries, isGre, outerLength, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { Reserve } from '../ring/plan.js';
 import { planXsk, receiveRoom, type XskPlan } from '../ring/xsk-plan.js';
@@ -20,19 +21,18 @@ import { hasIpsecPolicies, type Path } from '../sys/ip.js';
 import { RouteWatch } from '../sys/netlink.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../tunnel/next-hops.js';
 import {
+  openSegmentation,
+  type Segmentation,
+  segmentationMark,
+} from '../underlay/packet-socket/segmentation-program.js';
+import {
   openRedirect,
   type Peer,
   type Redirect,
   type RedirectOptions,
-} from '../underlay/redirect-program.js';
-import {
-  openSegmentation,
-  type Segmentation,
-  segmentationMark,
-} from '../underlay/segmentation-program.js';
-import type { XdpDevice } from '../underlay/xdp.js';
-import { Xsk } from '../underlay/xsk.js';
-import { isToGroup } from './endpoints.js';
+} from '../underlay/xdp/redirect-program.js';
+import type { XdpDevice } from '../underlay/xdp/xdp.js';
+import { Xsk } from '../underlay/xdp/xsk.js';
 import { changedRecords, type RouterRecords, unsharedRecords } from './records.js';
 
 /**

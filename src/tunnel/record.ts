@@ -1,5 +1,6 @@
 // One tunnel <-> its record in a table image: the numbers of asm/layout.ts and, in wire order, the
 // outer header of its packets with everything in it that no packet changes.
+
 import {
   FLAG_ALLOW_ANY,
   FLAG_ALLOW_LINK_LOCAL,
@@ -52,9 +53,17 @@ import {
 } from '../../asm/layout.js';
 import { addressBytes, formatIpv4, formatIpv6, isMapped, parseAddress } from '../packet/address.js';
 import { encapLimitHeader } from '../packet/encap-limit.js';
-import { DESTINATION_OPTIONS } from '../packet/ipv6.js';
+import { DESTINATION_OPTIONS, IPV6_HEADER } from '../packet/ipv6.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
-import { allowsLinkLocal, endpoint, hasPeers, isGroup, mssOf, mtuOf } from '../packet/table.js';
+import {
+  allowsLinkLocal,
+  endpoint,
+  hasPeers,
+  isGroup,
+  isToGroup,
+  mssOf,
+  mtuOf,
+} from '../packet/table.js';
 import {
   carries,
   isGre,
@@ -84,7 +93,6 @@ const NAMES: ReadonlyMap<number, Mode> = new Map([
   [MODE_GRE_UDP | MODE_OVER6, 'gre-udp'],
 ]);
 
-const IPV6_HEADER = 40;
 const GRE_CHECKSUM = 0x8000;
 const GRE_KEY = 0x2000;
 const GRE_SEQUENCE = 0x1000;
@@ -170,11 +178,6 @@ export function writeMapped(target: Uint8Array, offset: number, bytes: Uint8Arra
   }
   target.fill(0xff, offset + 10, offset + 12);
   target.set(bytes, offset + 12);
-}
-
-function isToGroup(tunnel: Tunnel): boolean {
-  const remote = outerAddress(tunnel, 'remote');
-  return remote !== null && isGroup(remote);
 }
 
 function flagsOf(tunnel: Tunnel): number {

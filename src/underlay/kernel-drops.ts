@@ -1,7 +1,7 @@
 // What the kernel dropped before the router had it: asked of the sockets when somebody wants to know.
 import { receiveDrops } from '../sys/socket.js';
 import type { KernelDrops } from './contract.js';
-import { readStatistics } from './xsk-statistics.js';
+import { readStatistics } from './xdp/xsk-statistics.js';
 
 const NAMES = [
   'rawSocket',

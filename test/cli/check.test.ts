@@ -60,7 +60,7 @@ test('-j gives the same as JSON, with positions for an editor', async () => {
     endLine: 5,
     endColumn: 10,
     message: 'ttl must be 1..255 or "inherit", not 999',
-    hint: null,
+    hint: 'the largest is 255',
   });
   const good = await grebe(['check', 'good.toml', '--json'], { cwd: folder });
   assert.equal(good.code, 0);

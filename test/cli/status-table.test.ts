@@ -51,3 +51,16 @@ test('a host name is shown with the address it stands for', () => {
   const shown = show(withFirst({ remote: 'peer.test', remoteAddress: '192.0.2.2' }));
   assert.match(shown, /192\.0\.2\.1 -> peer\.test \(192\.0\.2\.2\) +up/);
 });
+
+test('ICMP errors stand below the tunnels, where there were any', () => {
+  assert.match(
+    show(STATUS),
+    /^ICMP errors: 5 heard of the underlay \(1 over the rate had no effect\), 8 told to senders \(2 more were kept back\)$/m,
+  );
+  const none = { answers: 0, answersLimited: 0, errors: 0, errorsLimited: 0 };
+  assert.doesNotMatch(show({ ...STATUS, icmp: none }), /ICMP/);
+  assert.match(
+    show({ ...STATUS, icmp: { ...none, errors: 3 } }),
+    /^ICMP errors: 3 heard of the underlay, 0 told to senders$/m,
+  );
+});

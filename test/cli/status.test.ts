@@ -74,7 +74,7 @@ test('the table for a person has health on top and a row a tunnel', async () => 
   );
   assert.match(
     lines[3] ?? '',
-    /^gre1 +gre +192\.0\.2\.1 -> 192\.0\.2\.2 +up +1476 +4 \(336 B\) +3 \(1\.5 MB\) +9 +\d+ d .* ago +inner-ttl 10, gre-checksum 2$/,
+    /^gre1 +gre +192\.0\.2\.1 -> 192\.0\.2\.2 +up +1476 \(path 1300\) +4 \(336 B\) +3 \(1\.5 MB\) +9 +\d+ d .* ago +inner-ttl 10, gre-checksum 2$/,
   );
   assert.match(
     lines[4] ?? '',

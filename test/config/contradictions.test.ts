@@ -73,6 +73,7 @@ peers = [{ remote = "2001:db8::2", routes = [] }, { remote = »"192.0.2.2", rout
     toml: 'mode = "ip6gre"\nlocal = "2001:db8::1"\nremote = »"2001:DB8:0::1"\nallow = ["any"]',
     codes: ['E113'],
     message: /^remote is the same address as local, 2001:db8::1/,
+    hint: /^remote is the address of the other machine$/,
   },
   {
     what: 'a multicast remote without local',
@@ -100,6 +101,7 @@ peers = [{ remote = "2001:db8::2", routes = [] }, { remote = »"192.0.2.2", rout
     toml: 'mode = "ip6gre"\nlocal = »"ff0e::1"\nremote = "2001:db8::2"\nallow = ["any"]',
     codes: ['E114'],
     message: /^local cannot be the multicast address ff0e::1$/,
+    hint: /^an address of this machine: ip address$/,
   },
   {
     what: 'a link-local remote without a device',
@@ -127,6 +129,7 @@ peers = [{ remote = "2001:db8::2", routes = [] }, { remote = »"192.0.2.2", rout
     toml: 'mode = "ip6gre"\nlocal = »"::1"\nremote = »"::ffff:192.0.2.1"\nallow = ["any"]',
     codes: ['E114', 'E114'],
     message: /^local cannot be ::1: packets with a loopback address are dropped \(outer-martian\)$/,
+    hint: /^an address of this machine: ip address$/,
   },
   {
     what: 'a name as local',
@@ -232,6 +235,7 @@ const HEADERS: readonly Broken[] = [
     toml: `${GRE6}\nencaplimit = »256`,
     codes: ['E107'],
     message: /^encaplimit must be 0\.\.255 or "none", not 256$/,
+    hint: /^the largest is 255$/,
   },
   {
     what: 'a quoted encapsulation limit',
@@ -245,6 +249,7 @@ const HEADERS: readonly Broken[] = [
     toml: `${GRE6}\nflowlabel = »0x100000`,
     codes: ['E107'],
     message: /^flowlabel must be 0\.\.0xfffff or "inherit", not 1048576$/,
+    hint: /^the largest is 0xfffff$/,
   },
   {
     what: 'a word for ecn that is none',
@@ -278,6 +283,7 @@ const HEADERS: readonly Broken[] = [
     toml: `${GRE}\nttl = »{}`,
     codes: ['E107'],
     message: /^ttl must be \{ out = 64, in = "keep" \} with at least one of them, not a table$/,
+    hint: /^for instance "inherit"$/,
   },
   {
     what: 'an unknown key in a pair',
@@ -314,6 +320,7 @@ const OPTIONS: readonly Broken[] = [
     toml: `${GRE}\nseq = true\nreorder = { packets = »0, time = »"1m" }`,
     codes: ['E107', 'E107'],
     message: /^reorder\.packets must be 1\.\.1024, not 0$/,
+    hint: /^the smallest is 1$/,
   },
   {
     what: 'a keepalive in UDP',
@@ -368,12 +375,14 @@ const OPTIONS: readonly Broken[] = [
     toml: `${GRE}\nkeepalive = { interval = »"0s" }\nprobe = { target = "10.9.0.2", interval = »"25h", count = »256 }\naddress = ["10.9.0.1/24"]`,
     codes: ['E107', 'E107', 'E107'],
     message: /^keepalive\.interval must be a time from "10ms" to "24h", not "0s"$/,
+    hint: /^the shortest is "10ms", the longest "24h"$/,
   },
   {
     what: 'a probe of nothing',
     toml: `${GRE}\n»probe = { interval = "1s" }`,
     codes: ['E104'],
     message: /^probe\.target is missing: it must be an inner address in quotes$/,
+    hint: /^probe = \{ target = "10\.9\.0\.2", interval = "1s", count = 3 \}$/,
   },
   {
     what: 'a probe of a name',
@@ -428,12 +437,14 @@ const NETWORKS: readonly Broken[] = [
     toml: `mode = "ip4ip6"\n${ENDS6}\naddress = [»"fd00:9::1/64"]\nroutes = [»"fd00:20::/32"]\nallow = ["10.0.0.0/8", »"::/0"]`,
     codes: ['E116', 'E116', 'E116'],
     message: /^address\[0\] = "fd00:9::1\/64": mode = "ip4ip6" carries IPv4 only$/,
+    hint: /^mode = "ip6gre" carries both versions, "ip6ip6" IPv6 alone$/,
   },
   {
     what: 'IPv4 networks of ip6ip6',
     toml: `mode = "ip6ip6"\n${ENDS6}\nroutes = ["fd00:20::/32", »"10.20.0.0/16"]`,
     codes: ['E116'],
     message: /^routes\[1\] = "10\.20\.0\.0\/16": mode = "ip6ip6" carries IPv6 only$/,
+    hint: /^mode = "ip6gre" carries both versions, "ip4ip6" IPv4 alone$/,
   },
   {
     what: 'an MTU over IPv6 too small for the IPv6 inside',
@@ -454,12 +465,14 @@ const NETWORKS: readonly Broken[] = [
     toml: `${OPEN}\npeers = [{ remote = "192.0.2.2", routes = ["fd00:20::/32"] }]\nmtu = »1000`,
     codes: ['W204'],
     message: /^mtu = 1000 is below 1280: the kernel takes no IPv6 address on such a device$/,
+    hint: /^mtu = 1280, or no IPv6 inside$/,
   },
   {
     what: 'an MTU that leaves no room for the Ethernet header',
     toml: `${GRETAP}\nmtu = »65510`,
     codes: ['E107'],
     message: /^mtu must be at most 65497 here, not 65510: the outer headers add 38 bytes$/,
+    hint: /^mtu = 65497, or none: it follows from the path$/,
   },
   {
     what: 'a default route into a tunnel over IPv6',
@@ -517,6 +530,7 @@ const PEERS: readonly Broken[] = [
 ]`,
     codes: ['E114', 'E114', 'E121'],
     message: /^peers\[0\]\.remote cannot be "any": it is one peer$/,
+    hint: /^the address of that peer$/,
   },
   {
     what: 'a link-local peer without a device',

@@ -191,7 +191,7 @@ test('the line of a wrong ttl is the one of the contract, with a mark under the 
     diagnostics.map((one) => formatDiagnostic(one)).join(''),
     'grebe.toml:14:7  error  [E107] ttl must be 1..255 or "inherit", not 999\n' +
       '  14 │ ttl = 999\n' +
-      '     │       ^^^\n',
+      '     │       ^^^ the largest is 255\n',
   );
 });
 

@@ -52,6 +52,20 @@ test('every counter and every property of a router has its sample', async () => 
     'grebe_tunnel_mtu_bytes{tunnel="gre1"}': 1476,
     'grebe_tunnel_last_receive_timestamp_seconds{tunnel="gre1"}': 1_700_000_000,
     'grebe_tunnel_last_receive_timestamp_seconds{tunnel="sit1"}': 0,
+    'grebe_tunnel_path_mtu_bytes{tunnel="gre1"}': 1300,
+    'grebe_tunnel_local_packets_total{tunnel="gre1"}': 9,
+    'grebe_tunnel_last_heard_timestamp_seconds{tunnel="gre1"}': 1_699_999_999,
+    'grebe_tunnel_last_heard_timestamp_seconds{tunnel="sit1"}': 0,
+    'grebe_tunnel_liveness_up{tunnel="sit1",means="keepalive"}': 1,
+    'grebe_tunnel_liveness_up{tunnel="sit1",means="probe"}': 0,
+    'grebe_tunnel_liveness_unanswered_questions{tunnel="sit1",means="keepalive"}': 1,
+    'grebe_tunnel_liveness_changes_total{tunnel="sit1",means="keepalive"}': 2,
+    'grebe_tunnel_liveness_changes_total{tunnel="sit1",means="probe"}': 3,
+    grebe_icmp_errors_total: 5,
+    grebe_icmp_errors_suppressed_total: 1,
+    grebe_icmp_answers_total: 8,
+    grebe_icmp_answers_suppressed_total: 2,
+    grebe_generated_packets_total: 6,
     'grebe_tunnel_info{tunnel="gre1",mode="gre",local="192.0.2.1",remote="192.0.2.2",ikey="0",okey="4294967295"}': 1,
   };
   for (const [series, value] of Object.entries(expected)) {
@@ -65,6 +79,11 @@ test('every counter and every property of a router has its sample', async () => 
   const unclaimed = [...samples.keys()].filter((series) => series.startsWith('grebe_drops_total{'));
   assert.equal(unclaimed.length, Object.keys(REASON).length);
   assert.ok(!samples.has('grebe_tunnel_queue_drops_total{tunnel="sit1"}'), 'it was not told');
+  assert.ok(!samples.has('grebe_tunnel_path_mtu_bytes{tunnel="sit1"}'), 'nothing was found');
+  assert.ok(
+    ![...samples.keys()].some((series) => /_liveness_.*tunnel="gre1"/.test(series)),
+    'not asked',
+  );
 });
 
 test('batches are a histogram: counts grow with the bound, and the last is all of them', async () => {

@@ -8,8 +8,8 @@ export const STATUS: RouterStatus = {
   lanes: 1,
   uptimeSeconds: 192,
   received: { device: 3, underlay: 21 },
-  generated: 0,
-  icmp: { answers: 0, answersLimited: 0, errors: 0, errorsLimited: 0 },
+  generated: 6,
+  icmp: { answers: 8, answersLimited: 2, errors: 5, errorsLimited: 1 },
   tunnels: [
     {
       name: 'gre1',
@@ -18,12 +18,14 @@ export const STATUS: RouterStatus = {
       remote: '192.0.2.2',
       state: 'up',
       mtu: 1476,
+      pathMtu: 1300,
       rx: { packets: 4, bytes: 336 },
       tx: { packets: 3, bytes: 1_500_000 },
       localPackets: 9,
       drops: { 'gre-checksum': 2, 'inner-ttl': 10 },
       queueDrops: 7,
       lastReceivedMs: 1_700_000_000_000,
+      lastHeardMs: 1_699_999_999_000,
     },
     {
       name: 'sit1',
@@ -38,6 +40,11 @@ export const STATUS: RouterStatus = {
       localPackets: 0,
       drops: {},
       lastReceivedMs: null,
+      lastHeardMs: null,
+      liveness: [
+        { means: 'keepalive', state: 'up', unanswered: 1, changes: 2 },
+        { means: 'probe', state: 'down', unanswered: 4, changes: 3 },
+      ],
     },
   ],
   drops: { 'no-tunnel': 5 },

@@ -18,6 +18,8 @@ import type { TransferReport } from './transfer.js';
 /** The two ends, by version of the outer header. */
 const GREBE = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
 const KERNEL = { 4: '192.0.2.2', 6: '2001:db8::2' } as const;
+/** The router between them, once there is one. */
+const HOP = { 4: '192.0.2.3', 6: '2001:db8::3' } as const;
 /** Name of the tunnel device on both sides. */
 export const DEVICE = 'tun9';
 
@@ -72,6 +74,12 @@ export interface KernelLab {
   stopGrebe(router: RouterProcess): Promise<void>;
 
   setOffloads(offloads: Offloads): void;
+
+  /** From here on each end reaches the other by way of a router that passes on `mtu` bytes, and says so. */
+  narrowPath(mtu: number): Promise<void>;
+
+  /** Both kernels forget what their routes were found to take. */
+  forgetPaths(): Promise<void>;
 
   /** Whether the guest's receive offload may gather packets. */
   setGuestMerging(on: boolean): Promise<void>;
@@ -149,6 +157,13 @@ async function prepare(
     ...kernelSide(peer),
     ...grebeSide(namespaces, router),
     setOffloads: (offloads) => setOffloads(namespaces, wire, router, offloads),
+    forgetPaths: async () => {
+      for (const family of ['-4', '-6']) {
+        ip('-n', router, family, 'route', 'flush', 'cache');
+        await peer.ask(`ip ${family} route flush cache`);
+      }
+    },
+    narrowPath: (mtu) => narrowPath(namespaces, { wire, router, peer, mtu }),
     setGuestMerging: async (on) => {
       await peer.ask(`ip link set dev eth0 gro_max_size ${on ? 65536 : 1}`);
     },
@@ -241,6 +256,54 @@ function setOffloads(
   const [deferred, timeoutNs] = offloads === 'merging' ? [2, 1_000_000] : [0, 0];
   const settings = `cd /sys/class/net/u0; echo ${deferred} >napi_defer_hard_irqs; echo ${timeoutNs} >gro_flush_timeout`;
   namespaces.run(router, 'sh', ['-ec', settings]);
+}
+
+interface NarrowPath {
+  readonly wire: string;
+  readonly router: string;
+  readonly peer: KernelPeer;
+  readonly mtu: number;
+}
+
+/** Makes the bridge of the wire a router between its two ports that passes on packets of `mtu` bytes at most. */
+async function narrowPath(
+  namespaces: Namespaces,
+  { wire, router, peer, mtu }: NarrowPath,
+): Promise<void> {
+  // A host that takes redirects would go round the router again.
+  const deaf = (device: string) =>
+    ['ipv4', 'ipv6'].map(
+      (family) => `echo 0 >/proc/sys/net/${family}/conf/${device}/accept_redirects`,
+    );
+  const forward = ['ipv4/ip_forward', 'ipv6/conf/all/forwarding'].map(
+    (name) => `echo 1 >/proc/sys/net/${name}`,
+  );
+  const silent = ['all', 'br0'].map(
+    (name) => `echo 0 >/proc/sys/net/ipv4/conf/${name}/send_redirects`,
+  );
+  namespaces.run(wire, 'sh', [
+    '-ec',
+    ['echo 0 >/proc/sys/net/ipv6/conf/br0/disable_ipv6', ...forward, ...silent].join('\n'),
+  ]);
+  namespaces.run(router, 'sh', ['-ec', deaf('u0').join('\n')]);
+  await peer.ask(deaf('eth0').join(' && '));
+  for (const version of [4, 6] as const) {
+    ip(
+      '-n',
+      wire,
+      'address',
+      'add',
+      `${HOP[version]}/${version === 4 ? 24 : 64}`,
+      'dev',
+      'br0',
+      ...(version === 6 ? ['nodad'] : []),
+    );
+    for (const end of [GREBE[version], KERNEL[version]]) {
+      ip('-n', wire, 'route', 'add', end, 'dev', 'br0', 'mtu', 'lock', `${mtu}`);
+    }
+    ip('-n', router, 'route', 'add', KERNEL[version], 'via', HOP[version]);
+    await peer.ask(`ip route add ${GREBE[version]} via ${HOP[version]}`);
+  }
 }
 
 function transfers(router: string, dataSum: string) {

@@ -1,6 +1,7 @@
 // Answers to who sent what goes no further: to our own side, to the far side, at what rate, and counted.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { REASON_NO_ROUTE, REASON_TOO_BIG } from '../../asm/reason.js';
 import { loadBuild } from '../../src/codec/builds.js';
 import { decapBatch } from '../../src/lane/decap.js';
 import { encapBatch, generatedBatch } from '../../src/lane/encap.js';
@@ -44,6 +45,7 @@ function open(given: Partial<Tunnel> = {}) {
   underlay.onSent = (bytes) => sent.push(bytes);
   const device = new MemoryTun('gre1', memory);
   const learned: [number, number][] = [];
+  const asked: string[] = [];
   let way: number | undefined;
   const lane = openLane({
     ...{ memory, plan: plan.lanes[0], codec: loadBuild('scalar'), merge: 0, reorder: [], underlay },
@@ -54,7 +56,10 @@ function open(given: Partial<Tunnel> = {}) {
       onMergeRefused: () => {},
       onPathMtu: (record, mtu) => learned.push([record, mtu]),
     },
-    routeMtu: () => way,
+    routeMtu: (remote) => {
+      asked.push([...remote].join('.'));
+      return way;
+    },
   });
   const turn = (packet: Uint8Array): Uint8Array | undefined => {
     device.send(packet);
@@ -72,7 +77,7 @@ function open(given: Partial<Tunnel> = {}) {
     while (generatedBatch(lane));
   };
   return {
-    ...{ lane, device, underlay, sent, learned, turn, arrive, memory },
+    ...{ lane, tunnel, device, underlay, sent, learned, asked, turn, arrive, memory },
     setWay: (mtu: number) => {
       way = mtu;
     },
@@ -147,7 +152,7 @@ test('with DF clear it goes in fragments, which count in its place', () => {
 test('a packet that only the kernel refuses shows what the way takes', () => {
   const { turn, underlay, setWay, learned, pathMtus } = open();
   setWay(1324);
-  underlay.send = (ring, from) => ring.setReason(from, 25);
+  underlay.send = (ring, from) => ring.setReason(from, REASON_TOO_BIG);
   assert.deepEqual(icmpOf(turn(big4(1400))), ['0a090001', 3, 4, 1300]);
   assert.deepEqual(learned, [[1, 1300]]);
   assert.equal(pathMtus.get(1), 1300);
@@ -268,6 +273,23 @@ test('a frame to everyone is not answered', () => {
   assert.equal(turn(toAll), undefined);
 });
 
+test('what came by a group and would go back to it is not answered; what has no way there is', () => {
+  const { turn, counters, underlay } = open({
+    ...{ local: '192.0.2.1', remote: '239.1.1.1' },
+    allow: [{ address: '10.9.0.0', bits: 24 }],
+  });
+  const from = (source: string): Uint8Array =>
+    ipv4({ source, destination: '10.9.0.7', protocol: 17, payload: new Uint8Array(20) });
+  assert.equal(turn(from('10.9.0.3')), undefined);
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'no-route': 1 });
+  assert.equal(counters().icmp.answers, 0);
+  underlay.send = (ring, position) => ring.setReason(position, REASON_NO_ROUTE);
+  for (const source of ['10.1.0.2', '10.9.0.1']) {
+    assert.deepEqual(icmpOf(turn(from(source))).slice(0, 3), ['0a090001', 3, 1], source);
+  }
+  assert.deepEqual(counters().records[1]?.encapDrops, { 'no-route': 3 });
+});
+
 /** An ICMP error about `outer`, to us. */
 function errorAbout(outer: Uint8Array, type: number, code: number, mtu = 0) {
   const bytes = Buffer.concat([Buffer.alloc(8), outer.subarray(0, 500)]);
@@ -325,6 +347,46 @@ test('errors about no tunnel, and malformed ones, are counted as such', () => {
   const { icmp, records } = counters();
   assert.equal(icmp.errors, 2);
   assert.deepEqual(records[0]?.decapDrops, { 'icmp-no-tunnel': 1, 'icmp-malformed': 1 });
+});
+
+test('after its peer moved, errors count for the new address, and the kernel is asked for the way there', () => {
+  const { lane, tunnel, counters, pathMtus, turn, setWay, asked, underlay, learned } = open();
+  const to = (destination: string): Uint8Array =>
+    ipv4({ source: '192.0.2.1', destination, protocol: 47, payload: hex('0000080045000000') });
+  const [before, after] = [to('198.51.100.2'), to('198.51.100.3')];
+  lane.errors?.take(errorAbout(after, 3, 4, 1324));
+  assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 1 });
+  lane.tunnels?.change([[1, { ...tunnel, remote: '198.51.100.3' }]]);
+  lane.errors?.take(errorAbout(before, 3, 4, 1224));
+  assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 2 });
+  assert.deepEqual(learned, []);
+  lane.errors?.take(errorAbout(after, 3, 4, 1324));
+  assert.equal(pathMtus.get(1), 1300);
+  assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 2 });
+  underlay.send = (ring, from) => ring.setReason(from, REASON_TOO_BIG);
+  setWay(1100);
+  turn(big4(1200));
+  assert.deepEqual(asked, ['198.51.100.3']);
+  assert.equal(pathMtus.get(1), 1100 - 24);
+});
+
+test('a tunnel that gets a peer, and one that is gone', () => {
+  const { lane, tunnel, counters } = open();
+  const outer = ipv4({
+    ...{ source: '192.0.2.1', destination: '198.51.100.2', protocol: 47 },
+    payload: hex('0000080045000000'),
+  });
+  lane.tunnels?.change([
+    [1, undefined],
+    [2, { ...tunnel, remote: '198.51.100.9' }],
+  ]);
+  lane.errors?.take(errorAbout(outer, 3, 1));
+  assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 1 });
+  assert.equal(lane.tunnels?.of(1), undefined);
+  assert.equal(lane.tunnels?.of(2)?.remote, '198.51.100.9');
+  assert.equal(lane.tunnels?.isOwn(hex('c0000201')), true);
+  lane.tunnels?.change([[2, undefined]]);
+  assert.equal(lane.tunnels?.isOwn(hex('c0000201')), false);
 });
 
 test('of a flood of errors few have an effect', () => {

@@ -7,7 +7,7 @@ import { ip } from '../../src/demo/namespaces.js';
 import { type RouterProcess, readStatus, startRouter } from '../../src/demo/router-process.js';
 import { ATTACH_TYPE } from '../../src/sys/bpf.js';
 import { interfaceIndex, NativeBlock, syscall } from '../../src/sys/libc.js';
-import { openRedirect, type Redirect } from '../../src/underlay/redirect-program.js';
+import { openRedirect, type Redirect } from '../../src/underlay/xdp/redirect-program.js';
 import { enterNamespace, namespacePath } from '../support/enter-namespace.js';
 import {
   assertAnswered,

@@ -21,11 +21,11 @@ const CASES = readHostileCases();
 const OTHERWISE: Record<string, string> = {
   'erspan1-hdr4-index': 'erspan is no mode: RFC 2784, 2.4: unknown-protocol',
   'erspan3-o-no-subhdr': 'erspan is no mode: RFC 2784, 2.4: unknown-protocol',
-  'etherip-v2': 'EtherIP is no mode: no-tunnel',
-  'etherip-res': 'EtherIP is no mode: no-tunnel',
+  'etherip-v2': 'EtherIP is no mode, and IP protocol 97 is nothing else (RFC 3378): no-tunnel',
+  'etherip-res': 'EtherIP is no mode, and IP protocol 97 is nothing else (RFC 3378): no-tunnel',
 };
 
-/** ICMP errors from the underlay: not for decap. */
+/** ICMP errors from the underlay: not for decap. What they change and count: test/netns/hostile-errors.test.ts. */
 const CONTROL = CASES.filter(({ direction }) => direction === 'control');
 
 /** The tunnels that packets of a mode are meant for, over IPv4 and where there is one over IPv6. */

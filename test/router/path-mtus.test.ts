@@ -63,6 +63,21 @@ test('what is heard again counts from then on, what is less at once', async (t) 
   assert.deepEqual(set.at(-1), [TUNNEL.name, 1476]);
 });
 
+test('when the peer moves, what was learned of the old way is forgotten at once, and for good', async (t) => {
+  t.after(() => mock.timers.reset());
+  const { learned, learn, pass, pathMtus, set } = open();
+  learn(1376);
+  learned.moved(1);
+  learned.moved(2);
+  await pass(0.1);
+  assert.equal(pathMtus.get(1), 0);
+  assert.deepEqual(set.at(-1), [TUNNEL.name, 1476]);
+  pathMtus.set(1, 1300); // learned of the new way; the old time is no longer running
+  await pass(11);
+  assert.equal(pathMtus.get(1), 1300);
+  assert.equal(set.length, 2);
+});
+
 test('after its end nothing is set, and no record that there is not is learned', async (t) => {
   t.after(() => mock.timers.reset());
   const { learned, learn, pass, set } = open();

@@ -12,6 +12,8 @@ export interface HostileCase {
   readonly reason: string | null;
   /** TOS byte of the inner packet after decap, where the case says one. */
   readonly innerTos: number | undefined;
+  /** Of an ICMP error: no path is believed to take less, in bytes of the outer packet. */
+  readonly minMtu: number | undefined;
 }
 
 /** The file lies beside the sources; tests run from dist/. */
@@ -30,6 +32,7 @@ export function readHostileCases(): HostileCase[] {
         direction: expect.direction ?? 'rx',
         reason: expect.drop ? expect.counter : null,
         innerTos: expect.inner_tos_out,
+        minMtu: expect.min_mtu,
       };
     });
 }

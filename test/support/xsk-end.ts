@@ -6,9 +6,9 @@ import { Ring } from '../../src/ring/ring.js';
 import { planXsk, receiveRoom, type XskPlan } from '../../src/ring/xsk-plan.js';
 import { interfaceIndex } from '../../src/sys/libc.js';
 import { type NextHopPlan, NextHopTable, planNextHops } from '../../src/tunnel/next-hops.js';
-import { openRedirect, type Redirect } from '../../src/underlay/redirect-program.js';
-import { Xsk } from '../../src/underlay/xsk.js';
-import { openXdpModule, writeXskBlock, type XdpModule } from '../../src/underlay/xsk-rings.js';
+import { openRedirect, type Redirect } from '../../src/underlay/xdp/redirect-program.js';
+import { Xsk } from '../../src/underlay/xdp/xsk.js';
+import { openXdpModule, writeXskBlock, type XdpModule } from '../../src/underlay/xdp/xsk-rings.js';
 import { ipv4 } from './packets.js';
 
 export const SIZE = { receiveFrames: 128, sendFrames: 128, frameSize: 2048 } as const;

@@ -2,7 +2,7 @@
 // asm/xdp.ts does in batches.
 
 import type { XskPlan } from '../../src/ring/xsk-plan.js';
-import type { Xsk, XskRing } from '../../src/underlay/xsk.js';
+import type { Xsk, XskRing } from '../../src/underlay/xdp/xsk.js';
 
 export class XskFrames {
   readonly #xsk: Xsk;

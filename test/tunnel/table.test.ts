@@ -138,6 +138,7 @@ test('a table that does not fit is refused, and the live one stays', () => {
       },
     ],
     [{ ...GRE, local: 'example.org' }],
+    [{ ...GRE, remote: 'peer.example' }],
     [{ ...GRE, allow: [{ address: '10.0.0.0', bits: 33 }] }],
     [{ ...GRE, addresses: [{ address: 'gre1', bits: 24 }] }],
   ]) {

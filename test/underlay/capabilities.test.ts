@@ -18,9 +18,9 @@ if (!skip) {
 const file = (path: string): string =>
   JSON.stringify(fileURLToPath(new URL(path, import.meta.url)));
 const SCRIPT = `
-  import { openRedirect } from ${file('../../src/underlay/redirect-program.js')};
-  import { openSegmentation } from ${file('../../src/underlay/segmentation-program.js')};
-  import { Xsk } from ${file('../../src/underlay/xsk.js')};
+  import { openRedirect } from ${file('../../src/underlay/xdp/redirect-program.js')};
+  import { openSegmentation } from ${file('../../src/underlay/packet-socket/segmentation-program.js')};
+  import { Xsk } from ${file('../../src/underlay/xdp/xsk.js')};
   import { xskMemory } from ${file('../support/xsk-memory.js')};
   const device = { link: ${skip ? 0 : interfaceIndex('u0')}, device: 'u0' };
   const { memory, plans } = xskMemory({ receiveFrames: 64, sendFrames: 64, frameSize: 2048 });

@@ -9,7 +9,7 @@ import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
 import type { Underlay } from '../../src/underlay/contract.js';
 import { MemoryUnderlay } from '../../src/underlay/memory.js';
-import { RawUnderlay } from '../../src/underlay/raw.js';
+import { RawUnderlay } from '../../src/underlay/raw/raw.js';
 import { RawSocketUnderlay } from '../../src/underlay/raw-socket.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 

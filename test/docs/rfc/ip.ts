@@ -204,6 +204,7 @@ export const RFC_4213: Rfc = {
           'netns/strangers',
           'a stranger is dropped, counted once under its reason, and answered by nobody but a tunnel',
         ),
+        test('netns/probes', 'no probe is answered by a router with tunnels'),
       ),
     ),
     r('3.6', 'MAY', 'verify outer sources more strictly, off by default', {
@@ -285,7 +286,7 @@ export const RFC_2473: Rfc = {
         answer('ip6gre behind an encapsulation limit'),
         answer('ip4ip6 behind an encapsulation limit'),
         test(
-          'underlay/raw-ipv6',
+          'underlay/raw/ipv6',
           'an extension header is acted on and taken off, the addresses and the rest stay',
         ),
       ),

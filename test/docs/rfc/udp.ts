@@ -74,7 +74,7 @@ export const RFC_8086: Rfc = {
       'all packets of a flow have one source port',
       done(
         test(
-          'underlay/udp',
+          'underlay/udp/udp',
           'packets of several flows all arrive, each flow in order and from one port',
         ),
       ),
@@ -85,7 +85,7 @@ export const RFC_8086: Rfc = {
       'change the port of a flow more often than every 30 seconds',
       done(
         test(
-          'underlay/udp',
+          'underlay/udp/udp',
           'packets of several flows all arrive, each flow in order and from one port',
         ),
       ),
