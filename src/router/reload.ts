@@ -85,7 +85,9 @@ export class Reloads implements ReloadControl {
   ): Promise<ReloadResult> {
     if (wanted !== undefined || options.confirmMs !== undefined) {
       const find = typeof wanted === 'function' ? wanted : () => wanted ?? this.#read();
-      return this.inTurn(() => this.#reload(() => find(this.#config), options));
+      // A tunnel that cannot be added says nothing of the config file.
+      const isEdit = typeof wanted === 'function';
+      return this.inTurn(() => this.#reload(() => find(this.#config), options, isEdit));
     }
     this.#waiting ??= this.inTurn(() => {
       this.#waiting = undefined;
@@ -133,7 +135,11 @@ export class Reloads implements ReloadControl {
     await this.#queue;
   }
 
-  async #reload(find: () => Config, { confirmMs }: ReloadOptions): Promise<ReloadResult> {
+  async #reload(
+    find: () => Config,
+    { confirmMs }: ReloadOptions,
+    isEdit = false,
+  ): Promise<ReloadResult> {
     const { log, onBegin, onEnd } = this.#options;
     const before = this.#config;
     await onBegin?.();
@@ -145,13 +151,16 @@ export class Reloads implements ReloadControl {
       await this.#options.apply(before, after, diff);
       isSuccessful = true;
       this.#config = after;
-      this.#last = { isSuccessful, successMs: Date.now() };
+      if (!isEdit) this.#last = { isSuccessful, successMs: Date.now() };
       this.#follow(before, diff, confirmMs);
       return { diff, ...(this.#trial && { confirmUntilMs: this.#trial.untilMs }) };
     } catch (error) {
-      this.#last = { ...this.#last, isSuccessful };
+      if (!isEdit) this.#last = { ...this.#last, isSuccessful };
       const cause = error instanceof Error ? error.message : String(error);
-      log.error({ event: 'reload-failed' }, `the config stays as it was: ${cause}`);
+      log[isEdit ? 'warn' : 'error'](
+        { event: 'reload-failed' },
+        `the config stays as it was: ${cause}`,
+      );
       throw error;
     } finally {
       await onEnd?.(this.#config, isSuccessful);
@@ -170,17 +179,21 @@ export class Reloads implements ReloadControl {
       log.warn({ event: 'restart-needed', key }, `${key} of [router] takes effect with a restart`);
     }
     if (confirmMs === undefined) return;
-    const timer = setTimeout(() => void this.#giveUp(base), confirmMs);
+    const timer = setTimeout(() => void this.#giveUp(trial), confirmMs);
     timer.unref();
-    this.#trial = { timer, untilMs: Date.now() + confirmMs, before: base };
+    const trial = { timer, untilMs: Date.now() + confirmMs, before: base };
+    this.#trial = trial;
   }
 
-  async #giveUp(before: Config): Promise<void> {
-    const message = 'the reload was not confirmed in time: the config before it comes back';
-    this.#options.log.warn({ event: 'reload-unconfirmed' }, message);
-    this.#trial = undefined;
-    // The error is logged, and shown by the metrics: nobody waits for this one.
-    await this.inTurn(() => this.#reload(() => before, {})).catch(() => {});
+  async #giveUp(trial: Trial): Promise<void> {
+    const turn = this.inTurn(async () => {
+      if (this.#trial !== trial) return; // confirmed while this waited for its turn
+      const message = 'the reload was not confirmed in time: the config before it comes back';
+      this.#options.log.warn({ event: 'reload-unconfirmed' }, message);
+      this.#trial = undefined;
+      await this.#reload(() => trial.before, {});
+    });
+    await turn.catch(() => {}); // logged, and shown by the metrics: nobody waits for this one
   }
 
   #endTrial(): void {

@@ -131,6 +131,8 @@ test('diff says what reload will do, reload does it, and the metrics tell whethe
       return Number(/^grebe_config_last_reload_successful (\d)$/m.exec(body)?.[1]);
     };
     assert.equal(await reloaded(), 1);
+    assert.equal(say('tunnel', 'change', 'still', 'ttl', '900').code, 64);
+    assert.equal(await reloaded(), 1, 'of the file alone');
     rewrite(a, still('A').replace('"gre"', '"grr"'));
     const wrong = say('reload');
     assert.equal(wrong.code, 78);
