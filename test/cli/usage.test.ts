@@ -59,7 +59,7 @@ test('--version prints one line', async () => {
 test('a usage error ends with 64, on stderr, with the next thing to try', async () => {
   const cases: readonly (readonly [words: readonly string[], message: RegExp])[] = [
     [['statsu'], /unknown command "statsu"; did you mean "status"\?/],
-    [['tunnel', 'add', 'gre1'], /unknown command "tunnel"/],
+    [['tunnel', 'burn', 'gre1'], /tunnel has no action "burn"/],
     [['reload', '--confirm', 'soon'], /--confirm must be a time such as 60s, not "soon"/],
     [['d'], /unknown command "d"; it could be diff or decode or demo/],
     [[''], /unknown command ""/],
