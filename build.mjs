@@ -7,6 +7,7 @@
 // Plain JavaScript without packages, because it is the first thing that runs in a fresh clone.
 import { spawnSync } from 'node:child_process';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -21,6 +22,8 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(fileURLToPath(import.meta.url));
 const quiet = process.argv.includes('--quiet');
 process.chdir(root);
+/** The code that runs in browsers, with a tsconfig.json of its own. */
+const PAGE = join('src', 'web');
 
 /**
  * What few packets need stays out of the way of all others: connections that open, frames, options, peers, merged packets, packets for
@@ -28,7 +31,7 @@ process.chdir(root);
  */
 const RARE = [
   ...['mss/lowerMss', 'frame/findIp', 'encap-limit/encapLimitOf', 'decap/isMerged'],
-  ...['peers/choosePeer', 'peers/isBack'],
+  ...['peers/choosePeer', 'peers/isBack', 'enter/checkLoop'],
   ...['local/fromOwn', 'local/isProbeAnswer', 'local/endHere'],
 ];
 
@@ -41,6 +44,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 installPackages();
 for (const build of ['scalar', 'simd']) await buildCodec(build, 'index.ts');
 await buildCodec('xdp', 'xdp.ts'); // the rings of AF_XDP: no arithmetic that vectors would help
+await buildCodec('recorder', 'recorder.ts');
 if (buildHost()) await writeManPage();
 
 /** `npm ci`, when the installed packages are not those of the lock file. */
@@ -117,9 +121,24 @@ function buildHost() {
   if (!isStale(stamp, ['asm', 'src', 'test', 'bench', 'tsconfig.json', 'package-lock.json']))
     return false;
   say('compiling TypeScript to dist/');
-  run(process.execPath, [join('node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.json']);
+  const compiler = join('node_modules', 'typescript', 'bin', 'tsc');
+  run(process.execPath, [compiler, '-p', 'tsconfig.json']);
+  run(process.execPath, [compiler, '-p', join(PAGE, 'tsconfig.json')]);
+  collectPage();
   writeFileSync(stamp, '');
   return true;
+}
+
+/** What the web page has beside its code: its own files, and uPlot, which is served with it. */
+function collectPage() {
+  const output = join('dist', PAGE);
+  for (const name of readdirSync(PAGE).filter((file) => /\.(html|css|svg)$/.test(file))) {
+    copyFileSync(join(PAGE, name), join(output, name));
+  }
+  const uplot = join('node_modules', 'uplot');
+  copyFileSync(join(uplot, 'dist', 'uPlot.iife.min.js'), join(output, 'uplot.js'));
+  copyFileSync(join(uplot, 'dist', 'uPlot.min.css'), join(output, 'uplot.css'));
+  copyFileSync(join(uplot, 'LICENSE'), join(output, 'uplot.LICENSE'));
 }
 
 /** The command table -> dist/man/grebe.1. */

@@ -189,10 +189,11 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
   store<u32>(descriptor, tunnel, DESCRIPTOR_TUNNEL); // from here on a drop counts at the tunnel
 
   const record = recordAt(image, tunnel);
+  const state = states + tunnel * STATE_SIZE;
   let family: u32 = protocol === PROTOCOL_SIT ? 6 : 4;
   let header: u32 = 0;
   if (isGre) {
-    const fault = receiveGre(payload, available, record, states + tunnel * STATE_SIZE, outerFamily);
+    const fault = receiveGre(payload, available, record, state, outerFamily);
     header = greLength(greFlags(payload));
     if (fault !== REASON_NONE) {
       if (fault !== REASON_LOCAL) return fault;
@@ -203,7 +204,7 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
     if (header > available) return REASON_GRE_TRUNCATED;
   }
   const inner = payload + header;
-  return deliver(descriptor, outer, image, record, inner, available - header, family);
+  return deliver(descriptor, outer, image, record, state, inner, available - header, family);
 }
 
 /** Whether the GRE header is one that RFC 2784 and RFC 2890 know, and whole. */

@@ -25,6 +25,7 @@ import {
   OWN_OUTER,
   RECORD_FLAGS,
   RECORD_PROBE,
+  STATE_ECN,
 } from './layout';
 import { endHere, fromOwn, isProbeAnswer } from './local';
 import { clampMss } from './mss';
@@ -42,7 +43,7 @@ import {
 } from './reason';
 import { acceptsSource, ownFlags } from './tunnel';
 import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
-import { ECN_DROP, ECN_MASK, ECN_NOT_ECT, mergeEcn } from './wire/ecn';
+import { ECN_DROP, ECN_ECT_1, ECN_MASK, ECN_NOT_ECT, isOddEcn, mergeEcn } from './wire/ecn';
 import {
   IPV4_DESTINATION,
   IPV4_LENGTH,
@@ -54,9 +55,7 @@ import {
   isMartianDestination4,
   isMartianSource4,
   isSound4,
-  PROTOCOL_GRE,
-  PROTOCOL_IPIP,
-  PROTOCOL_SIT,
+  isTunnelProtocol,
   setTos4,
   setTtl4,
   totalLength4,
@@ -88,6 +87,7 @@ export function deliver(
   outer: usize,
   image: usize,
   record: usize,
+  state: usize,
   inner: usize,
   available: u32,
   kind: u32,
@@ -117,7 +117,7 @@ export function deliver(
     store<u64>(descriptor, 0, DESCRIPTOR_DEVICE_HEADER); // all of its ten bytes
     store<u16>(descriptor, 0, DESCRIPTOR_DEVICE_HEADER + 8);
   } else {
-    if (!arrive(record, outer, ip, family)) return REASON_ECN;
+    if (!arrive(record, state, outer, ip, family)) return REASON_ECN;
     const own = innerLength(ip, family);
     putDeviceHeader(descriptor, record, ip, own, family, <u32>(ip - inner));
     clampMss(record, ip, own, family, true);
@@ -203,10 +203,6 @@ function checkPolicy(
   return REASON_NONE;
 }
 
-function isTunnelProtocol(protocol: u32): bool {
-  return protocol === PROTOCOL_GRE || protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT;
-}
-
 /**
  * What the IP packet of a frame may be. A segment is no border between networks: what is judged is whether it came
  * from where the tunnel accepts sources, and whether it is a tunnel packet for us again.
@@ -232,7 +228,7 @@ function staysOnLink(source: usize, family: u32): bool {
 }
 
 /** Writes what the way left in the outer header into the inner one. Returns false when the packet must be dropped. */
-function arrive(record: usize, outer: usize, inner: usize, family: u32): bool {
+function arrive(record: usize, state: usize, outer: usize, inner: usize, family: u32): bool {
   const over4 = version(outer) === 4;
   const outerTos = over4 ? <u32>load<u8>(outer, IPV4_TOS) : trafficClass(outer);
   const flags = load<u32>(record, RECORD_FLAGS);
@@ -241,6 +237,9 @@ function arrive(record: usize, outer: usize, inner: usize, family: u32): bool {
   const tos = family === 4 ? <u32>load<u8>(inner, IPV4_TOS) : trafficClass(inner);
   const ecn = mergeEcn(outerTos & ECN_MASK, tos & ECN_MASK);
   if (ecn === ECN_DROP) return false;
+  if (isOddEcn(outerTos & ECN_MASK, tos & ECN_MASK)) {
+    noteEcn(state, outerTos & ECN_MASK, tos & ECN_MASK);
+  }
   const after = ((flags & FLAG_TOS_IN ? outerTos : tos) & ~ECN_MASK) | ecn;
   if (after !== tos) {
     if (family === 4) setTos4(inner, after);
@@ -251,6 +250,11 @@ function arrive(record: usize, outer: usize, inner: usize, family: u32): bool {
     lowerTtl(inner, family, ttl);
   }
   return true;
+}
+
+/** Counts a pair of ECN fields that is passed on but worth a word in the log (RFC 6040, 4.2). */
+function noteEcn(state: usize, outer: u32, inner: u32): void {
+  atomic.add<u32>(state + ((((outer - ECN_ECT_1) << 2) | inner) << 2), 1, STATE_ECN);
 }
 
 /** Writes `ttl` where the packet has more left. */

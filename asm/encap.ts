@@ -1,19 +1,24 @@
 // encap path: TUN -> ring -> encap -> ring -> underlay
 //
 //   1. encapBatch     every filled slot; shows them to the draining end together
-//   2. encapPacket    the tunnel the host chose, and what it carries:
-//      checkPacket    an IP packet, its header whole and right
-//      checkFrame     an Ethernet frame, the IP packet in it looked at
+//   2. encapPacket    the tunnel the host chose, and what it carries; enter.ts: may it go in?
 //      choosePeer     in a tunnel with several: whose destination it is
-//   3. isTooLong      MTU; IPv6 that every link has to take goes to be fragmented
-//      checkRoute     TTL, destination: may this packet go this way?
-//      isBack         not one that a group of receivers has had already
+//   3. isBack         not one that a group of receivers has had already
 //   4. clampMss       what hosts tell each other of segment sizes
 //   5. putOuter4/6    IP header = the record's template + fix-up
 //   6. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
 //   7. putUdp         UDP header between the two, for GRE-in-UDP
-import { encapLimitOf, isOptional, LIMIT_OFFSET, NO_LIMIT } from './encap-limit';
-import { flowPort, ORDERED_PORT } from './flow';
+import { LIMIT_OFFSET, NO_LIMIT } from './encap-limit';
+import {
+  checkFrame,
+  checkPacket,
+  checkRoute,
+  innerLimit,
+  innerTtl,
+  isTooLong,
+  mustPass,
+} from './enter';
+import { flowPort, hashedLabel, hashFlow } from './flow';
 import { ETHERNET_LENGTH, findIp } from './frame';
 import {
   CONTROL_TABLE,
@@ -31,16 +36,13 @@ import {
   FLAG_ECN_COMPATIBILITY,
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
+  FLAG_FLOW_HASH,
   FLAG_FLOW_INHERIT,
   FLAG_GROUP,
   FLAG_IGNORE_DF,
-  FLAG_LINUX,
-  FLAG_ONLY4,
-  FLAG_ONLY6,
   FLAG_OVER6,
   FLAG_PEERS,
   FLAG_PMTUDISC,
-  FLAG_SEQUENCE_OUT,
   FLAG_TOS_INHERIT,
   FLAG_TTL_INHERIT,
   FLAG_UDP,
@@ -49,7 +51,6 @@ import {
   NO_TUNNEL,
   RECORD_FLAGS,
   RECORD_GRE,
-  RECORD_MTU,
   RECORD_OUTER,
   RECORD_OUTER_LENGTH,
   RING_DESCRIPTORS,
@@ -58,7 +59,6 @@ import {
   RING_PROCESSED,
   RING_STATES,
   STATE_IDENT,
-  STATE_PATH_MTU,
   STATE_SIZE,
   STATE_TX_SEQUENCE,
 } from './layout';
@@ -66,19 +66,13 @@ import { clampMss } from './mss';
 import { choosePeer, isBack } from './peers';
 import {
   REASON_ENCAP_LIMIT,
-  REASON_INNER_HEADER,
   REASON_INNER_TRUNCATED,
-  REASON_INNER_TTL,
-  REASON_INNER_VERSION,
-  REASON_NESTING_LIMIT,
   REASON_NO_ROUTE,
   REASON_NONE,
   REASON_TOO_BIG,
   REASON_TUNNEL_DOWN,
-  REASON_UNKNOWN_PROTOCOL,
 } from './reason';
 import { recordAt } from './tunnel';
-import { highOf, lowOf } from './wire/address';
 import { swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
@@ -95,36 +89,23 @@ import {
 } from './wire/gre';
 import {
   FRAGMENT_DF,
-  headerLength4,
-  IPV4_DESTINATION,
   IPV4_FRAGMENT,
-  IPV4_LENGTH,
   IPV4_SOURCE,
   IPV4_TOS,
   IPV4_TTL,
   PROTOCOL_UDP,
   sumPseudo4,
-  totalLength4,
   version,
 } from './wire/ipv4';
 import {
   flowLabel,
-  IPV6_DESTINATION,
-  IPV6_HOP_LIMIT,
   IPV6_LENGTH,
-  IPV6_NEXT_HEADER,
   IPV6_PAYLOAD_LENGTH,
   IPV6_SOURCE,
   sumPseudo6,
-  totalLength6,
   trafficClass,
 } from './wire/ipv6';
 import { GRE_UDP_PORT, UDP_LENGTH, UDP_TOTAL_LENGTH, udpPorts } from './wire/udp';
-
-/** TTL of a frame that carries no IP packet to take one from. */
-const FRAME_TTL: u32 = 64;
-/** Bytes that every link takes of an IPv6 packet (RFC 8200, 5). */
-const IPV6_MTU_MIN: u32 = 1280;
 
 /** Encapsulates the packets between PROCESSED and FILLED. Returns how many that were. */
 export function encapBatch(ring: usize): u32 {
@@ -184,7 +165,8 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const wire = wireLength(descriptor, length);
   const isLong = isTooLong(record, state, wire - frameLength);
   if (isLong && !mustPass(wire - <u32>(ip - inner), family)) return REASON_TOO_BIG;
-  const reason = frameLength === 0 ? checkRoute(record, inner, family) : checkFrame(record);
+  const reason =
+    frameLength === 0 ? checkRoute(image, record, flags, inner, family) : checkFrame(record, flags);
   if (reason !== REASON_NONE) return reason;
   if (flags & FLAG_GROUP && isBack(image, record, flags, inner, family)) return REASON_NO_ROUTE;
 
@@ -193,8 +175,9 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
   const outerLength = load<u32>(record, RECORD_OUTER_LENGTH);
   const outer = inner - outerLength;
   const packets = <u32>load<u16>(descriptor, DESCRIPTOR_PACKETS);
+  const flow = flags & (FLAG_UDP | FLAG_FLOW_HASH) ? hashFlow(ip, family) : 0;
   if (flags & FLAG_OVER6) {
-    putOuter6(record, flags, outer, ip, length, family, limit);
+    putOuter6(record, flags, outer, ip, length, family, limit, flow);
   } else {
     const own = isLong ? flags & ~FLAG_PMTUDISC : flags;
     putOuter4(record, own, state, outer, ip, outerLength + length, family, packets);
@@ -215,7 +198,7 @@ function encapPacket(descriptor: usize, image: usize, states: usize): u32 {
           ? PROTOCOL_TYPE_IPV4
           : PROTOCOL_TYPE_IPV6;
     putGre(template, state, outer + before, inner, length, type, known);
-    if (isUdp) putUdp(flags, outer, outer + before, inner, length, family, known, packets);
+    if (isUdp) putUdp(template, flags, outer, outer + before, inner, length, flow, known, packets);
   }
   store<u32>(descriptor, <u32>outer, DESCRIPTOR_ADDRESS);
   store<u32>(descriptor, outerLength + first, DESCRIPTOR_LENGTH);
@@ -227,80 +210,6 @@ function wireLength(descriptor: usize, length: u32): u32 {
   const size = <u32>load<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_GSO_SIZE);
   if (size === 0) return length;
   return <u32>load<u16>(descriptor + DESCRIPTOR_DEVICE_HEADER, DEVICE_HEADER_LENGTH) + size;
-}
-
-/** Whether the bytes are a whole IP packet of a version that the tunnel carries. */
-function checkPacket(flags: u32, inner: usize, length: u32, family: u32): u32 {
-  if (family === 4) {
-    if (length < IPV4_LENGTH) return REASON_INNER_TRUNCATED;
-    const own = headerLength4(inner);
-    if (own < IPV4_LENGTH || own > length) return REASON_INNER_HEADER;
-    if (totalLength4(inner) !== length) return REASON_INNER_HEADER;
-    return flags & FLAG_ONLY6 ? REASON_UNKNOWN_PROTOCOL : REASON_NONE;
-  }
-  if (family !== 6) return REASON_INNER_VERSION;
-  if (length < IPV6_LENGTH) return REASON_INNER_TRUNCATED;
-  if (totalLength6(inner) !== length) return REASON_INNER_HEADER;
-  return flags & FLAG_ONLY4 ? REASON_UNKNOWN_PROTOCOL : REASON_NONE;
-}
-
-/** Whether `length` bytes are more than the tunnel takes: as it was told, or as its path was found to. */
-function isTooLong(record: usize, state: usize, length: u32): bool {
-  const own = load<u32>(record, RECORD_MTU);
-  const path = atomic.load<u32>(state, STATE_PATH_MTU);
-  return length > (path === 0 ? own : min(own, path));
-}
-
-/** Whether a packet is IPv6 that every link has to take: whole, or in fragments (RFC 2473, 7.1; RFC 4213, 3.2.2). */
-function mustPass(length: u32, family: u32): bool {
-  return family === 6 && length <= IPV6_MTU_MIN;
-}
-
-/** Whether a sound inner packet may take this tunnel. */
-function checkRoute(record: usize, inner: usize, family: u32): u32 {
-  // RFC 2003, 3.1: a packet whose time is up is not encapsulated.
-  if (innerTtl(inner, family) === 0) return REASON_INNER_TTL;
-  if (!hasEndpoints(record)) return REASON_NO_ROUTE;
-  // RFC 2003, 3.2: a packet to the tunnel's own far end would be encapsulated again and again.
-  const over6 = (load<u32>(record, RECORD_FLAGS) & FLAG_OVER6) !== 0;
-  const remote = record + RECORD_OUTER + (over6 ? IPV6_DESTINATION : IPV4_DESTINATION);
-  const destination = inner + (family === 4 ? IPV4_DESTINATION : IPV6_DESTINATION);
-  const outerFamily: u32 = over6 ? 6 : 4;
-  if (lowOf(destination, family) !== lowOf(remote, outerFamily)) return REASON_NONE;
-  const isForPeer = highOf(destination, family) === highOf(remote, outerFamily);
-  return isForPeer ? REASON_NESTING_LIMIT : REASON_NONE;
-}
-
-/** The same for a frame: a segment has neither TTL nor routes. */
-function checkFrame(record: usize): u32 {
-  return hasEndpoints(record) ? REASON_NONE : REASON_NO_ROUTE;
-}
-
-/** Whether there is an address to send to and, as no kernel fills it in over IPv6, one to send from. */
-function hasEndpoints(record: usize): bool {
-  const outer = record + RECORD_OUTER;
-  if (!(load<u32>(record, RECORD_FLAGS) & FLAG_OVER6)) {
-    return load<u32>(outer, IPV4_DESTINATION) !== 0;
-  }
-  const source = load<u64>(outer, IPV6_SOURCE) | load<u64>(outer, IPV6_SOURCE + 8);
-  const destination = load<u64>(outer, IPV6_DESTINATION) | load<u64>(outer, IPV6_DESTINATION + 8);
-  return source !== 0 && destination !== 0;
-}
-
-/**
- * How many tunnels more an IPv6 packet says it may enter, of whatever kind (RFC 2473, 4.1.1), or NO_LIMIT. Linux looks
- * for that only in tunnels over IPv6.
- */
-function innerLimit(flags: u32, ip: usize, family: u32): u32 {
-  if (family !== 6 || (flags & (FLAG_LINUX | FLAG_OVER6)) === <u32>FLAG_LINUX) return NO_LIMIT;
-  if (!isOptional(<u32>load<u8>(ip, IPV6_NEXT_HEADER))) return NO_LIMIT;
-  return encapLimitOf(ip, totalLength6(ip));
-}
-
-/** `family` 0: a frame without an IP packet, which gets the TTL of most systems. */
-function innerTtl(inner: usize, family: u32): u32 {
-  if (family === 0) return FRAME_TTL;
-  return family === 4 ? <u32>load<u8>(inner, IPV4_TTL) : <u32>load<u8>(inner, IPV6_HOP_LIMIT);
 }
 
 function innerTos(inner: usize, family: u32): u32 {
@@ -350,7 +259,7 @@ function putOuter4(
 
 /**
  * Writes the outer IPv6 header and, where the tunnel has one, the options header with the encapsulation limit.
- * `length`: of the inner packet; `limit`: its own limit, or NO_LIMIT.
+ * `length`: of the inner packet; `limit`: its own limit, or NO_LIMIT; `flow`: its hash, where the tunnel has use for it.
  */
 function putOuter6(
   record: usize,
@@ -360,6 +269,7 @@ function putOuter6(
   length: u32,
   family: u32,
   limit: u32,
+  flow: u32,
 ): void {
   const template = record + RECORD_OUTER;
   // A header of IPv6 is 40 bytes, whose first 8 follow the packet; UDP and GRE headers are put behind it.
@@ -367,6 +277,7 @@ function putOuter6(
   const tos = outerTos(flags, trafficClass(template), innerTos(inner, family));
   let label = flowLabel(template);
   if (flags & FLAG_FLOW_INHERIT && family === 6) label = flowLabel(inner);
+  if (flags & FLAG_FLOW_HASH && family !== 0) label = hashedLabel(flow);
   const first = label | 0x60 | (tos >>> 4) | ((tos & 15) << 12);
   let second = load<u32>(template, IPV6_PAYLOAD_LENGTH); // payload length 0, next header, hop limit
   if (flags & FLAG_TTL_INHERIT) second = (second & 0x00ffffff) | (innerTtl(inner, family) << 24);
@@ -418,21 +329,25 @@ function putGre(
   }
 }
 
-/** Writes the UDP header between outer and GRE header, when those are there. `payload`: sum of the inner packet. */
+/**
+ * Writes the UDP header between outer and GRE header, when those are there. `template`: of the GRE header; `payload`: sum
+ * of the inner packet.
+ */
 function putUdp(
+  template: usize,
   flags: u32,
   outer: usize,
   gre: usize,
   inner: usize,
   length: u32,
-  family: u32,
+  flow: u32,
   payload: u32,
   packets: u32,
 ): void {
   const udp = gre - UDP_LENGTH;
   const total = <u32>(inner - udp) + length;
-  const port = flags & FLAG_SEQUENCE_OUT ? ORDERED_PORT : flowPort(inner, length, family);
-  const ports = udpPorts(port, GRE_UDP_PORT);
+  let ports = load<u32>(template - UDP_LENGTH);
+  if ((ports & 0xffff) === 0) ports = udpPorts(flowPort(flow), GRE_UDP_PORT);
   let checksum: u32 = 0;
   // The checksum covers the source address: where the kernel is to choose that, none is sent. Nor by a kernel that
   // splits a superpacket: it would send this one in every segment.

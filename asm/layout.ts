@@ -11,13 +11,14 @@
 //   control        host main thread                         codec, host
 //   next hops      host main thread, while it is not named  lanes, asm/xdp.ts
 //   table image    host main thread, while it is not live   codec, once CONTROL_TABLE names it
-//   tunnel state   codec (atomic where lanes share a field) host, for display; PATH_MTU the other way round
+//   tunnel state   codec (atomic where lanes share a field) host, for display and log; PATH_MTU the other way round
 //   ring           the lane that owns it                    the same lane
 //   counters       the lane that owns them                  host main thread
-//   trace          the lane that owns it, the host what it asks for (src/ring/trace-ring.ts)
+//   trace, capture the lane that owns it, the host what it asks for (src/ring/trace-ring.ts, capture-ring.ts)
+//   recorder       the lane that owns it (recorder-layout.ts)      host main thread
 
 /** Raised whenever a layout, an export or the meaning of one changes. A codec build states its own. */
-export const ABI_VERSION = 5;
+export const ABI_VERSION = 6;
 
 /** Most tunnels a router holds: ten thousand and room to reload. Record 0 means "no tunnel". */
 export const TUNNEL_CAPACITY = 16384;
@@ -103,7 +104,7 @@ export const RECORD_KEY_IN = 48; // u32, with FLAG_KEY_IN
 export const RECORD_PREFIXES = 52; // u32: address of the first accepted prefix
 export const RECORD_PREFIX_COUNT = 56; // u32
 export const RECORD_OUTER_LENGTH = 60; // u32: bytes of the outer header template in use
-export const RECORD_OUTER = 64; // wire, 80 bytes: outer header template, checksum and per-packet fields 0
+export const RECORD_OUTER = 64; // wire, 80 bytes: outer header template, checksum and per-packet fields 0; UDP source port 0: the flow's
 export const RECORD_GRE = 144; // u16: where in the template the GRE header begins, 0 = there is none
 export const RECORD_MSS4 = 146; // u16: largest TCP segment over IPv4, 0 = not limited
 export const RECORD_MSS6 = 148; // u16: over IPv6
@@ -141,6 +142,7 @@ export const FLAG_TTL_IN = 0x10000; // inner TTL on arrival: the outer one where
 export const FLAG_TOS_IN = 0x20000; // inner DSCP on arrival: the outer one
 export const FLAG_ENCAP_LIMIT = 0x40000; // the template has a destination options header (RFC 2473, 4.1)
 export const FLAG_FLOW_INHERIT = 0x80000; // outer flow label: that of inner IPv6
+export const FLAG_FLOW_HASH = 0x10000000; // outer flow label: of the inner flow (RFC 6438)
 export const FLAG_LINUX = 0x100000; // profile linux
 export const FLAG_CHECKSUM_IN = 0x200000; // GRE packets have a checksum, asked for by profile linux
 export const FLAG_UDP = 0x400000; // a UDP header in front of the GRE header
@@ -158,7 +160,11 @@ export const STATE_RX_NEXT = 12; // u32: sequence number after the last accepted
 export const STATE_STALE_NEXT = 16; // u32: number that would continue a run of old packets
 export const STATE_STALE_COUNT = 20; // u32: length of that run
 export const STATE_PATH_MTU = 24; // u32, atomic, host: largest inner packet that the path is known to take, 0 = not known
-export const STATE_SIZE = 32;
+export const STATE_ECN = 32; // 8 u32, atomic: packets passed on by an odd pair of ECN fields, see there
+export const STATE_SIZE = 64;
+
+/** Index among the counters of STATE_ECN: outer ECT(1), then outer ECT(0), each by the inner field. */
+export const ECN_PAIRS = 8;
 
 /**
  * Old packets in unbroken sequence after which the receiver follows the sender: a peer that restarted

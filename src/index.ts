@@ -11,14 +11,41 @@ import type { Logger } from 'pino';
 import type { Config } from './config/config.js';
 import type { Router } from './router/contract.js';
 
-export type { Config, RouterConfig, TunnelConfig } from './config/config.js';
+export type {
+  Config,
+  Keepalive,
+  OffloadConfig,
+  Peer,
+  Probe,
+  RouterConfig,
+  TunnelConfig,
+} from './config/config.js';
+export type { Code, Diagnostic, Spot } from './config/diagnostic.js';
+export type { ListenAddress } from './config/listen-address.js';
 export { type LoadedConfig, loadConfig } from './config/load.js';
+export type { PlacedName } from './config/names.js';
 export type { Mode, Prefix, Tunnel } from './packet/tunnel.js';
-export type { Drops, KernelDrops, Router, RouterStatus, TunnelStatus } from './router/contract.js';
+export type {
+  BatchSizes,
+  DownReason,
+  Drops,
+  KernelDrops,
+  PeerLiveness,
+  PeerStatus,
+  Router,
+  RouterMetrics,
+  RouterStatus,
+  Trace,
+  TracedPacket,
+  TraceRequest,
+  TunnelMetrics,
+  TunnelStatus,
+} from './router/contract.js';
 export { createMemoryRouter, type MemoryRouter } from './router/memory.js';
 export { EXIT, type ExitCode, Failure } from './sys/failure.js';
 export type { TunDevice } from './tun/contract.js';
 export { MemoryTun } from './tun/memory.js';
+export type { IcmpCounters } from './tunnel/counters.js';
 export type { Underlay } from './underlay/contract.js';
 export { MemoryUnderlay } from './underlay/memory.js';
 

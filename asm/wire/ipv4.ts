@@ -26,6 +26,7 @@ export const PROTOCOL_GRE: u32 = 47;
 // The fragment word as loaded (little-endian).
 export const FRAGMENT_DF: u32 = 0x0040;
 const FRAGMENT_MF_OFFSET: u32 = 0xff3f;
+const FRAGMENT_OFFSET: u32 = 0xff1f;
 
 /** The version nibble that every IP packet begins with. */
 export function version(packet: usize): u32 {
@@ -63,6 +64,16 @@ function sumHeader(header: usize, length: u32): u64 {
 
 export function isFragment4(header: usize): bool {
   return (<u32>load<u16>(header, IPV4_FRAGMENT) & FRAGMENT_MF_OFFSET) !== 0;
+}
+
+/** Whether it is a piece of a packet other than the first, and so has no ports. */
+export function isLaterFragment4(header: usize): bool {
+  return (<u32>load<u16>(header, IPV4_FRAGMENT) & FRAGMENT_OFFSET) !== 0;
+}
+
+/** Whether a tunnel is inside, by its protocol alone: GRE-in-UDP is not told by that. */
+export function isTunnelProtocol(protocol: u32): bool {
+  return protocol === PROTOCOL_GRE || protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT;
 }
 
 /** 0/8, 127/8, 224/4 and 240/4 are never a source (RFC 6890, 2.2.2; RFC 1122, 3.2.1.3). */

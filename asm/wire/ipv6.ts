@@ -72,7 +72,7 @@ export function walkExtensions(header: usize, length: u32): u32 {
   return (protocol << 16) | offset;
 }
 
-function isExtension(protocol: u32): bool {
+export function isExtension(protocol: u32): bool {
   return (
     protocol === HEADER_HOP_BY_HOP ||
     protocol === HEADER_ROUTING ||

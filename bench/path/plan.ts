@@ -44,7 +44,10 @@ const QUICK_PATHS = ['veth', 'vxlan', 'c', 'raw-simd', 'xdp-simd'];
 const QUICK_MEASURES: readonly Measure[] = ['tcp', 'udp64'];
 
 /** Variants of a path that is measured in full beside them: these tell where they differ. */
-const VARIANTS = ['raw-scalar', 'raw-2-lanes', 'xdp-2-lanes', 'raw-socket'];
+const VARIANTS = [
+  ...['raw-scalar', 'raw-2-lanes', 'xdp-2-lanes', 'raw-socket'],
+  ...['raw-unrecorded', 'xdp-unrecorded'],
+];
 const VARIANT_MEASURES: readonly Measure[] = ['idle', 'tcp', 'tcp8', 'udp64', 'status'];
 const OFFLOADED_MEASURES: readonly Measure[] = ['tcp', 'tcp-reverse', 'tcp8', 'udp64'];
 /** Paths that are measured with many tunnels too. */

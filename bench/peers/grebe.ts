@@ -18,6 +18,8 @@ export interface GrebeSettings {
   readonly lanes?: number;
   /** Superpackets leave whole, also with raw sockets. */
   readonly gso?: boolean;
+  /** false: no packets are recorded. */
+  readonly recorder?: false;
 }
 
 const GREBE = [process.execPath, join(ROOT, 'dist/src/cli/main.js')];
@@ -52,6 +54,7 @@ export function grebeConfig(end: End, settings: GrebeSettings, tunnels: number):
     lines.push(`${key} = "${settings[key] ?? 'auto'}"`);
   if (settings.lanes !== undefined) lines.push(`lanes = ${settings.lanes}`);
   if (settings.gso !== undefined) lines.push(`offload = { gso = ${settings.gso} }`);
+  lines.push(`recorder = { dumps = "off"${settings.recorder === false ? ', keep = 0' : ''} }`);
   for (let index = 0; index < tunnels - 1; index++) {
     lines.push(...table(end, settings, `gre${index + 2}`, networkAddress(index, end.host)));
     lines.push(`key = ${index}`);

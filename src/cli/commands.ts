@@ -147,6 +147,22 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/status.js')).runStatus,
   },
   {
+    name: 'top',
+    summary: 'watch tunnels live in a terminal: rates, bars of the last minutes, drops',
+    arguments: [],
+    options: [],
+    examples: [['grebe top', 'arrows and enter drill down, d shows drops, ? all keys, q quits']],
+    load: async () => (await import('./commands/top.js')).runTop,
+  },
+  {
+    name: 'web',
+    summary: 'print the address of the web page, with the token that opens all of it',
+    arguments: [],
+    options: [],
+    examples: [['grebe web', 'for a browser on this machine; needs api in [router]']],
+    load: async () => (await import('./commands/web.js')).runWeb,
+  },
+  {
     name: 'decode',
     summary: 'decode tunnel packets of a capture file or of hex digits',
     arguments: [{ name: 'FILE', description: 'pcap or pcapng', complete: 'file' }],
@@ -180,9 +196,68 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     more: [
       'Traffic never waits for it: the router copies the first 128 bytes of a packet aside, and counts what',
-      'comes too fast. ^C ends it, and with it all that it costs. One trace at a time.',
+      'comes too fast. ^C ends it, and with it all that it costs. One trace at a time; grebe top and the web',
+      'page show no packets meanwhile.',
     ],
     load: async () => (await import('./commands/trace.js')).runTrace,
+  },
+  {
+    name: 'pcap',
+    summary: 'capture packets of the running router as they pass, for Wireshark',
+    arguments: [{ name: 'NAME', description: 'of one tunnel only' }],
+    options: [
+      {
+        name: 'write',
+        short: 'w',
+        value: 'FILE',
+        description: 'pcapng file; - is stdout, as is a stdout that is no terminal',
+      },
+      { name: 'count', short: 'n', value: 'N', description: 'end after N packets' },
+      {
+        name: 'snap',
+        short: 's',
+        value: 'BYTES',
+        description: 'most bytes of a packet (default: all of it)',
+      },
+    ],
+    examples: [
+      ['grebe pcap gre1 -w - | wireshark -k -i -', 'live'],
+      ['grebe pcap gre1 -w gre1.pcapng -n 1000', 'a thousand packets, into a file'],
+      ['grebe pcap -s 128 | tshark -r -', 'headers of all tunnels, and of packets that none takes'],
+    ],
+    more: [
+      'A packet is there in each form that it had: as the host sends or gets it (inner), and as the peer',
+      'does (outer), on an interface for each way and form. Its comment has the verdict, with the reason of',
+      'a drop, and how long codec and router took. Traffic never waits for it: what comes too fast is',
+      'counted as lost. One capture at a time.',
+    ],
+    load: async () => (await import('./commands/pcap.js')).runPcap,
+  },
+  {
+    name: 'recorder',
+    summary: 'write down the last packets of tunnels, which the router always keeps',
+    arguments: [
+      { name: 'ACTION', description: 'dump', complete: ['dump'] },
+      { name: 'NAME', description: 'of one tunnel only' },
+    ],
+    options: [
+      {
+        name: 'write',
+        short: 'w',
+        value: 'FILE',
+        description: 'pcapng file, - for stdout (default: a new one in this folder)',
+      },
+    ],
+    examples: [
+      ['grebe recorder dump gre1', 'what passed and what was dropped last, of one tunnel'],
+      ['grebe recorder dump -w - | tshark -r - -Y \'frame.comment contains "drop"\'', 'all drops'],
+    ],
+    more: [
+      'Of every tunnel the first 128 bytes of the last packets sent, received and dropped, 16 of each',
+      '([router] recorder). The router writes the same by itself when a peer is lost or much is dropped at',
+      'once, into /var/lib/grebe/dumps where /var/lib/grebe is there.',
+    ],
+    load: async () => (await import('./commands/recorder.js')).runRecorder,
   },
   {
     name: 'explain',
@@ -236,6 +311,22 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['grebe codec verify ./mine.wasm', 'judges a build without using it'],
     ],
     load: async () => (await import('./commands/codec.js')).runCodec,
+  },
+  {
+    name: 'doctor',
+    summary: 'find what is wrong with config, router and machine; changes nothing',
+    arguments: [{ name: 'NAME', description: 'one tunnel only' }],
+    options: [{ name: 'probe', description: 'send ICMP echo to the remotes of the tunnels, too' }],
+    examples: [
+      ['grebe doctor', 'all tunnels; what it cannot look at it says: best as root'],
+      ['grebe doctor gre1 --probe', 'is the peer there, and do packets of full size get through'],
+      ['grebe doctor -j', 'as JSON; exit code 3 when something is to be repaired'],
+    ],
+    more: [
+      'With a router that runs, and without one: then machine and config are judged alone. Without --probe it',
+      'sends nothing, but to name servers where a remote is a host name. With -v it tells what is well, too.',
+    ],
+    load: async () => (await import('./commands/doctor.js')).runDoctor,
   },
   {
     name: 'demo',

@@ -1,12 +1,10 @@
 // The router's log: pino's JSON lines on stderr, or the same made readable for a terminal.
-//
-// Lines are written one by one and at once: what was logged before a crash is there. A line that cannot be
-// written (a full disk, a closed pipe) is lost, and the router goes on.
 
-import { fstatSync, writeSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 import type { RouterConfig } from '../config/config.js';
 import { isFields } from '../control/message.js';
+import { LogWriter } from './log-writer.js';
 
 const STDERR = 2;
 
@@ -42,9 +40,13 @@ export function openLog({ level, format }: RouterConfig['log']): Logger {
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
   const toJournal = isJournal();
   const isColored = isPretty && process.stderr.isTTY === true && !process.env.NO_COLOR;
+  const writer = new LogWriter();
   const write = (line: string): void => {
-    const text = isPretty ? formatLine(line, isColored) : line;
-    writeLine(toJournal ? `<${PRIORITY[levelOf(line)] ?? 6}>${text}` : text);
+    const lost = writer.takeLost();
+    for (const one of lost === 0 ? [line] : [lostLine(lost), line]) {
+      const text = isPretty ? formatLine(one, isColored) : one;
+      writer.write(toJournal ? `<${PRIORITY[levelOf(one)] ?? 6}>${text}` : text);
+    }
   };
   return pino(
     {
@@ -57,26 +59,19 @@ export function openLog({ level, format }: RouterConfig['log']): Logger {
   );
 }
 
+/** Says, in front of the next line that may get through, how many did not. */
+function lostLine(count: number): string {
+  const msg = `${count} lines of the log could not be written`;
+  const time = new Date().toISOString();
+  return `${JSON.stringify({ level: 'warn', time, event: 'log-lost', count, msg })}\n`;
+}
+
 /** Whether stderr is the journal's stream: then it wants a priority in front of each line. */
 function isJournal(): boolean {
   const stream = process.env.JOURNAL_STREAM;
   if (stream === undefined) return false;
-  const { dev, ino } = fstatSync(STDERR);
+  const { dev, ino } = fstatSync(STDERR, { bigint: true });
   return stream === `${dev}:${ino}`;
-}
-
-function writeLine(text: string): void {
-  const bytes = Buffer.from(text);
-  let written = 0;
-  // A pipe whose reader is slow takes nothing for a moment: a few tries, then the line is given up.
-  for (let tries = 0; tries < 100 && written < bytes.length; tries++) {
-    try {
-      written += writeSync(STDERR, bytes, written);
-    } catch (error) {
-      const isBusy = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
-      if (!isBusy) return;
-    }
-  }
 }
 
 function levelOf(line: string): string {

@@ -1,6 +1,7 @@
 import type { Paint } from '../config/diagnostic.js';
 import type { StatusMessage } from '../control/message.js';
 import type { PeerStatus, TunnelStatus } from '../router/contract.js';
+import { formatBitRate, formatBytes, formatPacketRate, formatSeconds } from '../view/format.js';
 import { formatTable } from './output.js';
 
 /** A status for a person: health on top, then a row a tunnel. With an earlier status also rates. */
@@ -69,8 +70,8 @@ function formatTunnel(
     const total = `${packets} (${formatBytes(bytes)})`;
     if (earlier === undefined) return total;
     const rate = (packets - earlier[direction].packets) / seconds;
-    const bits = ((bytes - earlier[direction].bytes) * 8) / seconds;
-    return `${total} ${formatScaled(rate)}pps ${formatScaled(bits)}bit/s`;
+    const byteRate = (bytes - earlier[direction].bytes) / seconds;
+    return `${total} ${formatPacketRate(rate)} ${formatBitRate(byteRate)}`;
   };
   return [
     tunnel.name,
@@ -144,30 +145,4 @@ function formatDrops(drops: Readonly<Record<string, number>>): string {
     .sort(([, a], [, b]) => b - a)
     .map(([reason, count]) => `${reason} ${count}`)
     .join(', ');
-}
-
-/** `8 s`, `3 min 12 s`, `5 h 2 min`, `12 d 3 h`. */
-export function formatSeconds(seconds: number): string {
-  const whole = Math.floor(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
-}
-
-/** `999 B`, `1.5 kB`, `2.3 GB`: powers of 1000. */
-export function formatBytes(bytes: number): string {
-  return `${formatScaled(bytes)}B`;
-}
-
-function formatScaled(value: number): string {
-  let scaled = value;
-  for (const prefix of ['', 'k', 'M', 'G', 'T']) {
-    // 999.95 would be shown as 1000.0.
-    if (scaled < 999.95 || prefix === 'T') {
-      return `${prefix === '' ? Math.round(scaled) : scaled.toFixed(1)} ${prefix}`;
-    }
-    scaled /= 1000;
-  }
-  return String(value);
 }

@@ -113,7 +113,7 @@ export function encapSlot(slot: Slot, table: Table, states: State): void {
   const size = header.getUint16(DEVICE_GSO_SIZE, true);
   const length = size === 0 ? packet.length : header.getUint16(DEVICE_HEADER_LENGTH, true) + size;
   const whole = { length, count: slot.half(DESCRIPTOR_PACKETS) };
-  const result = encapInto(packet, entry, state, whole, table.ownInner);
+  const result = encapInto(packet, entry, state, whole, table);
   if (result.verdict === 'drop') {
     slot.setWord(DESCRIPTOR_REASON, REASON[result.reason]);
     return;

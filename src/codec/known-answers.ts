@@ -15,6 +15,8 @@ export interface KnownAnswer {
   readonly drop?: Reason;
   /** Decap: it must end at the router itself as this, LOCAL_*; `result` is what counts of it. */
   readonly local?: number;
+  /** Decap: the ECN fields of which the state of its tunnel must hold one more (RFC 6040, 4.2). */
+  readonly odd?: { readonly outer: number; readonly inner: number };
   /** The device header that decap must put in front; zeros when absent. */
   readonly device?: string;
 }
@@ -60,7 +62,7 @@ const OVER6 = { ...BASE, local: '2001:db8::1', mtu: 1456 } as const;
 
 const GRE6 = { ...GRE, ...OVER6, mode: 'ip6gre' } as const;
 
-/** The tunnels of the answers: records 1 to 20. */
+/** The tunnels of the answers: records 1 to 24. */
 export const KNOWN_TUNNELS: readonly Tunnel[] = [
   { ...GRE, name: 'plain', remote: '192.0.2.2' },
   EVERYTHING,
@@ -112,6 +114,13 @@ export const KNOWN_TUNNELS: readonly Tunnel[] = [
   // Its own senders may be behind us, too: what they send is not what came back.
   { ...GRE, name: 'group', remote: '239.1.1.1', allow: 'any' },
   { ...BASE, mode: 'sit', name: 'sit as Linux', remote: '192.0.2.13', profile: 'linux' },
+  { ...GRE, mode: 'gre-udp', name: 'udp from one port', remote: '192.0.2.14', sourcePort: 50001 },
+  { ...GRE6, name: 'flows over IPv6', remote: '2001:db8::8', flowLabel: 'flow' },
+  {
+    ...GRE6,
+    ...{ mode: 'gre-udp', name: 'udp flows over IPv6', remote: '2001:db8::9', flowLabel: 'flow' },
+  },
+  { ...GRE, name: 'asking', remote: '192.0.2.15', keepalive: true },
 ];
 
 /** Bytes and their Internet checksum. The first is the example of RFC 1071, 3: the sum is 0xddf2. */

@@ -5,13 +5,14 @@
 //   3. known superpackets and unfinished checksums
 //   4. known runs: what is merged for a device, and taken apart again
 //   5. known packets, one batch a direction: bytes, verdicts, nothing written around them
-//   6. the counters that settle must have left behind
+//   6. the counters that settle and decap must have left behind
 //
 // The border (imports, exports, no data, no start function) was checked when the build was loaded.
 import { Worker } from 'node:worker_threads';
-import { ABI_VERSION, DEVICE_HEADER_SIZE } from '../../asm/layout.js';
+import { ABI_VERSION, DEVICE_HEADER_SIZE, ECN_PAIRS } from '../../asm/layout.js';
 import { REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import { REASON, reasonName } from '../packet/reason.js';
+import { EcnCounts, ecnIndex } from '../ring/ecn-counts.js';
 import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { dropEntries, type RecordCounters, readCounters } from '../tunnel/counters.js';
@@ -21,8 +22,11 @@ import { fromHex, toHex } from './hex.js';
 import { KNOWN_CHECKSUMS, KNOWN_TUNNELS, type KnownAnswer } from './known-answers.js';
 import { INNER_ANSWERS } from './known-decap-inner.js';
 import { OUTER_ANSWERS } from './known-decap-outer.js';
+import { ECN_ANSWERS } from './known-ecn.js';
 import { ENCAP_ANSWERS as PLAIN_ANSWERS } from './known-encap.js';
+import { FLOW_ANSWERS } from './known-flows.js';
 import { FRAME_DECAP_ANSWERS, FRAME_ENCAP_ANSWERS } from './known-frames.js';
+import { LOOP_ANSWERS } from './known-loops.js';
 import { OPTION_DECAP_ANSWERS, OPTION_ENCAP_ANSWERS } from './known-options.js';
 import { OVER6_DECAP_ANSWERS, OVER6_ENCAP_ANSWERS } from './known-over6.js';
 import { UDP_DECAP_ANSWERS, UDP_ENCAP_ANSWERS } from './known-udp.js';
@@ -40,6 +44,8 @@ const ENCAP_ANSWERS = [
   ...OVER6_ENCAP_ANSWERS,
   ...FRAME_ENCAP_ANSWERS,
   ...OPTION_ENCAP_ANSWERS,
+  ...LOOP_ANSWERS,
+  ...FLOW_ANSWERS,
 ];
 const DECAP_ANSWERS = [
   ...OUTER_ANSWERS,
@@ -48,6 +54,7 @@ const DECAP_ANSWERS = [
   ...OVER6_DECAP_ANSWERS,
   ...FRAME_DECAP_ANSWERS,
   ...OPTION_DECAP_ANSWERS,
+  ...ECN_ANSWERS,
 ];
 
 /** Every packet that a build is asked about. */
@@ -119,7 +126,8 @@ export function answerFault(codec: Codec, scratch: Scratch): string | null {
     runFault(codec, scratch) ??
     batchFault(codec, scratch, 'encap', ENCAP_ANSWERS) ??
     batchFault(codec, scratch, 'decap', DECAP_ANSWERS) ??
-    counterFault(scratch)
+    counterFault(scratch) ??
+    ecnFault(scratch)
   );
 }
 
@@ -239,6 +247,24 @@ function dueCounters(index: number): Map<string, number> {
     }
   }
   return due;
+}
+
+/** Compares the odd pairs of ECN fields that decap counted with those of the answers. */
+function ecnFault(scratch: Scratch): string | null {
+  const counts = new EcnCounts(scratch.memory, scratch.plan.states);
+  for (const index of KNOWN_TUNNELS.keys()) {
+    const due = new Array<number>(ECN_PAIRS).fill(0);
+    for (const { tunnel, odd } of DECAP_ANSWERS) {
+      if (odd === undefined || tunnel !== index + 1) continue;
+      const place = ecnIndex(odd.outer, odd.inner);
+      due[place] = (due[place] ?? 0) + 1;
+    }
+    const found = counts.get(index + 1).join(' ');
+    if (found !== due.join(' ')) {
+      return `decap counted ${found} pairs of ECN for tunnel ${index + 1}, not ${due.join(' ')}`;
+    }
+  }
+  return null;
 }
 
 function foundCounters(record: RecordCounters): Map<string, number> {

@@ -1,5 +1,6 @@
 import type { Arrival, Inherit, Mode, Prefix, Reorder } from '../packet/tunnel.js';
-import type { MetricsAddress } from './metrics-address.js';
+import type { ListenAddress } from './listen-address.js';
+import type { RecorderConfig } from './recorder.js';
 
 /** What may be done for many packets at once, by the names that ethtool has for it. */
 export interface OffloadConfig {
@@ -31,10 +32,13 @@ export interface RouterConfig {
   readonly offload: OffloadConfig;
   /** Microseconds that a lane looks for more work before it waits; 0 = none. */
   readonly busypoll: number;
+  readonly recorder: RecorderConfig;
   /** Path of the control socket. */
   readonly socket: string;
   /** Where /metrics listens on TCP; absent: on the control socket alone. */
-  readonly metrics?: MetricsAddress;
+  readonly metrics?: ListenAddress;
+  /** Where the control API and the page listen on TCP; absent: on the control socket alone. */
+  readonly api?: ListenAddress;
   readonly log: {
     readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
     readonly format: 'auto' | 'json' | 'pretty';
@@ -51,6 +55,8 @@ export interface Keepalive {
 export interface Probe extends Keepalive {
   /** Inner address that is asked. */
   readonly target: string;
+  /** Bytes of each inner packet that asks, which may not be fragmented; absent: as few as it takes. */
+  readonly size?: number;
 }
 
 /** One of several peers of a tunnel. */
@@ -87,7 +93,9 @@ export interface TunnelConfig {
   readonly ignoreDf: boolean;
   /** Absent: outer packets have no such option. */
   readonly encapLimit?: number;
-  readonly flowLabel: number | Inherit;
+  readonly flowLabel: number | Inherit | 'flow';
+  /** Of `gre-udp`: one UDP source port for all packets, or one chosen when the router starts. Absent: by flow. */
+  readonly sourcePort?: number | 'random';
   /** Absent: path MTU minus overhead. */
   readonly mtu?: number;
   readonly mss: number | 'auto' | 'off';
@@ -107,6 +115,7 @@ export interface TunnelConfig {
   readonly peers: readonly Peer[];
 }
 
+/** What a config file says, with its defaults filled in. */
 export interface Config {
   /** File it was read from, as the user wrote it. */
   readonly file: string;

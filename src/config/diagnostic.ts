@@ -41,6 +41,7 @@ export const CODE = {
   hostName: 'E133',
   duplicateRoute: 'E134',
   ipv6UnderlayMtu: 'E135',
+  udpOnly: 'E138',
   noEffect: 'W201',
   anyRemote: 'W202',
   overlap: 'W203',
@@ -52,6 +53,7 @@ export const CODE = {
   redundant: 'W209',
   multicastDev: 'W210',
   probe: 'W211',
+  apiAddress: 'W212',
 } as const;
 
 export type Code = (typeof CODE)[keyof typeof CODE];
@@ -72,6 +74,7 @@ export interface Spot extends Place {
   readonly source: string;
 }
 
+/** What is wrong with a config, and where. */
 export interface Diagnostic extends Spot {
   readonly code: Code;
   readonly severity: 'error' | 'warning';

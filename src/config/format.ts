@@ -3,8 +3,8 @@
 
 import { formatPrefix, network } from '../packet/address.js';
 import { carries, type Prefix } from '../packet/tunnel.js';
-import type { Config, Keepalive, RouterConfig, TunnelConfig } from './config.js';
-import { formatMetricsAddress } from './metrics-address.js';
+import type { Config, Keepalive, Probe, RouterConfig, TunnelConfig } from './config.js';
+import { formatListenAddress } from './listen-address.js';
 
 /** Keys of one table as they are written in the file, with their values in TOML. */
 export type TableValues = ReadonlyMap<string, string>;
@@ -46,6 +46,7 @@ export function tunnelValues(config: TunnelConfig): TableValues {
   set('ignore-df', flagText(config.ignoreDf));
   set('encaplimit', numberText(config.encapLimit));
   set('flowlabel', unless(config.flowLabel, 0, wordOrNumber));
+  set('sport', config.sourcePort === undefined ? undefined : wordOrNumber(config.sourcePort));
   set('mtu', numberText(config.mtu));
   set('mss', unless(config.mss, 'auto', wordOrNumber));
   set('dev', config.dev === undefined ? undefined : text(config.dev));
@@ -54,10 +55,7 @@ export function tunnelValues(config: TunnelConfig): TableValues {
   set('allow', allowText(config));
   set('profile', unless(config.profile, 'rfc', text));
   set('keepalive', config.keepalive && `{ ${questionText(config.keepalive)} }`);
-  set(
-    'probe',
-    config.probe && `{ target = ${text(config.probe.target)}, ${questionText(config.probe)} }`,
-  );
+  set('probe', config.probe && probeText(config.probe));
   set('reflect', flagText(config.reflect));
   set('peers', peersText(config));
   return values;
@@ -65,15 +63,17 @@ export function tunnelValues(config: TunnelConfig): TableValues {
 
 /** What `[router]` says. */
 export function routerValues(router: RouterConfig): TableValues {
-  const { offload, log, metrics } = router;
+  const { offload, log, metrics, api } = router;
   const values = new Map<string, string>();
   values.set('codec', text(router.codec));
   values.set('underlay', text(router.underlay));
   values.set('lanes', wordOrNumber(router.lanes));
   values.set('offload', table(offload));
   values.set('busypoll', String(router.busypoll));
+  values.set('recorder', table(router.recorder));
   values.set('socket', text(router.socket));
-  if (metrics !== undefined) values.set('metrics', text(formatMetricsAddress(metrics)));
+  if (metrics !== undefined) values.set('metrics', text(formatListenAddress(metrics)));
+  if (api !== undefined) values.set('api', text(formatListenAddress(api)));
   values.set('log', table(log));
   return values;
 }
@@ -120,6 +120,11 @@ function reorderText({ packets, timeMs }: NonNullable<TunnelConfig['reorder']>):
 
 function questionText({ intervalMs, count }: Keepalive): string {
   return `interval = ${time(intervalMs)}, count = ${count}`;
+}
+
+function probeText({ target, size, ...question }: Probe): string {
+  const length = size === undefined ? '' : `, size = ${size}`;
+  return `{ target = ${text(target)}, ${questionText(question)}${length} }`;
 }
 
 /** In the largest unit that has it whole. */

@@ -40,6 +40,7 @@ export function valueHint(
   value: unknown,
   words: readonly string[] = [],
 ): string | undefined {
+  if (typeof value === 'object') return oneOf(words);
   if (value === '') return 'it is empty: fill it in, or leave the line out';
   if (rule.startsWith('a time')) return timeHint(rule, value);
   if (rule.startsWith('a list')) return listHint(rule, value);

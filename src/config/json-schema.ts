@@ -3,7 +3,7 @@
 // What needs more than one value (a ttl beside pmtudisc, two tunnels with one route) is beyond it: `grebe check` says it.
 
 import { z } from 'zod';
-import { logSchema, offloadSchema, routerSchema, tunnelSchema } from './schema.js';
+import { logSchema, offloadSchema, recorderSchema, routerSchema, tunnelSchema } from './schema.js';
 
 export type Draft = '2020-12' | '4';
 
@@ -16,8 +16,13 @@ export const DESCRIPTIONS: { readonly [key: string]: string } = {
   lanes: 'Threads that move packets, or "auto".',
   socket: 'Path of the control socket. Default /run/grebe/grebe.sock.',
   metrics: 'Address and port of the listener for /metrics.',
+  api: 'Address and port of the control API and the web page; without it they are on the socket alone.',
   offload: 'What is done for many packets at once, by the names of ethtool.',
   busypoll: 'Microseconds that a lane looks for more work before it sleeps.',
+  recorder: 'What is kept of the last packets of every tunnel.',
+  keep: 'Packets kept of each tunnel sent, received and dropped, each; 0: none.',
+  dumps: 'Folder of the dumps that the router writes itself; "auto", "off", or a path.',
+  burst: 'Drops of a tunnel within a second that are worth a dump; 0: never.',
   log: 'Level, and format: "auto" asks whether a terminal is there.',
   level: 'What is logged: this and what matters more.',
   format: '"json" for programs, "pretty" for people.',
@@ -42,7 +47,8 @@ export const DESCRIPTIONS: { readonly [key: string]: string } = {
   pmtudisc: 'Sets DF on outer IPv4 packets. Default true.',
   'ignore-df': 'With pmtudisc = false: does not copy DF from inner packets either.',
   encaplimit: 'IPv6: how many tunnels more may be entered on the way (RFC 2473, 4.1).',
-  flowlabel: 'IPv6: outer flow label, or "inherit".',
+  flowlabel: 'IPv6: outer flow label, "inherit", or "flow": made of what tells flows apart.',
+  sport: 'Of gre-udp: UDP source port, "random": one for all packets, "auto": one a flow.',
   mtu: 'Largest inner packet. Default: path MTU minus headers.',
   mss: 'What TCP is told of the MTU: "auto", "off", or bytes.',
   dev: 'Network device that the tunnel is bound to.',
@@ -68,6 +74,7 @@ export function configJsonSchema(draft: Draft = '2020-12'): Json {
       router: routerSchema.extend({
         log: logSchema.optional(),
         offload: offloadSchema.optional(),
+        recorder: recorderSchema.optional(),
       }),
       tunnel: z.record(z.string(), tunnelSchema),
     })

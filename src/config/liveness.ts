@@ -60,8 +60,17 @@ export function checkProbe(subject: Subject, ends: Ends, networks: Networks): Pr
   if (family !== undefined) report.add(CODE.family, place, `${name}: ${family}`);
   else if (host !== undefined) report.add(CODE.address, place, `${name}: ${host}`);
   else checkTarget(subject, ends, networks, target);
-  const { interval = DEFAULT_PROBE.intervalMs, count = DEFAULT_PROBE.count } = values.probe;
-  return { target, intervalMs: interval, count };
+  const { interval = DEFAULT_PROBE.intervalMs, count = DEFAULT_PROBE.count, size } = values.probe;
+  if (size !== undefined) checkSize(subject, size);
+  return { target, intervalMs: interval, count, ...(size === undefined ? {} : { size }) };
+}
+
+/** A probe that the tunnel does not take finds nothing out. */
+function checkSize({ values: { mtu }, ...subject }: Subject, size: number): void {
+  if (mtu === undefined || size <= mtu) return;
+  const place = valuePlace({ values: { mtu }, ...subject }, 'probe', 'size');
+  const message = `probe.size = ${size} is more than mtu = ${mtu}: every probe would be dropped (too-big)`;
+  subject.report.add(CODE.contradiction, place, message, `size = ${mtu} or less, or a larger mtu`);
 }
 
 /** Warns of a target that cannot answer. */

@@ -29,6 +29,7 @@ import { readRouter } from './router.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/grebe/grebe.toml';
 
+/** A config that was read, and what is wrong with it. */
 export interface LoadedConfig {
   /** Absent when there is an error. */
   readonly config?: Config;

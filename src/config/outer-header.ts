@@ -1,4 +1,4 @@
-// What the outer IP header holds: ttl, tos, ecn, fragmentation, and over IPv6 encaplimit and flowlabel.
+// What the outer headers hold: ttl, tos, ecn, fragmentation, over IPv6 encaplimit and flowlabel, of UDP sport.
 
 import type { Arrival, Inherit } from '../packet/tunnel.js';
 import type { TunnelConfig } from './config.js';
@@ -7,7 +7,16 @@ import { keyPlace, type Subject, valuePlace } from './subject.js';
 
 type OuterHeader = Pick<
   TunnelConfig,
-  'ttl' | 'ttlIn' | 'tos' | 'tosIn' | 'ecn' | 'pmtudisc' | 'ignoreDf' | 'encapLimit' | 'flowLabel'
+  | 'ttl'
+  | 'ttlIn'
+  | 'tos'
+  | 'tosIn'
+  | 'ecn'
+  | 'pmtudisc'
+  | 'ignoreDf'
+  | 'encapLimit'
+  | 'flowLabel'
+  | 'sourcePort'
 >;
 
 /** TTL of outer packets when the config names none: `inherit` hides hops and breaks TTL-1 protocols. */
@@ -21,7 +30,8 @@ export function checkOuterHeader(subject: Subject, underlay: 4 | 6 | undefined):
   if (underlay === 6) checkNoDf(subject);
   else checkDf(subject, ttl.out);
   if (underlay === 4) checkIpv6Only(subject);
-  const { encaplimit = 'none', flowlabel = 0 } = values;
+  checkFlows(subject);
+  const { encaplimit = 'none', flowlabel = 0, sport = 'auto' } = values;
   return {
     ttl: ttl.out ?? DEFAULT_TTL,
     ttlIn: ttl.in ?? 'keep',
@@ -32,7 +42,31 @@ export function checkOuterHeader(subject: Subject, underlay: 4 | 6 | undefined):
     ignoreDf: values['ignore-df'] ?? false,
     ...(encaplimit === 'none' ? {} : { encapLimit: encaplimit }),
     flowLabel: flowlabel,
+    ...(sport === 'auto' ? {} : { sourcePort: sport }),
   };
+}
+
+/** By what the network may tell flows apart: not where there is no such field, nor where all have to stay in order. */
+function checkFlows(subject: Subject): void {
+  const { values, mode, report } = subject;
+  const { sport, flowlabel, seq } = values;
+  if (sport !== undefined && mode !== undefined && mode !== 'gre-udp') {
+    const message = `sport is the source port of UDP: mode = "${mode}" has none`;
+    report.add(
+      CODE.udpOnly,
+      keyPlace(subject, 'sport'),
+      message,
+      'drop it, or use mode = "gre-udp"',
+    );
+  }
+  const isNumbered = seq === true || (typeof seq === 'object' && seq.out === true);
+  if (flowlabel !== 'flow' || !isNumbered) return;
+  report.add(
+    CODE.contradiction,
+    valuePlace(subject, 'flowlabel'),
+    'flowlabel = "flow" gives each flow a way of its own, and seq numbers all packets in one order: the peer would drop what is overtaken',
+    'a number for flowlabel, or seq = { in = true }',
+  );
 }
 
 type Field = number | Inherit;

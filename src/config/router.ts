@@ -1,9 +1,15 @@
 import { resolve } from 'node:path';
 import type { OffloadConfig, RouterConfig } from './config.js';
 import { CODE, show } from './diagnostic.js';
-import { parseMetricsAddress } from './metrics-address.js';
+import {
+  formatListenAddress,
+  isLoopback,
+  type ListenAddress,
+  parseListenAddress,
+} from './listen-address.js';
 import { isTable, type Table } from './parse.js';
 import { readTable, type TablePlace } from './read.js';
+import { readRecorder } from './recorder.js';
 import { logSchema, offloadSchema, routerSchema } from './schema.js';
 
 export const DEFAULT_SOCKET = '/run/grebe/grebe.sock';
@@ -15,7 +21,8 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
   const { places, report, path } = place;
   const { values } = readTable(routerSchema, table, place);
   const { codec = 'auto', underlay = 'auto', lanes = 1 } = values;
-  const metrics = parseMetricsAddress(values.metrics ?? '');
+  const metrics = parseListenAddress(values.metrics ?? '');
+  const api = readApi(values, place);
 
   const socket = resolve(folder, values.socket ?? DEFAULT_SOCKET);
   const size = Buffer.byteLength(socket);
@@ -34,10 +41,40 @@ export function readRouter(table: Table, folder: string, place: TablePlace): Rou
     lanes,
     offload: readOffload(values.offload, place),
     busypoll: values.busypoll ?? 0,
+    recorder: readRecorder(values.recorder, folder, place),
     socket,
     ...(metrics === null ? {} : { metrics }),
+    ...(api === null ? {} : { api }),
     log: readLog(values.log, place),
   };
+}
+
+/** Where the API listens. Says what an address that others reach means, and that a port has one listener. */
+function readApi(
+  {
+    api: text = '',
+    metrics,
+  }: { readonly api?: string | undefined; readonly metrics?: string | undefined },
+  { places, report, path }: TablePlace,
+): ListenAddress | null {
+  const api = parseListenAddress(text);
+  if (api === null) return null;
+  const at = places.value([...path, 'api']);
+  const other = parseListenAddress(metrics ?? '');
+  if (other !== null && formatListenAddress(other) === formatListenAddress(api)) {
+    const message = `api and metrics are both ${show(text)}`;
+    report.add(CODE.contradiction, at, message, 'api has /metrics, too: leave metrics out');
+  }
+  if (!isLoopback(api)) {
+    const message = `api on ${show(text)}: whoever reaches it sees all tunnels, and the token passes in clear text`;
+    report.add(
+      CODE.apiAddress,
+      at,
+      message,
+      `on this machine alone: api = "127.0.0.1:${api.port}"`,
+    );
+  }
+  return api;
 }
 
 /** Everything is on; `ugro` and `gso` follow the underlay. */

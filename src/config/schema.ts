@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Mode } from '../packet/tunnel.js';
 import { CODE, type Code } from './diagnostic.js';
-import { parseMetricsAddress } from './metrics-address.js';
+import { parseListenAddress } from './listen-address.js';
 
 const MODES = [
   'gre',
@@ -44,6 +44,8 @@ const REORDER_TIME_MAX = '1s';
 /** Between questions to the peer. Shorter than a long way takes, the next would go out before the answer is back. */
 const ASK_MIN = '10ms';
 const ASK_MAX = '24h';
+/** Smallest echo request with a number and a cookie in it, over IPv6. */
+const PROBE_SIZE_MIN = 60;
 
 const inRange = (min: number, max: number, error = `${min}..${max}`): z.ZodInt =>
   z.int({ error }).min(min, { error }).max(max, { error });
@@ -102,6 +104,7 @@ const probe = z.strictObject(
     target: text('an inner address in quotes'),
     interval: time('1s', ASK_MIN, ASK_MAX).optional(),
     count: inRange(1, 255).optional(),
+    size: inRange(PROBE_SIZE_MIN, MTU_MAX).optional(),
   },
   { error: PROBE },
 );
@@ -111,7 +114,13 @@ const peer = z.strictObject(
   { error: PEER },
 );
 
-const METRICS = 'an address and port such as "127.0.0.1:9476" or "[::1]:9476"';
+// The pattern is for the JSON Schema; what it lets through is judged in full.
+const listenAddress = (port: number) => {
+  const error = `an address and port such as "127.0.0.1:${port}" or "[::1]:${port}"`;
+  return text('an address and port in quotes')
+    .regex(/^(\[[0-9A-Fa-f:.]+\]|[^:]+):[0-9]{1,5}$/, { error })
+    .refine((given) => parseListenAddress(given) !== null, { error });
+};
 const KEY = '0..4294967295, "0.0.0.42" or { in = NUMBER, out = NUMBER }';
 const TTL = '1..255 or "inherit"';
 const TOS = '0x00..0xfc without the two ECN bits, or "inherit"';
@@ -119,7 +128,8 @@ const MSS = `"auto", "off" or ${MSS_MIN}..${MTU_MAX}`;
 const LANES = `1..${LANES_MAX} or "auto"`;
 const ENCAP_LIMIT = '0..255 or "none"';
 const FLOW_LABEL_MAX = 0xfffff;
-const FLOW_LABEL = '0..0xfffff or "inherit"';
+const FLOW_LABEL = '0..0xfffff, "inherit" or "flow"';
+const SOURCE_PORT = '1..65535, "random" or "auto"';
 
 const ttl = z.union([inRange(1, 255, TTL), z.literal('inherit')], { error: TTL });
 const tos = z.union([inRange(0, 0xfc, TOS).multipleOf(4, { error: TOS }), z.literal('inherit')], {
@@ -153,8 +163,11 @@ export const tunnelSchema = z
     pmtudisc: flag(),
     'ignore-df': flag(),
     encaplimit: z.union([inRange(0, 255, ENCAP_LIMIT), z.literal('none')], { error: ENCAP_LIMIT }),
-    flowlabel: z.union([inRange(0, FLOW_LABEL_MAX, FLOW_LABEL), z.literal('inherit')], {
+    flowlabel: z.union([inRange(0, FLOW_LABEL_MAX, FLOW_LABEL), z.enum(['inherit', 'flow'])], {
       error: FLOW_LABEL,
+    }),
+    sport: z.union([inRange(1, 65535, SOURCE_PORT), z.enum(['auto', 'random'])], {
+      error: SOURCE_PORT,
     }),
     mtu: inRange(MTU_MIN, MTU_MAX),
     mss: z.union([z.enum(['auto', 'off']), inRange(MSS_MIN, MTU_MAX, MSS)], { error: MSS }),
@@ -189,7 +202,21 @@ export const offloadSchema = z
   })
   .partial();
 
-/** `[router]`; its `log` is judged by `logSchema`, its `offload` by `offloadSchema`. */
+const KEPT = [0, 4, 8, 16, 32, 64] as const;
+const KEPT_RULE = `one of ${KEPT.join(', ')}`;
+const DUMPS = '"auto", "off", or a path that begins with "." or "/"';
+const BURST_MAX = 1_000_000_000;
+
+/** `recorder` of `[router]`. */
+export const recorderSchema = z
+  .strictObject({
+    keep: z.literal(KEPT, { error: KEPT_RULE }),
+    dumps: z.string({ error: DUMPS }).regex(/^(auto|off|[./].*)$/, { error: DUMPS }),
+    burst: inRange(0, BURST_MAX),
+  })
+  .partial();
+
+/** `[router]`; its `log`, `offload` and `recorder` are judged by schemas of their own. */
 export const routerSchema = z
   .strictObject({
     codec: text('a codec build in quotes, or a path that begins with "." or "/"')
@@ -200,12 +227,11 @@ export const routerSchema = z
     underlay: oneOf(UNDERLAYS),
     lanes: z.union([inRange(1, LANES_MAX, LANES), z.literal('auto')], { error: LANES }),
     socket: text('the path of a unix socket, in quotes'),
-    // The pattern is for the JSON Schema; what it lets through is judged in full.
-    metrics: text('an address and port in quotes')
-      .regex(/^(\[[0-9A-Fa-f:.]+\]|[^:]+):[0-9]{1,5}$/, { error: METRICS })
-      .refine((given) => parseMetricsAddress(given) !== null, { error: METRICS }),
+    metrics: listenAddress(9476),
+    api: listenAddress(9477),
     offload: z.unknown(),
     busypoll: inRange(0, BUSYPOLL_MAX, BUSYPOLL),
+    recorder: z.unknown(),
     log: z.unknown(),
   })
   .partial();
@@ -241,11 +267,15 @@ export const KEY_NOTES: { readonly [key: string]: KeyNote } = {
   format: { code: CODE.word, words: FORMATS },
   lanes: { code: CODE.range, words: ['auto'] },
   busypoll: { code: CODE.range },
+  keep: { code: CODE.range },
+  burst: { code: CODE.range },
+  dumps: { code: CODE.word, words: ['auto', 'off'] },
   mtu: { code: CODE.range },
   mss: { code: CODE.range, words: ['auto', 'off'] },
   ecn: { code: CODE.word, words: ECN },
   encaplimit: { code: CODE.range, words: ['none'] },
-  flowlabel: { code: CODE.range, words: ['inherit'] },
+  flowlabel: { code: CODE.range, words: ['inherit', 'flow'] },
+  sport: { code: CODE.range, words: ['auto', 'random'] },
   keepalive: { code: CODE.range, table: keepalive },
   reorder: { code: CODE.range, table: reorder },
   probe: { code: CODE.range, table: probe },

@@ -7,6 +7,7 @@ import {
   type Peer,
   type Tunnel,
 } from '../packet/tunnel.js';
+import { SOURCE_PORTS } from '../packet/udp.js';
 import type { TunnelConfig } from './config.js';
 import { isName } from './host-name.js';
 
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly addressOf?: (name: string) => string | undefined;
   /** By which its probe's answers are told from others, 1..65535. Without it nothing is probed. */
   readonly probeIdentifier?: number;
+  /** Source port of tunnels that have one for all packets, chosen at random, 49152..65535; without it the first. */
+  readonly sourcePort?: number;
 }
 
 /** Whether packets of this mode have a GRE header. */
@@ -66,7 +69,7 @@ function peersOf({ peers }: TunnelConfig, find: (remote: string) => string | und
 
 function withMode(
   config: TunnelConfig,
-  { link = 0, addressOf = () => undefined, probeIdentifier }: Surroundings,
+  { link = 0, addressOf = () => undefined, probeIdentifier, sourcePort }: Surroundings,
 ): Tunnel {
   const find = (remote: string): string | undefined =>
     isName(remote) ? addressOf(remote) : remote;
@@ -108,5 +111,16 @@ function withMode(
     sequenceIn: config.sequenceIn,
     ...(config.reorder === undefined ? {} : { reorder: config.reorder }),
     sequenceOut: config.sequenceOut,
+    ...(mode === 'gre-udp' ? portsOf(config, sourcePort) : {}),
   };
+}
+
+/** `chosen`: at random, when the router started. */
+function portsOf(
+  { sourcePort, sequenceOut }: TunnelConfig,
+  chosen: number = SOURCE_PORTS.first,
+): Pick<GreTunnel, 'sourcePort' | 'orderedPort'> {
+  if (sourcePort !== undefined)
+    return { sourcePort: sourcePort === 'random' ? chosen : sourcePort };
+  return sequenceOut ? { orderedPort: chosen } : {};
 }

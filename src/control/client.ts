@@ -1,6 +1,6 @@
 // The command line's side of the control socket. Imports node:http alone, so that `grebe status` starts fast.
 
-import { request } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
 import {
   type CodecMessage,
@@ -10,8 +10,10 @@ import {
   isFields,
   isStatusMessage,
   isTraceLine,
+  isWebMessage,
   type StatusMessage,
   type TraceLine,
+  type WebMessage,
 } from './message.js';
 
 const STATUS_TIMEOUT_MS = 2000;
@@ -32,6 +34,11 @@ export async function fetchCodecs(path: string): Promise<CodecsMessage> {
 /** Swaps the codec of the router at `path`. A build that the router refuses is a Failure. */
 export async function useCodec(path: string, name: string): Promise<CodecMessage> {
   return ask(path, 'PUT', '/v1/codec', SWAP_TIMEOUT_MS, isCodecMessage, { name });
+}
+
+/** Asks where the web page of the router at `path` is. */
+export async function fetchWeb(path: string): Promise<WebMessage> {
+  return ask(path, 'GET', '/v1/web', STATUS_TIMEOUT_MS, isWebMessage);
 }
 
 /** What a trace is asked for; absent: all tunnels, all packets, the router's own rate. */
@@ -56,38 +63,148 @@ export function followTrace(
     ...(dropsOnly ? { drops: '1' } : {}),
     ...(rate === undefined ? {} : { rate }),
   });
+  let text = '';
+  return followText(path, `/v1/trace?${query}`, signal, (piece) => {
+    const lines = (text + piece).split('\n');
+    text = lines.pop() ?? '';
+    for (const line of lines) {
+      if (signal.aborted) return;
+      const parsed = parseJson(line);
+      if (!isTraceLine(parsed)) throw strangeAnswer(path);
+      take(parsed);
+    }
+  });
+}
+
+/**
+ * Follows an answer of the router at `path` that does not end, until `signal` ends it; `take` gets its text in pieces,
+ * and may throw a Failure. Resolves when it is ended; rejects with a Failure when the router refuses, cannot be reached
+ * or goes away.
+ */
+export function followText(
+  path: string,
+  target: string,
+  signal: AbortSignal,
+  take: (piece: string) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath: path, path: `/v1/trace?${query}`, signal });
+    const call = request({ socketPath: path, path: target, signal });
     const fail = (error: Error): void => {
       if (signal.aborted) resolve();
       else reject(error instanceof Failure ? error : unreachable(path, error));
     };
     call.once('error', fail);
     call.once('response', (response) => {
-      let text = '';
+      let refused = '';
       const isRefused = response.statusCode !== 200;
       response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        const lines = (text + chunk).split('\n');
-        text = lines.pop() ?? '';
-        for (const line of isRefused ? [] : lines) {
-          const parsed = parseJson(line);
-          if (signal.aborted) return;
-          if (isTraceLine(parsed)) take(parsed);
-          else call.destroy(strangeAnswer(path));
+      response.on('data', (piece: string) => {
+        if (isRefused) {
+          refused += piece;
+          return;
+        }
+        try {
+          take(piece);
+        } catch (error) {
+          call.destroy(error instanceof Error ? error : strangeAnswer(path));
         }
       });
       response.once('error', fail);
       response.once('end', () => {
-        fail(isRefused ? refusal(path, parseJson(text)) : goneAway(path));
+        fail(isRefused ? refusal(path, parseJson(refused)) : goneAway(path));
       });
     });
     call.end();
   });
 }
 
+/** What a capture is asked for; absent: all tunnels, whole packets, no end. */
+export interface PcapQuery {
+  readonly tunnel?: string | undefined;
+  readonly snap?: string | undefined;
+  readonly count?: string | undefined;
+}
+
+/**
+ * Lets the router at `path` send packets as they pass until `signal` ends it, and hands the bytes of a pcapng file to
+ * `take` as they come; while that is not resolved nothing more is taken. Resolves when the router or `signal` has
+ * ended it; rejects with a Failure when the router refuses, cannot be reached or goes away in the middle.
+ */
+export function followPcap(
+  path: string,
+  query: PcapQuery,
+  signal: AbortSignal,
+  take: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  return download(path, '/v1/pcap', { ...query }, signal, take);
+}
+
+/** The last packets of a tunnel, or of all, as the bytes of a pcapng file; `take` as in `followPcap`. */
+export function fetchRecorder(
+  path: string,
+  tunnel: string | undefined,
+  take: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  return download(path, '/v1/recorder', { tunnel }, new AbortController().signal, take);
+}
+
+/** Hands the body of an answer to `take`, piece by piece. */
+async function download(
+  path: string,
+  resource: string,
+  query: { readonly [name: string]: string | undefined },
+  signal: AbortSignal,
+  take: (bytes: Uint8Array) => void | Promise<void>,
+): Promise<void> {
+  const given = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as [string, string]],
+  );
+  const url = `${resource}?${new URLSearchParams(given)}`;
+  try {
+    const response = await respond({ socketPath: path, path: url, signal });
+    if (response.statusCode !== 200) throw refusal(path, parseJson(await textOf(response)));
+    for await (const chunk of response) {
+      if (signal.aborted) return;
+      await take(chunk);
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof Failure || !(error instanceof Error)) throw error;
+    throw isCutOff(error) ? cutOff(path) : unreachable(path, error);
+  }
+}
+
+function respond(options: RequestOptions): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request(options).once('error', reject).once('response', resolve).end();
+  });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Whether a connection ended before the answer did. */
+function isCutOff(error: Error): boolean {
+  return 'code' in error && error.code === 'ECONNRESET';
+}
+
+function cutOff(path: string): Failure {
+  return new Failure(
+    EXIT.unreachable,
+    `the router at ${path} ended before all was sent`,
+    'see its log',
+  );
+}
+
 function goneAway(path: string): Failure {
-  return new Failure(EXIT.unreachable, `the router at ${path} has ended the trace`, 'see its log');
+  return new Failure(
+    EXIT.unreachable,
+    `the router at ${path} has ended the connection`,
+    'see its log',
+  );
 }
 
 /** Sends a request to the router at `socketPath`; whatever is no answer of the kind is a Failure. */
@@ -154,6 +271,14 @@ function exchange(
   });
 }
 
+/** What a Failure says where nobody is there to answer. */
+const ABSENT = 'no router is running';
+
+/** Whether a request failed because no router runs: not because one could not be asked. */
+export function isAbsent({ message }: Failure): boolean {
+  return message.startsWith(ABSENT);
+}
+
 function unreachable(path: string, error: Error): Failure {
   const code = 'code' in error ? error.code : undefined;
   const isLate = error.name === 'TimeoutError' || code === 'ABORT_ERR';
@@ -167,13 +292,9 @@ function unreachable(path: string, error: Error): Failure {
   const start = 'start one: grebe run';
   switch (code) {
     case 'ENOENT':
-      return new Failure(EXIT.unreachable, `no router is running: there is no ${path}`, start);
+      return new Failure(EXIT.unreachable, `${ABSENT}: there is no ${path}`, start);
     case 'ECONNREFUSED':
-      return new Failure(
-        EXIT.unreachable,
-        `no router is running: nobody listens on ${path}`,
-        start,
-      );
+      return new Failure(EXIT.unreachable, `${ABSENT}: nobody listens on ${path}`, start);
     case 'EACCES':
     case 'EPERM':
       return new Failure(

@@ -4,7 +4,12 @@
 //   GET /v1/codecs              CodecsMessage
 //   PUT /v1/codec {"name"}      CodecMessage
 //   GET /metrics                Prometheus text or OpenMetrics: metrics.ts
+//   GET /v1/events?packets=     server-sent events: event.ts
+//   GET /v1/web                 WebMessage
+//   GET /v1/openapi.json        the description of all of this, made from routes.ts
 //   GET /v1/trace?tunnel=&drops=&rate=   lines of JSON until one end closes: TraceStart, then TraceLine
+//   GET /v1/pcap?tunnel=&snap=&count=    pcapng as packets pass, until one end closes or `count` of them have
+//   GET /v1/recorder?tunnel=    pcapng: the last packets of every tunnel
 //   anything that fails         ErrorMessage, with a status from 400 on
 
 import type { BuildListing } from '../codec/builds.js';
@@ -34,6 +39,13 @@ export interface CodecMessage {
   readonly schema: 'grebe.codec/1';
   /** The build that every lane runs. */
   readonly codec: string;
+}
+
+/** Where the web page is, for whoever may use the control socket. */
+export interface WebMessage {
+  readonly schema: 'grebe.web/1';
+  /** With the token behind `#`, or null: the router has no TCP listener. */
+  readonly url: string | null;
 }
 
 export interface ErrorMessage {
@@ -215,6 +227,10 @@ function isBuildListing(value: unknown): value is BuildListing {
 
 function isOr(value: unknown, type: 'string' | 'number'): boolean {
   return value === null || typeof value === type;
+}
+
+export function isWebMessage(value: unknown): value is WebMessage {
+  return isFields(value) && value.schema === 'grebe.web/1' && isOr(value.url, 'string');
 }
 
 export function isCodecMessage(value: unknown): value is CodecMessage {

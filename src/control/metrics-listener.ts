@@ -7,13 +7,14 @@
 //
 // A connection carries one request and has a limit for all of it: neither a slow client nor many can hold more.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIPv4, isIPv6, type Socket } from 'node:net';
-import { formatMetricsAddress, type MetricsAddress } from '../config/metrics-address.js';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { ListenAddress } from '../config/listen-address.js';
 import type { Router } from '../router/contract.js';
-import { EXIT, Failure } from '../sys/failure.js';
+import { isOwnHost } from './access.js';
 import { CONTENT_TYPES, chooseFormat } from './metrics-format.js';
 import { MetricsPage } from './metrics-page.js';
+import { claimAddress } from './tcp.js';
 
 export interface MetricsListener {
   /** Answers for `router` from here on; before, every request gets 503. */
@@ -31,7 +32,7 @@ const HEADERS_MAX = 8192;
 
 /** Listens on `address`. Rejects with a Failure that names the cause when it cannot. */
 export async function openMetrics(
-  address: MetricsAddress,
+  address: ListenAddress,
   limitMs = CONNECTION_LIMIT_MS,
 ): Promise<MetricsListener> {
   let router: Router | undefined;
@@ -51,7 +52,7 @@ export async function openMetrics(
       sockets.delete(socket);
     });
   });
-  await listen(server, address);
+  await claimAddress(server, address, 'metrics');
   return {
     serve(started) {
       router = started;
@@ -94,15 +95,6 @@ async function answer(
   response.end(method === 'HEAD' ? undefined : body);
 }
 
-/** Whether a Host header names this listener in a way that no stranger's DNS can: as an address, or as configured. */
-export function isOwnHost(header: string, configured: string): boolean {
-  const [, bracketed, plain = ''] =
-    /^(?:\[([^\]]+)\]|([^:[\]]+))(?::[0-9]{1,5})?$/.exec(header) ?? [];
-  if (bracketed !== undefined) return isIPv6(bracketed);
-  const name = plain.toLowerCase();
-  return isIPv4(name) || name === 'localhost' || name === configured;
-}
-
 function refuse(response: ServerResponse, status: number, why: string): void {
   if (response.headersSent) {
     response.destroy();
@@ -114,42 +106,4 @@ function refuse(response: ServerResponse, status: number, why: string): void {
     'Content-Length': Buffer.byteLength(body),
   });
   response.end(body);
-}
-
-function listen(server: Server, address: MetricsAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onError = (error: Error): void => reject(listenFailure(error, address));
-    server.once('error', onError);
-    server.listen(address, () => {
-      server.off('error', onError);
-      // A connection that could not be accepted, for want of descriptors as a rule, is its client's concern alone.
-      server.on('error', () => {});
-      resolve();
-    });
-  });
-}
-
-function listenFailure(error: Error, address: MetricsAddress): Failure {
-  const code = 'code' in error ? String(error.code) : error.message;
-  const message = `cannot listen on ${formatMetricsAddress(address)} for metrics: ${code}`;
-  const other = 'choose another in the config: metrics = "ADDRESS:PORT"';
-  switch (code) {
-    case 'EADDRINUSE':
-      return new Failure(
-        EXIT.kernelRefused,
-        message,
-        `see who does: sudo ss -ltnp sport = :${address.port}; or ${other}`,
-      );
-    case 'EADDRNOTAVAIL':
-      return new Failure(
-        EXIT.kernelRefused,
-        message,
-        `see which addresses there are: ip -brief address; or ${other}`,
-      );
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return new Failure(EXIT.failed, message, `write the address itself; or ${other}`);
-    default:
-      return new Failure(EXIT.kernelRefused, message, other);
-  }
 }

@@ -1,17 +1,21 @@
 // A trace on its way to a client: lines of JSON, as long as the client takes them.
 //
-//   1. traceRequest   what a client asks for
+//   1. traceRoute     what a client asks for
 //   2. streamTrace    what passed since the last look, every POLL_MS; the trace ends with the stream
 //
 // A client that goes away cancels the stream. One that takes nothing any more, while packets pass, is cut off after
 // STALL_LIMIT_MS: until then what it does not take is lost to it and counted, and the lanes never wait.
+
+import { z } from 'zod';
 import type { Trace, TraceRequest } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type TraceLine, tracePacket, traceStart } from './message.js';
+import { route } from './route.js';
+import { traceLineSchema } from './trace-schemas.js';
 
 /** Packets a second when a client asks for no other number, and the most. */
 const DEFAULT_RATE = 1000;
-export const RATE_MAX = 10_000;
+const RATE_MAX = 10_000;
 
 /** At RATE_MAX, half of what the ring of a lane holds. */
 const POLL_MS = 50;
@@ -19,19 +23,49 @@ const STALL_LIMIT_MS = 3000;
 /** Bytes that wait for the client to take them. */
 const BACKLOG = 64 * 1024;
 
+/** The text is judged here, so that a wrong one is answered with the words of the command line. */
+const query = z.object({
+  tunnel: z.string().optional().describe('One tunnel only.'),
+  drops: z.string().optional().describe('1: dropped packets only.'),
+  rate: z
+    .string()
+    .optional()
+    .describe(`Packets a second, 1..${RATE_MAX}; default ${DEFAULT_RATE}.`),
+});
+
+export const traceRoute = route({
+  method: 'GET',
+  path: '/v1/trace',
+  summary: 'Packets as they pass, with the first bytes of each',
+  description:
+    'Lines of JSON until one end closes: a start, then packets. One trace at a time. What comes too fast is counted.',
+  access: 'token',
+  takes: z.object({ query }),
+  answer: {
+    description: 'Lines of JSON',
+    schema: traceLineSchema,
+    types: ['application/x-ndjson'],
+    isEndless: true,
+  },
+  handle({ router, input, cutOff }) {
+    const stream = streamTrace(router().trace(traceRequest(input.query)), cutOff);
+    return new Response(stream, { headers: { 'Content-Type': 'application/x-ndjson' } });
+  },
+});
+
 /** What the query of a request asks for. Throws a Failure for what makes no sense. */
-export function traceRequest(query: Readonly<Record<string, string>>): TraceRequest {
-  const { tunnel = null, drops, rate = String(DEFAULT_RATE) } = query;
+function traceRequest(asked: z.output<typeof query>): TraceRequest {
+  const { tunnel, drops, rate = String(DEFAULT_RATE) } = asked;
   const limit = /^[1-9][0-9]{0,5}$/.test(rate) ? Number(rate) : 0;
   if (limit < 1 || limit > RATE_MAX) {
     const fault = `rate must be 1..${RATE_MAX} packets a second, not ${JSON.stringify(rate)}`;
     throw new Failure(EXIT.usage, fault, 'grebe trace --rate 1000');
   }
-  return { tunnel, dropsOnly: drops === '1', limit };
+  return { tunnel: tunnel ?? null, dropsOnly: drops === '1', limit };
 }
 
 /** Streams a trace, and closes it when the stream ends, whoever ends it. `cutOff` ends the client's connection. */
-export function streamTrace(trace: Trace, cutOff: () => void): ReadableStream<Uint8Array> {
+function streamTrace(trace: Trace, cutOff: () => void): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let timer: NodeJS.Timeout | undefined;
   const end = (): void => {

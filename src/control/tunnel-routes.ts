@@ -1,37 +1,56 @@
 // Tunnels of a running router one by one, in the words of `ip tunnel`.
 import { resolve } from 'node:path';
-import type { HttpBindings } from '@hono/node-server';
-import type { Hono } from 'hono';
+import { z } from 'zod';
 import { editTable } from '../config/edit.js';
 import { tunnelValues } from '../config/format.js';
 import { rewriteFile } from '../config/save.js';
 import type { Note } from '../import/draft.js';
 import { editTunnels, type TunnelEdit, type TunnelRequest, VERBS } from '../import/edit.js';
 import { tunnelWords } from '../import/words.js';
-import type { ReloadControl, Router } from '../router/contract.js';
-import { EXIT, Failure } from '../sys/failure.js';
-import { readFields, reloadsOf } from './reload-routes.js';
+import type { ReloadControl } from '../router/contract.js';
+import { reloadsOf } from './reload-routes.js';
+import { tunnelSchema, tunnelsSchema } from './reload-schemas.js';
+import { NOTHING, type Route, route } from './route.js';
 import type { TunnelMessage, TunnelsMessage } from './tunnel-message.js';
 
-type App = Hono<{ Bindings: HttpBindings }>;
+const editBody = z.object({
+  verb: z.enum(VERBS),
+  name: z.string(),
+  words: z.array(z.string()).describe('In the words of `ip tunnel`.'),
+  dryRun: z.boolean().optional().describe('Only say what would be done.'),
+  save: z.boolean().optional().describe('Into the config file, too.'),
+});
 
-export function addTunnelRoutes(app: App, ready: () => Router): void {
-  app.get('/v1/tunnels', (context) => {
-    const { tunnels } = reloadsOf(ready()).config;
-    const message: TunnelsMessage = {
-      schema: 'grebe.tunnels/1',
-      tunnels: tunnels.map((config) => ({ name: config.name, words: tunnelWords(config) })),
-    };
-    return context.json(message);
-  });
-  app.post('/v1/tunnels', async (context) => {
-    const reloads = reloadsOf(ready());
-    const fields = await readFields(context.req.raw);
-    const request = readRequest(fields);
-    const isDry = fields.dryRun === true;
-    return context.json(await edit(reloads, request, { isDry, isSaved: fields.save === true }));
-  });
-}
+export const tunnelRoutes: readonly Route[] = [
+  route({
+    method: 'GET',
+    path: '/v1/tunnels',
+    summary: 'The tunnels, each in the words of `ip tunnel`',
+    access: 'open',
+    takes: NOTHING,
+    answer: { description: 'The tunnels', schema: tunnelsSchema },
+    handle({ router }): TunnelsMessage {
+      const { tunnels } = reloadsOf(router()).config;
+      return {
+        schema: 'grebe.tunnels/1',
+        tunnels: tunnels.map((config) => ({ name: config.name, words: tunnelWords(config) })),
+      };
+    },
+  }),
+  route({
+    method: 'POST',
+    path: '/v1/tunnels',
+    summary: 'Add, change, replace or remove one tunnel',
+    access: 'token',
+    takes: z.object({ body: editBody }),
+    answer: { description: 'What was done', schema: tunnelSchema },
+    handle({ router, input: { body } }) {
+      const { verb, name, words, dryRun = false, save = false } = body;
+      const request: TunnelRequest = { verb, name, words };
+      return edit(reloadsOf(router()), request, { isDry: dryRun, isSaved: save });
+    },
+  }),
+];
 
 interface EditOptions {
   readonly isDry: boolean;
@@ -65,17 +84,4 @@ function save(file: string, name: string, { config, patch }: TunnelEdit): void {
   const whole = tunnel === undefined ? new Map<string, string>() : tunnelValues(tunnel);
   const keys = patch.kind === 'change' ? patch.keys : patch.kind === 'add' ? patch.values : null;
   rewriteFile(file, (text) => editTable(text, file, { name, keys, whole }));
-}
-
-function readRequest({ verb, name, words }: { readonly [key: string]: unknown }): TunnelRequest {
-  const known = VERBS.find((one) => one === verb);
-  const isText = (one: unknown): one is string => typeof one === 'string';
-  if (known !== undefined && isText(name) && Array.isArray(words) && words.every(isText)) {
-    return { verb: known, name, words };
-  }
-  throw new Failure(
-    EXIT.usage,
-    'the request is not {"verb": "...", "name": "...", "words": ["..."]}',
-    `verbs: ${VERBS.join(', ')}`,
-  );
 }

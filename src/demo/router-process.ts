@@ -36,7 +36,9 @@ export async function startRouter(
 ): Promise<RouterProcess> {
   const config = join(namespaces.folder, `${namespace}.toml`);
   const socket = join(namespaces.folder, `${namespace}.sock`);
-  writeFileSync(config, `[router]\nsocket = ${JSON.stringify(socket)}\n${router}\n${tunnels}`);
+  // Nothing of it stays behind.
+  const lines = /^recorder\b/m.test(router) ? router : `${router}\nrecorder = { dumps = "off" }`;
+  writeFileSync(config, `[router]\nsocket = ${JSON.stringify(socket)}\n${lines}\n${tunnels}`);
   const start = Date.now();
   const words = [...before, process.execPath, PROGRAM, 'run', '--config', config];
   const [command = '', ...args] = words;

@@ -45,7 +45,7 @@ export function toTable(draft: Draft, notes: Note[]): TunnelTable | Lost {
   if (!draft.pmtudisc) set('pmtudisc', 'false');
   if (draft.ignoreDf) set('ignore-df', 'true');
   if (draft.encapLimit !== 'none') set('encaplimit', String(draft.encapLimit));
-  if (draft.flowLabel === 'inherit') set('flowlabel', text(draft.flowLabel));
+  if (typeof draft.flowLabel === 'string') set('flowlabel', text(draft.flowLabel));
   else if (draft.flowLabel !== 0) set('flowlabel', `0x${hex(draft.flowLabel, 5)}`);
   set('mtu', number(draft.mtu));
   if (draft.dev !== undefined) set('dev', text(draft.dev));

@@ -129,7 +129,8 @@ export function tunnelWords(config: TunnelConfig): string[] {
   ];
 }
 
-function flowLabelText(label: Draft['flowLabel']): string {
+function flowLabelText(label: Draft['flowLabel']): string | undefined {
+  if (label === 'flow') return undefined;
   return typeof label === 'number' ? `0x${label.toString(16)}` : label;
 }
 

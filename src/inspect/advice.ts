@@ -6,13 +6,18 @@ import { typeText } from '../packet/protocol-name.js';
 import type { Reason } from '../packet/reason.js';
 
 /** The next thing to do, or null where there is nothing to be done on this side. */
-export function adviceOn({ reason, tunnel, nearest }: Explanation): string | null {
+export function adviceOn({ direction, reason, tunnel, nearest }: Explanation): string | null {
   if (reason === null) return null;
   if (nearest !== null) return changeOf(nearest);
+  if (direction === 'encap' && reason === 'inner-src-spoof') return FAR_SOURCE;
   const table = `[tunnel.${tunnel ?? 'NAME'}]`;
   const advice = ADVICE[reason];
   return advice === undefined ? null : advice.replace('TABLE', table);
 }
+
+/** To who sends into a tunnel as its far end. */
+const FAR_SOURCE =
+  'the peer itself is not behind us: see who sends as it, or which route brings it round';
 
 /** By reason; TABLE stands for the head of the tunnel's table. */
 const ADVICE: Readonly<Partial<Record<Reason, string>>> = {

@@ -5,6 +5,8 @@ import { EXIT, Failure } from '../sys/failure.js';
 // Writes pcapng: one section, any number of interfaces, enhanced packet blocks with times in ns.
 // Little-endian, like the machines it is written on; readers take either.
 
+/** LINKTYPE_ETHERNET: packets begin with the Ethernet header. */
+export const LINKTYPE_ETHERNET = 1;
 /** LINKTYPE_RAW: packets begin with the IP header, version 4 or 6. */
 export const LINKTYPE_RAW = 101;
 
@@ -27,8 +29,19 @@ export interface CapturePacket {
   readonly comment?: string;
 }
 
+/** What is known of an interface up to a moment; a later one of the same interface replaces it. */
+export interface CaptureStatistics {
+  readonly interfaceId: number;
+  readonly timestampNs: bigint;
+  /** Packets that passed, those that are missing included. */
+  readonly received: number;
+  /** Packets that are missing: they came too fast. */
+  readonly dropped: number;
+}
+
 const BLOCK_SECTION = 0x0a0d0d0a;
 const BLOCK_INTERFACE = 1;
+const BLOCK_STATISTICS = 5;
 const BLOCK_ENHANCED_PACKET = 6;
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 
@@ -38,6 +51,8 @@ const OPTION_INTERFACE_NAME = 2;
 const OPTION_INTERFACE_DESCRIPTION = 3;
 const OPTION_APPLICATION = 4;
 const OPTION_TIME_RESOLUTION = 9;
+const OPTION_RECEIVED = 4;
+const OPTION_DROPPED = 5;
 
 /** 10^-9 s. */
 const RESOLUTION_NS = 9;
@@ -67,6 +82,10 @@ export class CaptureWriter {
 
   add(packet: CapturePacket): void {
     this.#write(encodePacket(packet));
+  }
+
+  addStatistics(statistics: CaptureStatistics): void {
+    this.#write(encodeStatistics(statistics));
   }
 }
 
@@ -153,24 +172,79 @@ function encodeInterface({ linkType, name, description }: CaptureInterface): Uin
   return encodeBlock(BLOCK_INTERFACE, parts);
 }
 
-/** Interface | time high | time low | captured | original | bytes | options. */
+/** Bytes of an enhanced packet block without packet and options: type, length, five words, length. */
+const PACKET_BLOCK = 32;
+const OPTION_HEADER = 4;
+
+/**
+ * Type | length | interface | time high | time low | captured | original | bytes | options | length. In one piece, other
+ * than the blocks that a capture has few of.
+ */
 function encodePacket(packet: CapturePacket): Uint8Array {
-  const { bytes, direction, comment } = packet;
-  const body = new DataView(new ArrayBuffer(20));
-  body.setUint32(0, packet.interfaceId, true);
-  body.setUint32(4, Number((packet.timestampNs >> 32n) & 0xffffffffn), true);
-  body.setUint32(8, Number(packet.timestampNs & 0xffffffffn), true);
-  body.setUint32(12, bytes.length, true);
-  body.setUint32(16, packet.originalLength ?? bytes.length, true);
-  const parts = [toBytes(body), padded(bytes)];
+  const { bytes, direction, comment, timestampNs } = packet;
+  const text = comment === undefined ? undefined : toText(comment);
+  const flagsSize = direction === undefined ? 0 : OPTION_HEADER + 4;
+  const textSize = text === undefined ? 0 : OPTION_HEADER + padding(text.length);
+  const endSize = flagsSize + textSize === 0 ? 0 : OPTION_HEADER;
+  const length = PACKET_BLOCK + padding(bytes.length) + flagsSize + textSize + endSize;
+  const block = Buffer.allocUnsafe(length);
+  block.writeUInt32LE(BLOCK_ENHANCED_PACKET, 0);
+  block.writeUInt32LE(length, 4);
+  block.writeUInt32LE(packet.interfaceId, 8);
+  block.writeUInt32LE(Number((timestampNs >> 32n) & 0xffffffffn), 12);
+  block.writeUInt32LE(Number(timestampNs & 0xffffffffn), 16);
+  block.writeUInt32LE(bytes.length, 20);
+  block.writeUInt32LE(packet.originalLength ?? bytes.length, 24);
+  let at = putPadded(block, 28, bytes);
   if (direction !== undefined) {
+    at = putOptionHeader(block, at, OPTION_PACKET_FLAGS, 4);
     // Bits 0-1 of the flags: 1 inbound, 2 outbound.
-    parts.push(
-      encodeOption(OPTION_PACKET_FLAGS, Uint8Array.of(direction === 'rx' ? 1 : 2, 0, 0, 0)),
-    );
+    at = block.writeUInt32LE(direction === 'rx' ? 1 : 2, at);
   }
-  if (comment !== undefined) parts.push(encodeText(OPTION_COMMENT, comment));
-  return encodeBlock(BLOCK_ENHANCED_PACKET, parts);
+  if (text !== undefined) {
+    at = putPadded(block, putOptionHeader(block, at, OPTION_COMMENT, text.length), text);
+  }
+  if (endSize > 0) at = block.writeUInt32LE(0, at); // end of options
+  block.writeUInt32LE(length, at);
+  return block;
+}
+
+function putOptionHeader(block: Buffer, at: number, code: number, length: number): number {
+  block.writeUInt16LE(code, at);
+  return block.writeUInt16LE(length, at + 2);
+}
+
+/** Writes bytes and zeros up to a multiple of 4. Returns where they end. */
+function putPadded(block: Buffer, at: number, bytes: Uint8Array): number {
+  const end = at + padding(bytes.length);
+  block.set(bytes, at);
+  block.fill(0, at + bytes.length, end);
+  return end;
+}
+
+/** `length` rounded up to a multiple of 4. */
+function padding(length: number): number {
+  return (length + 3) & ~3;
+}
+
+/** Interface | time high | time low | options. */
+function encodeStatistics(statistics: CaptureStatistics): Uint8Array {
+  const { interfaceId, timestampNs, received, dropped } = statistics;
+  const body = new DataView(new ArrayBuffer(12));
+  body.setUint32(0, interfaceId, true);
+  body.setUint32(4, Number((timestampNs >> 32n) & 0xffffffffn), true);
+  body.setUint32(8, Number(timestampNs & 0xffffffffn), true);
+  return encodeBlock(BLOCK_STATISTICS, [
+    toBytes(body),
+    encodeCount(OPTION_RECEIVED, received),
+    encodeCount(OPTION_DROPPED, dropped),
+  ]);
+}
+
+function encodeCount(code: number, count: number): Uint8Array {
+  const value = new DataView(new ArrayBuffer(8));
+  value.setBigUint64(0, BigInt(count), true);
+  return encodeOption(code, toBytes(value));
 }
 
 /** Type | length | body, its options closed by an end of options | length. */
@@ -190,11 +264,15 @@ function encodeBlock(type: number, parts: readonly Uint8Array[]): Uint8Array {
 }
 
 function encodeText(code: number, text: string): Uint8Array {
-  const bytes = new TextEncoder().encode(text);
-  if (bytes.length <= TEXT_LIMIT) return encodeOption(code, bytes);
+  return encodeOption(code, toText(text));
+}
+
+/** The bytes of a text, as many as an option holds. */
+function toText(text: string): Uint8Array {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= TEXT_LIMIT) return bytes;
   // INVARIANT: a cut inside a character decodes to U+FFFD; three bytes are kept free for it.
-  const kept = new TextDecoder().decode(bytes.subarray(0, TEXT_LIMIT - 3));
-  return encodeOption(code, new TextEncoder().encode(kept));
+  return Buffer.from(new TextDecoder().decode(bytes.subarray(0, TEXT_LIMIT - 3)));
 }
 
 /** Code | length | value, padded to 4. */
@@ -205,13 +283,6 @@ function encodeOption(code: number, value: Uint8Array): Uint8Array {
   view.setUint16(2, value.length, true);
   option.set(value, 4);
   return option;
-}
-
-function padded(bytes: Uint8Array): Uint8Array {
-  if (bytes.length % 4 === 0) return bytes;
-  const result = new Uint8Array(Math.ceil(bytes.length / 4) * 4);
-  result.set(bytes);
-  return result;
 }
 
 function toBytes(view: DataView): Uint8Array {

@@ -48,13 +48,14 @@ export function releaseEarly(lane: Lane): void {
 
 /** Takes the packets from `from` on through the codec to the devices. */
 function deliver(lane: Lane, ring: Ring, from: number): void {
-  const isTraced = lane.tracer.before(ring, from);
+  lane.watch.filled(ring, from, DIRECTION_DECAP);
   const { refusals } = ring;
   const dropped = lane.process(ring);
+  lane.watch.taken(ring, from, DIRECTION_DECAP);
   if (lane.reorder !== undefined) holdEarly(lane.reorder, ring, from, ring.processed);
   lane.coalesce();
   writeBatch(lane, ring, from, ring.processed);
-  if (isTraced) lane.tracer.after(ring, from, DIRECTION_DECAP);
+  lane.watch.done(ring, from, DIRECTION_DECAP);
   if (dropped > 0 || ring.refusals !== refusals) lane.aside.showDecap(ring, from);
 }
 

@@ -60,10 +60,13 @@ function sendBack(lane: Lane): void {
 /** Drops the filled slots from `from` on: the peer is not there. The kernel had queued them before it knew. */
 function refuseBatch(lane: Lane, from: number): void {
   const ring = lane.encapRing;
+  lane.watch.filled(ring, from, DIRECTION_ENCAP);
   for (let position = from; position !== ring.filled; position = (position + 1) >>> 0) {
     ring.setReason(position, REASON_TUNNEL_DOWN);
   }
   ring.restore(ring.filled, ring.filled, ring.drained);
+  lane.watch.taken(ring, from, DIRECTION_ENCAP);
+  lane.watch.done(ring, from, DIRECTION_ENCAP);
   lane.aside.showEncap(ring, from);
   lane.settle(ring);
 }
@@ -71,11 +74,12 @@ function refuseBatch(lane: Lane, from: number): void {
 /** Takes the filled slots from `from` on through the rest of the way. */
 function sendBatch(lane: Lane, from: number): void {
   const ring = lane.encapRing;
-  const isTraced = lane.tracer.before(ring, from);
+  lane.watch.filled(ring, from, DIRECTION_ENCAP);
   const { refusals } = ring;
   const dropped = lane.process(ring);
+  lane.watch.taken(ring, from, DIRECTION_ENCAP);
   lane.underlay.send(ring, from, ring.processed);
-  if (isTraced) lane.tracer.after(ring, from, DIRECTION_ENCAP);
+  lane.watch.done(ring, from, DIRECTION_ENCAP);
   if (dropped > 0 || ring.refusals !== refusals) lane.aside.showEncap(ring, from);
   lane.settle(ring);
 }

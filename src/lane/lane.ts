@@ -34,8 +34,8 @@ import type { UnderlayErrors } from './errors.js';
 import { LocalPackets } from './local.js';
 import type { LaneChange } from './message.js';
 import { ReorderBuffer } from './reorder.js';
-import { Tracer } from './tracer.js';
 import type { LaneTunnels } from './tunnels.js';
+import { Watch } from './watch.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
 export interface LaneHandle {
@@ -113,7 +113,8 @@ export class Lane {
   /** Where early packets wait; undefined: no tunnel lets any. */
   reorder: ReorderBuffer | undefined;
   readonly board: Board | undefined;
-  readonly tracer: Tracer;
+  /** Who looks on as packets pass. */
+  readonly watch: Watch;
   /** Devices by record index. */
   readonly devices: (TunDevice | undefined)[] = [];
   /** What becomes of packets that do not go on. */
@@ -140,7 +141,7 @@ export class Lane {
     this.encapRing = new Ring(memory, plan.encap);
     this.decapRing = new Ring(memory, plan.decap);
     this.reorder = options.reorder && new ReorderBuffer(memory, this.decapRing, options.reorder);
-    this.tracer = new Tracer(memory, plan.trace);
+    this.watch = new Watch(memory, plan);
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
     this.#turn = (plan.counters + LANE_TURN) >>> 2;
@@ -307,14 +308,15 @@ export class Lane {
     const to = ring.processed;
     const { drained } = ring;
     const codec = this.#codec;
+    const { nowMs } = this.watch;
     try {
-      codec.settle(ring.address, Date.now());
+      codec.settle(ring.address, nowMs);
     } catch (error) {
       this.#replaceCodec(codec, error);
     }
     if (ring.drained !== to) {
       ring.restore(to, to, drained);
-      this.#options.fallback.settle(ring.address, Date.now());
+      this.#options.fallback.settle(ring.address, nowMs);
     }
     ring.restore(0, 0, 0);
   }

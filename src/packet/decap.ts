@@ -13,7 +13,7 @@
 
 import { isValid } from './checksum.js';
 import { deviceHeader, isPartialTcp } from './device-header.js';
-import { decapEcn, ecnOf } from './ecn.js';
+import { decapEcn, ecnOf, isOddEcn } from './ecn.js';
 import { findIp, isGroupSource } from './frame.js';
 import {
   checkGre,
@@ -128,7 +128,8 @@ export function decap(
   if (entry === undefined) return drop('no-tunnel');
   observe?.({ at: 'tunnel', entry });
 
-  const opened = open(outer, gre, { entry, table, observe }, state.of(entry.tunnel, record));
+  const memory = state.of(entry.tunnel, record);
+  const opened = open(outer, gre, { entry, table, observe }, memory);
   if (typeof opened === 'string') return drop(opened, entry.tunnel, record);
   if ('early' in opened) {
     const { early: sequence } = opened;
@@ -139,7 +140,7 @@ export function decap(
     const { tunnel } = entry;
     return { verdict: 'local', reason: null, tunnel, record, local, packet: bytes.slice(), offset };
   }
-  const arrived = arrive(opened, outer, entry);
+  const arrived = arrive(opened, outer, entry, memory);
   if (arrived === null) return drop('ecn', entry.tunnel, record);
   observe?.({ at: 'ecn' });
   return {
@@ -294,11 +295,18 @@ function openFrame(
 }
 
 /** A copy of the packet as it leaves the tunnel; null where congestion asks for its drop. */
-function arrive({ bytes, ip, start }: Opened, outer: Received, entry: Entry): Uint8Array | null {
+function arrive(
+  { bytes, ip, start }: Opened,
+  outer: Received,
+  entry: Entry,
+  state: TunnelState,
+): Uint8Array | null {
   const packet = bytes.slice();
   if (ip === null) return packet;
-  const ecn = decapEcn(ecnOf(outer.tos), ecnOf(ip.tos));
+  const [outerEcn, innerEcn] = [ecnOf(outer.tos), ecnOf(ip.tos)];
+  const ecn = decapEcn(outerEcn, innerEcn);
   if (ecn === null) return null;
+  if (isOddEcn(outerEcn, innerEcn)) state.noteEcn(outerEcn, innerEcn);
   const { tosIn, ttlIn } = entry.tunnel;
   const inner = readInner(packet.subarray(start), ip.version);
   setTos(inner, ((tosIn === 'inherit' ? outer.tos : ip.tos) & 0xfc) | ecn);

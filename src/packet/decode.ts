@@ -22,6 +22,7 @@ import type { State } from './state.js';
 import { type Tunnels, toTable } from './table.js';
 import { ETHERNET_HEADER } from './tunnel.js';
 
+/** The outer IP header. */
 export interface DecodedOuter {
   readonly version: 4 | 6;
   readonly source: string;
@@ -34,6 +35,7 @@ export interface DecodedOuter {
   readonly tos: number;
 }
 
+/** The GRE header. */
 export interface DecodedGre {
   /** The C bit. */
   readonly checksum: boolean;
@@ -45,6 +47,7 @@ export interface DecodedGre {
   readonly protocol: number;
 }
 
+/** The packet inside; in an Ethernet frame, its IP packet. */
 export interface DecodedInner {
   readonly version: 4 | 6;
   readonly source: string;
@@ -54,6 +57,7 @@ export interface DecodedInner {
   readonly length: number;
 }
 
+/** A tunnel packet, and whether a router would take it. */
 export interface Decoded {
   readonly verdict: 'ok' | 'drop';
   /** Null with verdict `ok`. */
@@ -65,6 +69,7 @@ export interface Decoded {
   readonly nearest?: Nearest | null;
 }
 
+/** What else is known of a packet. */
 export interface DecodeOptions {
   /** Judges the packet as a router with these tunnels would; otherwise by its form alone. */
   readonly tunnels?: Tunnels;

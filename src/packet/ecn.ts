@@ -21,3 +21,12 @@ export function decapEcn(outer: number, inner: number): number | null {
   if (outer === ECT_1 && inner === ECT_0) return ECT_1;
   return inner;
 }
+
+/**
+ * Whether no sender and no path should leave such a pair of fields, though it is passed on: an outer header that is
+ * marked capable where the inner is not, or otherwise than the inner (RFC 6040, 4.2).
+ */
+export function isOddEcn(outer: number, inner: number): boolean {
+  if (inner === NOT_ECT) return outer === ECT_1 || outer === ECT_0;
+  return (outer === ECT_1 && inner === CE) || (outer === ECT_0 && inner === ECT_1);
+}

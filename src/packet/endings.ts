@@ -1,6 +1,7 @@
 // Where a dropped packet ended, by its reason: the check, and what it found.
 import { u8, u16 } from './bytes.js';
 import { isValid } from './checksum.js';
+import { isOwnTunnels } from './enter.js';
 import { GRE_RESERVED, GRE_RESERVED_LINUX, greLength } from './gre.js';
 import { IPV4_HEADER, isIpv4, lengthsFit, PROTOCOL_UDP, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER, readIpv6, walkExtensions } from './ipv6.js';
@@ -127,7 +128,7 @@ function textOf(reason: Reason, known: Known, expected: number | undefined): str
     case 'inner-ttl':
       return `${known.inner?.ttl}: it ends here`;
     case 'nesting-limit':
-      return `${destinationOf(known)} is an end of a tunnel: a tunnel in the tunnel`;
+      return nestingText(known);
     case 'ecn':
       return ecnText(known);
     case 'no-route':
@@ -245,9 +246,18 @@ function typeMismatchText({ gre, entry, packet }: Known): string | null {
   return `IPv${u8(packet, 0) >>> 4}, but ${mode} carries IPv${entry.carries}`;
 }
 
+function nestingText(known: Known): string {
+  const { outer, inner, table } = known;
+  if (outer === undefined && inner && isOwnTunnels(inner, table)) {
+    return `a tunnel of ours has sent it, from ${sourceOf(known)}: it would go in again and again`;
+  }
+  return `${destinationOf(known)} is an end of a tunnel: a tunnel in the tunnel`;
+}
+
 function sourceText(known: Known): string {
-  const { inner, table, entry } = known;
+  const { outer, inner, table, entry } = known;
   const source = sourceOf(known);
+  if (outer === undefined) return `${source} is the far end of the tunnel (RFC 2003, 3.2)`;
   if (inner && (table.ownOuter.has(source) || table.ownInner.has(source))) {
     return `${source} is our own address`;
   }

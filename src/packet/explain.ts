@@ -20,6 +20,7 @@ export type { Stage, StageName } from './stages.js';
 
 export type Direction = 'decap' | 'encap';
 
+/** Which way a packet goes, and what else is known of it. */
 export interface ExplainOptions {
   /** `decap`, the default: bytes from the outer IP header on; `encap`: a packet for the tunnel of `record`. */
   readonly direction?: Direction | undefined;
@@ -33,6 +34,7 @@ export interface ExplainOptions {
   readonly links?: ReadonlyMap<number, string> | undefined;
 }
 
+/** Every check that a packet passed, and its verdict. */
 export interface Explanation {
   readonly direction: Direction;
   /** `early`: a numbered packet that waits for those before it; `local`: one that ends at the router itself. */
@@ -85,7 +87,7 @@ function explainEncap(packet: Uint8Array, table: Table, options: ExplainOptions)
   const entry = table.entries[record - 1];
   const memory = entry === undefined ? createTunnelState() : state.of(entry.tunnel, record);
   const observe = keep.bind(null, known);
-  const result = encapInto(packet, entry, memory, undefined, table.ownInner, observe);
+  const result = encapInto(packet, entry, memory, undefined, table, observe);
   const { verdict, reason } = result;
   const stages = passedStages(known, result.verdict === 'ok' ? result.packet : undefined);
   if (reason !== null) stages.push(endingOf(reason, known));

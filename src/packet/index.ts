@@ -24,6 +24,7 @@
 export {
   type Address,
   addressBytes,
+  type Block,
   contains,
   formatAddress,
   formatIpv4,
@@ -75,7 +76,7 @@ export {
   type State,
   type TunnelState,
 } from './state.js';
-export { createTable, type Table, type Tunnels } from './table.js';
+export { createTable, type OwnAddresses, type Table, type Tunnels } from './table.js';
 export {
   type Arrival,
   type GreTunnel,

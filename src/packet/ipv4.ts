@@ -10,6 +10,11 @@ export const PROTOCOL_UDP = 17;
 export const PROTOCOL_SIT = 41;
 export const PROTOCOL_GRE = 47;
 
+/** Whether a tunnel is inside, by its protocol alone: GRE-in-UDP is not told by that. */
+export function isTunnelProtocol(protocol: number): boolean {
+  return protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT || protocol === PROTOCOL_GRE;
+}
+
 export interface Ipv4Header {
   /** Bytes, options included. */
   readonly headerLength: number;

@@ -15,6 +15,7 @@ export interface Difference {
   readonly expected: string | number | null;
 }
 
+/** The tunnel that a packet nearly belonged to, and what differs. */
 export interface Nearest {
   /** Name of the tunnel. */
   readonly tunnel: string;

@@ -24,6 +24,8 @@ export type Passed =
   | { readonly at: 'inner'; readonly inner: Inner | null; readonly length: number }
   | { readonly at: 'mtu'; readonly length: number }
   | { readonly at: 'peer' }
+  | { readonly at: 'to' }
+  | { readonly at: 'from' }
   | { readonly at: 'limit'; readonly limit: number | null };
 
 /**

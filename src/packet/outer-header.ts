@@ -9,6 +9,7 @@ import { DESTINATION_OPTIONS, IPV6_HEADER } from './ipv6.js';
 import type { TunnelState } from './state.js';
 import type { Entry } from './table.js';
 import type { Mode } from './tunnel.js';
+import { hashedLabel } from './udp.js';
 
 /** TTL of a frame that carries no IP packet to take one from. */
 export const FRAME_TTL = 64;
@@ -91,6 +92,8 @@ function ttlOf({ tunnel }: Entry, ip: Inner | null): number {
 }
 
 function flowLabelOf({ tunnel }: Entry, ip: Inner | null): number {
-  if (tunnel.flowLabel !== 'inherit') return tunnel.flowLabel ?? 0;
+  const { flowLabel = 0 } = tunnel;
+  if (flowLabel === 'flow') return ip === null ? 0 : hashedLabel(ip);
+  if (flowLabel !== 'inherit') return flowLabel;
   return ip?.version === 6 ? u32(ip.bytes, 0) & 0xfffff : 0;
 }

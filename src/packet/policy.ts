@@ -7,9 +7,7 @@ import {
   isMartianDestination4,
   isMartianSource4,
   isMulticast4,
-  PROTOCOL_GRE,
-  PROTOCOL_IPIP,
-  PROTOCOL_SIT,
+  isTunnelProtocol,
 } from './ipv4.js';
 import {
   isLinkLocal6,
@@ -88,10 +86,6 @@ function isMartian({ version, source, destination }: Inner, entry: Entry): boole
 function isOwn(table: Table, address: Uint8Array): boolean {
   const name = ownName(address);
   return table.ownOuter.has(name) || table.ownInner.has(name);
-}
-
-function isTunnelProtocol(protocol: number): boolean {
-  return protocol === PROTOCOL_IPIP || protocol === PROTOCOL_SIT || protocol === PROTOCOL_GRE;
 }
 
 /** Whether the tunnel accepts the source. */

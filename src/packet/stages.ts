@@ -1,11 +1,12 @@
 // The checks that a packet passed, as lines for an engineer: what was compared, with the values of both sides.
 import { contains, formatPrefix } from './address.js';
-import { u16 } from './bytes.js';
+import { u16, u32 } from './bytes.js';
 import { decode } from './decode.js';
 import { ecnOf } from './ecn.js';
 import type { GreHeader } from './gre.js';
 import type { Inner } from './inner.js';
-import { isLinkLocal6, isUnspecified6 } from './ipv6.js';
+import { IPV4_HEADER, PROTOCOL_UDP } from './ipv4.js';
+import { isLinkLocal6, isUnspecified6, walkExtensions } from './ipv6.js';
 import type { Known } from './known.js';
 import type { Passed } from './observe.js';
 import { protocolName, typeText } from './protocol-name.js';
@@ -85,6 +86,10 @@ function stageOf(passed: Passed, known: Known): Stage | null {
       return pass('mtu', `${passed.length} bytes of at most ${known.entry?.mtu}`);
     case 'peer':
       return pass('peer', `${known.entry?.tunnel.remote}`);
+    case 'to':
+      return pass('destination', `${destinationOf(known)} is not the far end of the tunnel`);
+    case 'from':
+      return pass('source', `${sourceOf(known)} is not the far end of the tunnel`);
     case 'limit':
       if (passed.limit === null) return null;
       return pass('encap limit', `${passed.limit} more tunnels may be entered`);
@@ -173,6 +178,12 @@ export function ecnName(tos: number): string {
   return ECN_NAMES[ecnOf(tos)] ?? '';
 }
 
+/** The UDP header of a packet that encap made. */
+function udpOf(packet: Uint8Array, version: 4 | 6): Uint8Array {
+  const start = version === 4 ? IPV4_HEADER : walkExtensions(packet, packet.length).offset;
+  return packet.subarray(start);
+}
+
 /** The headers that encap put in front. */
 function sentStages(packet: Uint8Array): Stage[] {
   const decoded = decode(packet);
@@ -185,9 +196,11 @@ function sentStages(packet: Uint8Array): Stage[] {
     `ttl ${ttl}`,
     `tos ${tos}`,
     ...(version === 4 ? [(u16(packet, 6) & 0x4000) === 0 ? 'may be fragmented' : 'DF'] : []),
+    ...(version === 6 ? [`flow label ${typeText(u32(packet, 0) & 0xfffff)}`] : []),
     `${packet.length} bytes`,
   ];
   const stages = [pass('outer header', fields.join(', '))];
+  if (protocol === PROTOCOL_UDP) stages.push(pass('UDP header', udpText(udpOf(packet, version))));
   if (decoded.gre === null) return stages;
   const { key, sequence, checksum, protocol: type } = decoded.gre;
   const gre = { key, sequence, hasChecksum: checksum, protocol: type, version: 0, length: 0 };

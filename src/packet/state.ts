@@ -4,6 +4,7 @@ import type { Tunnel } from './tunnel.js';
 /** Old packets in unbroken sequence after which a receiver follows a sender that started again. */
 export const RESYNC_COUNT = 8;
 
+/** What a tunnel remembers from packet to packet. */
 export interface TunnelState {
   /** The sequence number of the next packet sent; the first is 0 (RFC 2890, 2.2). */
   nextSequence(): number;
@@ -14,6 +15,8 @@ export interface TunnelState {
   nextIdentification(count?: number): number;
   /** Largest inner packet that the path is known to take, 0 = not known. Of no effect above the tunnel's MTU. */
   readonly pathMtu: number;
+  /** Counts a packet passed on although no sender and no path leave such a pair of ECN fields (RFC 6040, 4.2). */
+  noteEcn(outer: number, inner: number): void;
   /** Whether a numbered packet was accepted. */
   rxSynced: boolean;
   /** The number after the last accepted one. */
@@ -45,6 +48,7 @@ export function createTunnelState(sequence = 0, identification = 0, pathMtu = 0)
       txIdentification = (txIdentification + count) >>> 0;
       return next;
     },
+    noteEcn() {},
     pathMtu,
     rxSynced: false,
     rxNext: 0,

@@ -39,14 +39,22 @@ export interface Entry {
   readonly routes?: readonly PeerRoute[];
 }
 
-export interface Table {
-  /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
-  readonly entries: readonly (Entry | undefined)[];
-  /** Local endpoints of tunnels, as text. */
+/** Addresses of the router, as text. */
+export interface OwnAddresses {
+  /** Local endpoints of tunnels. */
   readonly ownOuter: ReadonlySet<string>;
-  /** Addresses of tunnel devices, as text. */
+  /** Those of tunnel devices. */
   readonly ownInner: ReadonlySet<string>;
 }
+
+/** Tunnels, prepared for many packets. */
+export interface Table extends OwnAddresses {
+  /** Tunnel i is record i + 1, the peers of all are behind them; undefined is a hole. */
+  readonly entries: readonly (Entry | undefined)[];
+}
+
+/** Those of a router that has none. */
+export const NO_ADDRESSES: OwnAddresses = { ownOuter: new Set(), ownInner: new Set() };
 
 /** What functions take as tunnels: a list, or for many packets the table made of it once. */
 export type Tunnels = readonly (Tunnel | undefined)[] | Table;

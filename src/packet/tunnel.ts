@@ -64,8 +64,11 @@ interface TunnelBase {
   readonly ignoreDf?: boolean;
   /** Over IPv6: how many tunnels more may be entered on the way, 0..255 (RFC 2473, 4.1); absent = no such option. */
   readonly encapLimit?: number;
-  /** Over IPv6: outer flow label, 0..0xfffff, or that of inner IPv6. Default 0. */
-  readonly flowLabel?: number | Inherit;
+  /**
+   * Over IPv6: outer flow label, 0..0xfffff, that of inner IPv6, or `flow`: made of what tells flows apart, so that the
+   * network may give each a way of its own (RFC 6438). Default 0.
+   */
+  readonly flowLabel?: number | Inherit | 'flow';
   /** Largest inner IP packet in bytes. */
   readonly mtu: number;
   /** Largest TCP segment that hosts are told of, or `auto`: what fits the MTU. Absent = left as it is. */
@@ -86,6 +89,7 @@ interface TunnelBase {
   readonly profile?: 'rfc' | 'linux';
 }
 
+/** A tunnel with a GRE header. */
 export interface GreTunnel extends TunnelBase {
   /** `gre-udp` puts a UDP header in front of the GRE header (RFC 8086), over the family of its addresses. */
   readonly mode: 'gre' | 'gretap' | 'ip6gre' | 'ip6gretap' | 'gre-udp';
@@ -100,8 +104,16 @@ export interface GreTunnel extends TunnelBase {
   /** With `sequenceIn`: packets that come early wait for those before them. */
   readonly reorder?: Reorder;
   readonly sequenceOut: boolean;
+  /** Of `gre-udp`: UDP source port of all packets, 1..65535 (RFC 8086, 2.1.1). Absent = each flow has its own. */
+  readonly sourcePort?: number;
+  /**
+   * The same where it need not be this very one: with `sequenceOut`, as ways of their own for each flow would change the
+   * order of packets. Default 49152.
+   */
+  readonly orderedPort?: number;
 }
 
+/** A tunnel whose inner packet follows its outer header at once. */
 export interface IpTunnel extends TunnelBase {
   /** IPv4 or IPv6 in IPv4 (RFC 2003, RFC 4213), the same in IPv6 (RFC 2473). */
   readonly mode: 'ipip' | 'sit' | 'ip4ip6' | 'ip6ip6';

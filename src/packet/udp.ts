@@ -7,6 +7,7 @@ import { finish, fold, sum, sumPseudoHeader } from './checksum.js';
 import type { Inner } from './inner.js';
 import { PROTOCOL_TCP, PROTOCOL_UDP } from './ipv4.js';
 import type { Reason } from './reason.js';
+import type { Tunnel } from './tunnel.js';
 
 export const UDP_HEADER = 8;
 
@@ -16,8 +17,8 @@ export const GRE_UDP_PORT = 4754;
 /** First port of the range that source ports come from: 14 bits of it are the flow's (RFC 8086, 2.1.1). */
 const SOURCE_PORT_BASE = 0xc000;
 
-/** Source port of packets with sequence numbers: ways of their own for each flow would change their order. */
-export const ORDERED_PORT = SOURCE_PORT_BASE;
+/** Ports that one for all packets of a tunnel is chosen from. */
+export const SOURCE_PORTS = { first: SOURCE_PORT_BASE, last: 0xffff } as const;
 
 /** Whether a UDP datagram, as far as it is there, is addressed to GRE-in-UDP. */
 export function isGreUdp(udp: Uint8Array): boolean {
@@ -59,17 +60,33 @@ export function udpChecksum(udp: Uint8Array, source: Uint8Array, destination: Ui
   return finish(sum(udp, pseudo)) || 0xffff;
 }
 
+/** The source port of all packets of a tunnel; 0: each flow has its own. */
+export function sourcePortOf(tunnel: Tunnel): number {
+  if (tunnel.mode !== 'gre-udp') return 0;
+  const { sourcePort = 0, orderedPort = SOURCE_PORTS.first, sequenceOut } = tunnel;
+  return sourcePort === 0 && sequenceOut ? orderedPort : sourcePort;
+}
+
 /**
  * The source port of the flow that `inner` is of: the same for all of its packets (RFC 8086, 3.2.1). Fragments
  * beyond the first have no ports, so none of a datagram's fragments is told by them.
  */
 export function flowPort(inner: Inner): number {
+  return SOURCE_PORT_BASE | (hashFlow(inner) >>> 18);
+}
+
+/** The flow label of that flow: 20 bits of the same hash (RFC 6438, 2), and never 0, which would mean none. */
+export function hashedLabel(inner: Inner): number {
+  return hashFlow(inner) >>> 12 || 1;
+}
+
+function hashFlow(inner: Inner): number {
   const words =
     Math.imul(hashWord(inner.source), 0x9e3779b1) ^
     Math.imul(hashWord(inner.destination), 0x85ebca77) ^
     Math.imul(portsOf(inner), 0xc2b2ae3d) ^
     inner.protocol;
-  return SOURCE_PORT_BASE | (mix(words) >>> 18);
+  return mix(words);
 }
 
 /** Both ports of TCP and UDP as one word, 0 where there are none. */

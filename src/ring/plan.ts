@@ -25,6 +25,8 @@ import {
   TOTALS_SIZE,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
+import { planCaptureRing } from './capture-ring.js';
+import { planRecorder, type RecorderPlan, type RecorderSize, writeRecorder } from './recorder.js';
 import { planTraceRing } from './trace-ring.js';
 
 /** Buckets of the tunnel lookup: at most half full, so that a miss ends after a probe or two. */
@@ -59,6 +61,10 @@ export interface LanePlan {
   readonly flows: number;
   /** Headers of packets that are traced: see trace-ring.ts. */
   readonly trace: number;
+  /** Packets that are captured: see capture-ring.ts. */
+  readonly capture: number;
+  /** The last packets of every tunnel; undefined: none are kept. */
+  readonly recorder: RecorderPlan | undefined;
 }
 
 /** Where every region lies: see asm/layout.ts. Pages that nobody writes cost address space only. */
@@ -74,13 +80,27 @@ export interface MemoryPlan {
 /** Gives the offset of fresh room of a size and an alignment. */
 export type Reserve = (size: number, alignment: number) => number;
 
+/** Pages that a WebAssembly memory can have. */
+const PAGES_MAX = 65536;
+
 /**
  * Plans the dataplane's memory for `laneCount` lanes, at least one. `more` may reserve what an underlay needs
- * besides.
+ * besides. Where a recorder of `recorder.packets` would not fit it keeps half as many, or half of that.
  */
 export function planMemory(
   laneCount: number,
   more: (reserve: Reserve) => void = () => {},
+  recorder: RecorderSize = { packets: 0, records: 0 },
+): MemoryPlan {
+  const plan = planOnce(laneCount, more, recorder);
+  if (plan.pages <= PAGES_MAX || recorder.packets === 0) return plan;
+  return planMemory(laneCount, more, { ...recorder, packets: recorder.packets >>> 1 });
+}
+
+function planOnce(
+  laneCount: number,
+  more: (reserve: Reserve) => void,
+  recorder: RecorderSize,
 ): MemoryPlan {
   let end = CONTROL_SIZE;
   const reserve = (size: number, alignment = 128): number => {
@@ -106,6 +126,8 @@ export function planMemory(
     counters: reserve(TOTALS_SIZE + TUNNEL_CAPACITY * COUNTER_ROW_SIZE, PAGE),
     flows: reserve(FLOWS_SIZE),
     trace: planTraceRing(reserve),
+    capture: planCaptureRing(reserve),
+    recorder: recorder.packets === 0 ? undefined : planRecorder(reserve, recorder),
   });
   const lanes = [lane(), ...Array.from({ length: laneCount - 1 }, lane)] as const;
   more(reserve);
@@ -117,6 +139,7 @@ export function createMemory(plan: MemoryPlan): WebAssembly.Memory {
   const memory = new WebAssembly.Memory({ initial: plan.pages, maximum: plan.pages, shared: true });
   const words = new Uint32Array(memory.buffer);
   for (const lane of plan.lanes) {
+    if (lane.recorder !== undefined) writeRecorder(words, lane.recorder);
     for (const [address, direction] of [
       [lane.encap, DIRECTION_ENCAP],
       [lane.decap, DIRECTION_DECAP],

@@ -3,8 +3,9 @@
 import type { Config, TunnelConfig } from '../config/config.js';
 import { tunnelOf } from '../config/tunnel.js';
 import type { Tunnel } from '../packet/tunnel.js';
+import { sourcePortOf } from '../packet/udp.js';
 import { alignPeers, type Fleet, type Member, placeTunnels } from './fleet.js';
-import { type AddressOf, resolveTunnels } from './resolve.js';
+import { type AddressOf, type Chosen, resolveTunnels } from './resolve.js';
 
 /**
  * `isTouched`: whether a tunnel of the config is another than in `before`, by its name. Throws a Failure when something is
@@ -23,7 +24,7 @@ export async function assembleFleet(
   });
   const places = placeTunnels(configs, before);
   const touched = configs.filter(({ name }) => isTouched(name) || !old.has(name));
-  const resolved = await resolveTunnels(touched, addressOf);
+  const resolved = await resolveTunnels(touched, addressOf, (name) => chosenOf(old.get(name)));
   const byName = new Map(touched.map(({ name }, index) => [name, resolved[index]]));
   return configs.flatMap((config, index): Member[] => {
     const was = old.get(config.name);
@@ -31,17 +32,7 @@ export async function assembleFleet(
     const tunnel = byName.get(config.name);
     if (tunnel === undefined || place === undefined) return was === undefined ? [] : [was];
     const { peers } = place;
-    // Answers to questions that are under way are still answers.
-    const probe = tunnel.probe && {
-      ...tunnel.probe,
-      ...was?.tunnel.probe,
-      target: tunnel.probe.target,
-    };
-    const placed = {
-      ...tunnel,
-      ...(probe === undefined ? {} : { probe }),
-      ...(peers === undefined ? {} : { peersAt: peers.first }),
-    };
+    const placed = { ...tunnel, ...(peers === undefined ? {} : { peersAt: peers.first }) };
     return [{ ...place, config, tunnel: placed }];
   });
 }
@@ -49,9 +40,8 @@ export async function assembleFleet(
 /** A tunnel with what the names of its remotes stand for by now: the same member where that is what it was. */
 export function followNames(member: Member, addressOf: AddressOf): Member {
   const { config, tunnel, peers } = member;
-  const probe = tunnel.probe && { probeIdentifier: tunnel.probe.identifier };
   const ofName = (name: string) => addressOf(config.name, name);
-  const known = { link: tunnel.link, addressOf: ofName, ...probe };
+  const known = { link: tunnel.link, addressOf: ofName, ...chosenOf(member) };
   const found = {
     ...tunnelOf(config, known),
     mtu: tunnel.mtu,
@@ -60,4 +50,15 @@ export function followNames(member: Member, addressOf: AddressOf): Member {
   const remotes = (one: Tunnel): string =>
     JSON.stringify([one.remote, one.peers?.map((peer) => peer.remote)]);
   return remotes(found) === remotes(tunnel) ? member : { ...member, tunnel: found };
+}
+
+/** What was chosen for a tunnel stays: answers to questions that are under way are still answers, flows keep their port. */
+function chosenOf(member: Member | undefined): Chosen {
+  if (member === undefined) return {};
+  const { config, tunnel } = member;
+  const sourcePort = typeof config.sourcePort === 'number' ? 0 : sourcePortOf(tunnel);
+  return {
+    ...(tunnel.probe && { probeIdentifier: tunnel.probe.identifier }),
+    ...(sourcePort === 0 ? {} : { sourcePort }),
+  };
 }

@@ -1,7 +1,10 @@
 import type { Config } from '../config/config.js';
+import type { RecordSubject } from '../inspect/recorded-capture.js';
 import type { Means } from '../lane/board.js';
 import type { Reason } from '../packet/reason.js';
 import type { Mode, Tunnel } from '../packet/tunnel.js';
+import type { CapturedPackets } from '../ring/capture-ring.js';
+import type { RecordedPacket } from '../ring/recorded.js';
 import type { Failure } from '../sys/failure.js';
 import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
@@ -39,6 +42,7 @@ export interface PeerStatus {
   readonly lastReceivedMs: number | null;
 }
 
+/** How a tunnel does; counters since the start of the router. */
 export interface TunnelStatus {
   readonly name: string;
   readonly mode: Mode;
@@ -147,6 +151,8 @@ export interface TraceRequest {
   readonly dropsOnly: boolean;
   /** Most packets a second. */
   readonly limit: number;
+  /** Ends when another is asked for, instead of being in its way. */
+  readonly yields?: boolean;
 }
 
 /** A packet that passed while it was traced. */
@@ -177,6 +183,8 @@ export interface Trace {
   readonly links: ReadonlyMap<number, string>;
   /** What passed since the last call, in order, and how many packets more did that were not copied. Never blocks. */
   read(): { readonly packets: readonly TracedPacket[]; readonly missed: number };
+  /** Whether it is closed, or had to yield to another. */
+  isEnded(): boolean;
   /** Idempotent. From here on tracing costs the lanes nothing. */
   close(): void;
 }
@@ -220,6 +228,35 @@ export interface ReloadControl {
   undo(): Promise<ReloadResult>;
 }
 
+/** Whose last packets: those of one tunnel with all its peers, of no tunnel, or all. */
+export type RecordChoice = { readonly tunnel: string } | 'none' | 'all';
+
+/** The last packets that were recorded, as of now. */
+export interface Recording {
+  readonly subjectOf: (record: number) => RecordSubject | undefined;
+  /** By tunnel, in order of time within each; read from the lanes as they are taken. */
+  readonly batches: Iterable<readonly RecordedPacket[]>;
+}
+
+/** Which packets are captured. */
+export interface CaptureRequest {
+  /** Name of a tunnel; null: all, and packets of none. */
+  readonly tunnel: string | null;
+  /** Most bytes of a packet. */
+  readonly snap: number;
+}
+
+/** Whole packets of a running router; open until it is closed. */
+export interface Capture {
+  readonly subjectOf: (record: number) => RecordSubject | undefined;
+  /** Whether frames are inside of the tunnel that was asked for. */
+  readonly isEthernet: boolean;
+  /** What passed and was not read yet, about `maxBytes` of it, and how many packets more did. Never blocks. */
+  read(maxBytes: number): CapturedPackets;
+  /** Idempotent. From here on capturing costs the lanes nothing. */
+  close(): void;
+}
+
 /** A running router, as control and the command line see it. */
 export interface Router {
   /** Reads the counters, and asks the kernel for its own. */
@@ -227,6 +264,9 @@ export interface Router {
 
   /** The same for monitoring. */
   metrics(): Promise<RouterMetrics>;
+
+  /** By lane, whether it answers within a second, as it does between two batches. */
+  lanesAnswering(): Promise<readonly boolean[]>;
 
   /**
    * Swaps the live codec at a batch border: `simd`, `scalar`, `js` or a path. Resolves with the name once
@@ -240,6 +280,11 @@ export interface Router {
    */
   trace(request: TraceRequest): Trace;
 
+  /** The last packets. Throws a Failure for a tunnel that is not there, and where nothing is recorded. */
+  recorded(choice: RecordChoice): Recording;
+
+  /** Begins to copy packets whole. Throws a Failure for a tunnel that is not there, and while another capture is open. */
+  capture(request: CaptureRequest): Capture;
   /** Absent: its tunnels stay as they are. */
   readonly reloads?: ReloadControl;
 

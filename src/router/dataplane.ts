@@ -13,13 +13,16 @@ import type { Config } from '../config/config.js';
 import { Board } from '../lane/board.js';
 import type { LaneEvents } from '../lane/lane.js';
 import type { LaneChange, LaneDevice } from '../lane/message.js';
+import type { Tunnel } from '../packet/tunnel.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
+import { recorderRecords } from '../ring/recorder.js';
 import { setCarrier } from '../tun/linux.js';
 import { addCounters, clearRecord, type RecordCounters, readRecord } from '../tunnel/counters.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { ProtocolSinks } from '../underlay/protocol-sinks.js';
+import { deviceMtu, deviceMtus } from './device-mtu.js';
 import { createDevices, type Device, removeDevices } from './devices.js';
 import { endpointsOf } from './endpoints.js';
 import { type Fleet, type Member, tunnelsOf } from './fleet.js';
@@ -35,17 +38,18 @@ import {
 import { Lanes, type OwnStart, type SharedStart } from './lanes.js';
 import { Liveness } from './liveness.js';
 import { applyNetwork, type NetworkChange, prepareDevices } from './network.js';
+import { Onlookers } from './onlookers.js';
 import { LearnedMtus } from './path-mtus.js';
 import { recordIds } from './record-ids.js';
 import {
   changedRecords,
+  goneTunnels,
   type RouterRecords,
   recordTunnels,
   routerRecords,
   tableTunnels,
   unsharedRecords,
 } from './records.js';
-import { Traces } from './trace.js';
 import type { XdpPath } from './xdp-path.js';
 
 /** Tunnels that a lane is told of between two batches: a thousand at once took it 2 ms. */
@@ -64,7 +68,7 @@ export class Dataplane {
   readonly plan: MemoryPlan;
   readonly memory: WebAssembly.Memory;
   readonly board = new Board();
-  readonly traces: Traces;
+  readonly onlookers: Onlookers;
   readonly liveness: Liveness;
   readonly learnedMtus: LearnedMtus;
   readonly #options: DataplaneOptions;
@@ -72,6 +76,7 @@ export class Dataplane {
   readonly #devices: Map<number, Device>;
   #fleet: Fleet;
   #members: ReadonlyMap<number, Member>;
+  #tunnels: readonly (Tunnel | undefined)[];
   #records: RouterRecords;
   /** Those of the live table. */
   #published: RouterRecords;
@@ -83,33 +88,44 @@ export class Dataplane {
   #retired: RecordCounters | undefined;
 
   constructor(options: DataplaneOptions) {
-    const { fleet, devices, laneCount, xdp, log } = options;
+    const { config, fleet, devices, laneCount, xdp, log } = options;
     this.#options = options;
     this.#fleet = fleet;
     this.#members = new Map(fleet.map((member) => [member.record, member]));
+    this.#tunnels = tunnelsOf(fleet);
     this.#records = routerRecords(fleet);
     this.#published = this.#records;
     this.#devices = devices;
     this.#xdp = xdp;
-    this.plan = planMemory(laneCount, (reserve) => xdp?.plan(reserve));
+    const recorder = {
+      packets: config.router.recorder.keep,
+      records: recorderRecords(this.#records.length),
+    };
+    this.plan = planMemory(laneCount, (reserve) => xdp?.plan(reserve), recorder);
     this.memory = createMemory(this.plan);
     this.#table = new TunnelTable(this.memory, this.plan);
     this.#table.publish(tableTunnels(fleet));
     for (const [record, id] of recordIds(fleet)) this.#counted.set(record, id);
-    this.traces = new Traces(
-      this.memory,
-      this.plan,
-      () => tunnelsOf(this.#fleet),
-      () => new Map(linksOf(this.#records).links),
-    );
+    this.onlookers = new Onlookers({
+      ...{ memory: this.memory, plan: this.plan, recorder: config.router.recorder, log },
+      tunnels: () => this.#tunnels,
+      records: () => this.#records,
+      links: () => new Map(linksOf(this.#records).links),
+    });
     const pathMtus = new PathMtus(this.memory, this.plan.states);
-    this.learnedMtus = new LearnedMtus({ tunnels: tunnelsOf(fleet), pathMtus, log });
+    this.learnedMtus = new LearnedMtus({
+      tunnels: this.#tunnels,
+      deviceMtus: deviceMtus(fleet),
+      pathMtus,
+      log,
+    });
     this.liveness = new Liveness({
       ...{ fleet, board: this.board, log },
       current: (record) => this.member(record)?.tunnel,
       // Numbered packets leave by the lane that sends all of them.
       emit: (record, packet) => this.#lanes?.emit(devices.get(record)?.reader ?? 0, record, packet),
       setCarrier: (record, isUp) => this.#setCarrier(record, isUp),
+      onDown: (name) => this.onlookers.dumps?.tunnelDown(name),
     });
   }
 
@@ -194,6 +210,7 @@ export class Dataplane {
     }
     this.#fleet = fleet;
     this.#members = new Map(fleet.map((member) => [member.record, member]));
+    this.#tunnels = tunnelsOf(fleet);
     this.#records = after.records;
     this.#tellOthers(before, after);
   }
@@ -204,7 +221,8 @@ export class Dataplane {
     const gone = [...this.#devicesOf(before, after).keys()];
     const ids = recordIds(after.fleet);
     for (const record of unsharedRecords(this.#published, after.records)) {
-      if (after.records[record - 1] !== undefined) this.#renew(record, ids);
+      const tunnel = after.records[record - 1]?.tunnel;
+      if (tunnel !== undefined) this.#renew(record, tunnel, ids);
     }
     this.#forgetArrivals(before, after);
     await this.#tellLanes(first, (lane) => {
@@ -231,7 +249,11 @@ export class Dataplane {
   async #publish({ fleet, records }: FleetView, ids: ReadonlyMap<number, string>): Promise<void> {
     const moved = changedRecords(this.#published, records);
     const publish = async (): Promise<void> => {
-      const onFresh = (record: number): void => this.#count(record, ids);
+      const onFresh = (record: number): void => {
+        this.#count(record, ids);
+        const tunnel = records[record - 1]?.tunnel;
+        if (tunnel !== undefined) this.onlookers.begins(record, tunnel);
+      };
       await this.#table.publishWhenSafe(tableTunnels(fleet), moved, onFresh);
       this.#published = records;
     };
@@ -267,9 +289,10 @@ export class Dataplane {
   }
 
   /** Makes a record that the live table does not hold ready for a tunnel that is about to have it. */
-  #renew(record: number, ids: ReadonlyMap<number, string>): void {
+  #renew(record: number, tunnel: Tunnel, ids: ReadonlyMap<number, string>): void {
     this.#count(record, ids);
     this.#table.resetState(record);
+    this.onlookers.begins(record, tunnel);
     this.board.reset(record);
   }
 
@@ -279,6 +302,7 @@ export class Dataplane {
     if (is === undefined || was === is) return;
     this.#counted.set(record, is);
     if (was === undefined) return;
+    this.onlookers.otherOwner(record);
     const row = readRecord(this.memory, this.plan, record);
     this.#retired = this.#retired === undefined ? row : addCounters(this.#retired, row);
     clearRecord(this.memory, this.plan, record);
@@ -308,9 +332,10 @@ export class Dataplane {
     );
     const path = (member: Member | undefined): string => JSON.stringify(pathOf(member));
     this.learnedMtus.change(
-      tunnelsOf(after.fleet),
+      { tunnels: this.#tunnels, deviceMtus: deviceMtus(after.fleet) },
       changed.filter((record) => path(old.get(record)) !== path(now.get(record))),
     );
+    this.onlookers.changed(goneTunnels(before.records, after.records));
   }
 
   #sharedStart(build: CodecBuild): SharedStart {
@@ -345,15 +370,17 @@ export class Dataplane {
   async stop(limitMs: number): Promise<void> {
     await this.#lanes?.stop(limitMs);
     this.#xdp?.close();
+    const closed = this.close();
     await removeDevices([...this.#devices.values()]);
-    this.close();
+    await closed;
   }
 
   /** What is open without lanes and devices. */
-  close(): void {
+  async close(): Promise<void> {
     this.liveness.stop();
     this.learnedMtus.close();
     this.#sinks?.close();
+    await this.onlookers.stop();
   }
 }
 
@@ -374,5 +401,5 @@ function questionOf(member: Member | undefined): unknown {
 function pathOf(member: Member | undefined): unknown {
   if (member === undefined) return null;
   const { mode, local, remote, link, mtu } = member.tunnel;
-  return [mode, local, remote, link, mtu];
+  return [mode, local, remote, link, mtu, deviceMtu(member.config, member.tunnel)];
 }

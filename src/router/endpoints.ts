@@ -3,7 +3,7 @@ import type { LaneStart, UdpTunnels } from '../lane/message.js';
 import { parseAddress } from '../packet/address.js';
 import { PROTOCOL_OF } from '../packet/outer-header.js';
 import { isToGroup } from '../packet/table.js';
-import { type Tunnel, versionOf } from '../packet/tunnel.js';
+import { isGre, type Tunnel, versionOf } from '../packet/tunnel.js';
 import type { OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
 import type { UdpLocal } from '../underlay/udp/udp.js';
@@ -64,8 +64,9 @@ function udpTunnels(tunnels: readonly (Tunnel | undefined)[]): UdpTunnels {
   return { locals, groups: groupsOf(members), records, headed };
 }
 
-/** Whether the outer IPv6 header says what a UDP socket would not: a flow label, or how deep tunnels may be nested. */
+/** Whether the headers say what a UDP socket would not: this very port, a flow label, how deep tunnels may be nested. */
 function hasOwnHeader(tunnel: Tunnel): boolean {
   const { flowLabel = 0, encapLimit } = tunnel;
+  if (isGre(tunnel) && tunnel.sourcePort !== undefined) return true;
   return versionOf(tunnel) === 6 && (flowLabel !== 0 || encapLimit !== undefined);
 }

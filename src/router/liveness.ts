@@ -13,6 +13,7 @@ import type { Board, Means } from '../lane/board.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import type { PeerLiveness } from './contract.js';
 import type { Fleet, Member } from './fleet.js';
+import { LimitedLog } from './limited-log.js';
 import { PeerState } from './peer-state.js';
 import { keepalivePacket, probePacket } from './questions.js';
 
@@ -25,6 +26,8 @@ export interface LivenessOptions {
   readonly emit: (record: number, packet: Uint8Array) => void;
   /** Sets the carrier of the device of `record`. */
   readonly setCarrier: (record: number, isUp: boolean) => void;
+  /** Told when a tunnel goes down, before anything is done about it. */
+  readonly onDown?: (name: string) => void;
   readonly log: Logger;
 }
 
@@ -34,6 +37,8 @@ interface Watch {
   readonly record: number;
   readonly means: Means;
   readonly every: Keepalive;
+  /** Bytes of each probe, as far as they were asked for. */
+  readonly size: number | undefined;
   readonly state: PeerState;
   /** How often it became another. */
   changes: number;
@@ -50,7 +55,8 @@ export class Liveness {
 
   constructor(options: LivenessOptions) {
     this.#options = options;
-    this.#voice = new LimitedLog(options.log);
+    const summary = (left: number) => `${left} tunnels more went up or down: grebe status`;
+    this.#voice = new LimitedLog({ log: options.log, event: 'tunnels', summary });
     for (const member of options.fleet) this.#add(member);
   }
 
@@ -122,7 +128,7 @@ export class Liveness {
     const packet =
       means === 'keepalive'
         ? keepalivePacket(tunnel, question)
-        : probePacket(tunnel, question, number);
+        : probePacket(tunnel, question, number, watch.size);
     if (packet !== null) emit(record, packet);
     // The next question only after this one had its whole interval, however late the timer is.
     watch.timer = setTimeout(() => {
@@ -143,6 +149,7 @@ export class Liveness {
     watch.changes++;
     const isDown = this.down(record) !== undefined;
     if (isDown === wasDown) return;
+    if (isDown) this.#options.onDown?.(watch.tunnel.name);
     board.setDown(record, isDown);
     this.#options.setCarrier(record, !isDown);
     this.#tell(watch, isDown);
@@ -167,7 +174,7 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
       ? []
       : [
           {
-            ...{ tunnel, record, means, every },
+            ...{ tunnel, record, means, every, size: config.probe?.size },
             state: new PeerState(every.count),
             changes: 0,
             heard: 0,
@@ -178,46 +185,4 @@ function watchesOf(config: TunnelConfig, tunnel: Tunnel, record: number): Watch[
     ...watch('keepalive', tunnel.keepalive === true ? config.keepalive : undefined),
     ...watch('probe', tunnel.probe === undefined ? undefined : config.probe),
   ];
-}
-
-/** Lines in a period; ten thousand tunnels may go down at once. */
-const LINE_LIMIT = 20;
-const PERIOD_MS = 10_000;
-
-/** A log that says how much it has left out. */
-class LimitedLog {
-  readonly #log: Logger;
-  #lines = 0;
-  #left = 0;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
-  say(level: 'info' | 'warn', fields: object, message: string): void {
-    this.#timer ??= setTimeout(() => this.#begin(), PERIOD_MS);
-    if (this.#lines >= LINE_LIMIT) {
-      this.#left++;
-      return;
-    }
-    this.#lines++;
-    this.#log[level](fields, message);
-  }
-
-  close(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #begin(): void {
-    const left = this.#left;
-    this.#timer = undefined;
-    this.#lines = 0;
-    this.#left = 0;
-    if (left === 0) return;
-    this.#log.warn(
-      { event: 'tunnels', left },
-      `${left} tunnels more went up or down: grebe status`,
-    );
-  }
 }

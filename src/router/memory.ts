@@ -7,11 +7,13 @@ import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges, recordsOf } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { createMemory, planMemory } from '../ring/plan.js';
+import { recorderRecords } from '../ring/recorder.js';
 import type { Failure } from '../sys/failure.js';
 import { MemoryTun } from '../tun/memory.js';
 import { TunnelTable } from '../tunnel/table.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
 import type { Router } from './contract.js';
+import { Recordings } from './recordings.js';
 import { readMetrics, readStatus, type StatusSources } from './status.js';
 import { Traces } from './trace.js';
 
@@ -26,7 +28,8 @@ export interface MemoryRouter extends Router {
  * them with `MemoryUnderlay.join(a.underlay, b.underlay)`. `codec`: as in the config.
  */
 export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): MemoryRouter {
-  const plan = planMemory(1);
+  const recorder = { packets: 16, records: recorderRecords(recordsOf(tunnels).length) };
+  const plan = planMemory(1, () => {}, recorder);
   const memory = createMemory(plan);
   new TunnelTable(memory, plan).publish(tunnels);
 
@@ -81,11 +84,13 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     () => tunnels,
     () => new Map(),
   );
+  const recordings = new Recordings(memory, plan, () => tunnels);
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,
     status: async () => readStatus(await sources()),
     metrics: async () => readMetrics(await sources()),
+    lanesAnswering: async () => [true],
     async useCodec(name) {
       const next = loadBuild(name);
       const { verifyBuild } = await import('../codec/verify.js');
@@ -95,6 +100,8 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
       return live;
     },
     trace: (request) => traces.open(request),
+    recorded: (choice) => recordings.recorded(choice),
+    capture: (request) => recordings.capture(request),
     async stop() {
       await running.stop();
       finish(null);

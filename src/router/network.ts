@@ -11,6 +11,7 @@ import type { TunnelConfig } from '../config/config.js';
 import { formatPrefix, network } from '../packet/address.js';
 import { carries } from '../packet/tunnel.js';
 import { forceBatch, type IpLine, tryBatch } from '../sys/ip.js';
+import { deviceMtu } from './device-mtu.js';
 import type { Member } from './fleet.js';
 import { hardwareAddress, readMachineId } from './hardware-address.js';
 
@@ -91,7 +92,7 @@ function undoLines(lines: readonly NetworkLine[]): Promise<void> {
 
 /** Hardware address, MTU, addresses, link state and routes of a new device, in this order. */
 function freshLines(
-  { config, tunnel: { mtu } }: Pick<Member, 'config' | 'tunnel'>,
+  { config, tunnel }: Pick<Member, 'config' | 'tunnel'>,
   machine: ReturnType<typeof readMachineId>,
   owners: ReadonlyMap<string, string>,
 ): NetworkLine[] {
@@ -100,7 +101,7 @@ function freshLines(
   const lines = [
     ...(own === undefined ? [] : [`link set dev ${name} address ${own}`]),
     // Of a TAP device, as of any Ethernet, without the frame's header.
-    `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}`,
+    `link set dev ${name} mtu ${deviceMtu(config, tunnel)} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}`,
     ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
     `link set dev ${name} up`,
   ].map((line): NetworkLine => ({ line, owner: `tunnel ${name}` }));
@@ -146,7 +147,7 @@ function changeOf(before: Member, after: Member, { routeOwners, routes }: Routes
     come.some((one) => one.split('/')[0] === prefix.split('/')[0]);
   const [routesBefore, routesAfter] = [routesOf(before.config), routesOf(after.config)];
   const mtu = mtuLine(before, after);
-  const isLarger = after.tunnel.mtu > before.tunnel.mtu;
+  const isLarger = mtuOf(after) > mtuOf(before);
   const late = gone.filter((prefix) => !isAgain(prefix));
   return {
     first: gone.filter(isAgain).map((prefix) => swap(prefix, false)),
@@ -183,9 +184,13 @@ function restoring({ config }: Member): NetworkLine[] {
 
 function mtuLine(before: Member, after: Member): NetworkLine[] {
   const { name } = after.config;
-  const [was, is] = [before.tunnel.mtu, after.tunnel.mtu];
+  const [was, is] = [mtuOf(before), mtuOf(after)];
   const line = (mtu: number): string => `link set dev ${name} mtu ${mtu}`;
   return was === is ? [] : [{ line: line(is), undo: line(was), owner: `tunnel ${name}` }];
+}
+
+function mtuOf({ config, tunnel }: Member): number {
+  return deviceMtu(config, tunnel);
 }
 
 /** Those of `all` that are not in `others`. */

@@ -16,6 +16,8 @@ const IPV6_MTU_MIN = 1280;
 export interface LearnedMtusOptions {
   /** By record, the first is record 1. Those of peers are holes: their device has the MTU of no single path. */
   readonly tunnels: readonly (Tunnel | undefined)[];
+  /** What the devices of those tunnels have at first; default: what the tunnels carry. */
+  readonly deviceMtus?: readonly (number | undefined)[];
   readonly pathMtus: PathMtus;
   readonly log: Logger;
   /** Sets the MTU of a device; default by ip(8). */
@@ -33,10 +35,12 @@ export class LearnedMtus {
   #closed = false;
 
   #tunnels: LearnedMtusOptions['tunnels'];
+  #ownMtus: readonly (number | undefined)[];
 
   constructor(options: LearnedMtusOptions) {
     this.#options = options;
     this.#tunnels = options.tunnels;
+    this.#ownMtus = options.deviceMtus ?? [];
     this.#setDeviceMtu = options.setDeviceMtu ?? setDeviceMtu;
   }
 
@@ -50,12 +54,16 @@ export class LearnedMtus {
     this.#timers.set(record, timer);
     if (tunnel === undefined) return;
     const floor = hasIpv6(tunnel.name) ? IPV6_MTU_MIN : DEVICE_MTU_MIN;
-    this.#fit(record, tunnel, Math.min(tunnel.mtu, Math.max(floor, mtu)));
+    this.#fit(record, tunnel, Math.min(this.#ownMtu(record, tunnel), Math.max(floor, mtu)));
   }
 
   /** Other tunnels have the records from here on; `renewed` are those whose path is another, or its MTU. */
-  change(tunnels: LearnedMtusOptions['tunnels'], renewed: Iterable<number>): void {
+  change(
+    { tunnels, deviceMtus = [] }: Pick<LearnedMtusOptions, 'tunnels' | 'deviceMtus'>,
+    renewed: Iterable<number>,
+  ): void {
     this.#tunnels = tunnels;
+    this.#ownMtus = deviceMtus;
     for (const record of renewed) {
       this.moved(record);
       this.#deviceMtus.delete(record);
@@ -77,10 +85,17 @@ export class LearnedMtus {
   #forget(record: number, tunnel: Tunnel | undefined): void {
     this.#timers.delete(record);
     this.#options.pathMtus.set(record, 0);
-    if (tunnel !== undefined) this.#fit(record, tunnel, tunnel.mtu);
+    if (tunnel !== undefined) this.#fit(record, tunnel, this.#ownMtu(record, tunnel));
   }
 
-  #fit(record: number, { name, mtu: own }: Tunnel, mtu: number): void {
+  /** The MTU of a device of whose path nothing was learned. */
+  #ownMtu(record: number, tunnel: Tunnel): number {
+    return this.#ownMtus[record - 1] ?? tunnel.mtu;
+  }
+
+  #fit(record: number, tunnel: Tunnel, mtu: number): void {
+    const { name } = tunnel;
+    const own = this.#ownMtu(record, tunnel);
     if (mtu === (this.#deviceMtus.get(record) ?? own)) return;
     this.#deviceMtus.set(record, mtu);
     this.#options.log.info(

@@ -12,6 +12,7 @@ import { type GreTunnel, isGre, type Tunnel } from '../packet/tunnel.js';
 /** CS6, as routers mark what they say to each other (RFC 2474, 4.2.2.2). */
 const TOS = 0xc0;
 const TTL = 255;
+const DONT_FRAGMENT = 0x4000;
 const ECHO_HEADER = 8;
 const ECHO_REQUEST = { 4: 8, 6: 128 } as const;
 
@@ -42,12 +43,14 @@ function greAnswer({ keyIn, checksumIn }: GreTunnel, question: Uint8Array): Uint
 
 /**
  * The echo request to the tunnel's probe target, from the device's own address: the one whose network the target is
- * in, or the first of its family. `number`: of the question, for the sequence number. Null where there is none.
+ * in, or the first of its family. `number`: of the question, for the sequence number; `size`: bytes of the whole packet,
+ * which then is not to be fragmented on the way; without it as few as it takes. Null where there is no probe.
  */
 export function probePacket(
   tunnel: Tunnel,
   question: Uint8Array,
   number: number,
+  size = 0,
 ): Uint8Array | null {
   const { probe } = tunnel;
   const source = probe && probeSource(tunnel, probe.target);
@@ -55,13 +58,14 @@ export function probePacket(
   if (probe === undefined || from === null || to === null) return null;
   const [source4or6, target] = [addressBytes(from), addressBytes(to)];
   const version = target.length === 4 ? 4 : 6;
-  const icmp = new Uint8Array(ECHO_HEADER + question.length);
+  const header = version === 4 ? IPV4_HEADER : IPV6_HEADER;
+  const icmp = new Uint8Array(Math.max(ECHO_HEADER + question.length, size - header));
   setU8(icmp, 0, ECHO_REQUEST[version]);
   setU16(icmp, 4, probe.identifier);
   setU16(icmp, 6, number & 0xffff);
   icmp.set(question, ECHO_HEADER);
   const protocol = version === 4 ? PROTOCOL_ICMP : PROTOCOL_ICMP6;
-  const packet = ipPacket(source4or6, target, protocol, icmp);
+  const packet = ipPacket(source4or6, target, protocol, icmp, size > 0);
   const start = packet.length - icmp.length;
   const initial = version === 4 ? 0 : sumPseudoHeader(source4or6, target, protocol, icmp.length);
   setU16(packet, start + 2, finish(sum(icmp, initial)));
@@ -75,17 +79,19 @@ export function probeSource({ addresses }: Tunnel, target: string): string | und
   return (ours.find((prefix) => prefixContains(prefix, target)) ?? ours[0])?.address;
 }
 
-/** An IP packet without options. */
+/** An IP packet without options. `isWhole`: over IPv4, it has DF. */
 function ipPacket(
   source: Uint8Array,
   destination: Uint8Array,
   protocol: number,
   payload: Uint8Array,
+  isWhole = false,
 ): Uint8Array {
   if (source.length === 4) {
     const packet = new Uint8Array(IPV4_HEADER + payload.length);
     packet.set([0x45, TOS]);
     setU16(packet, 2, packet.length);
+    setU16(packet, 6, isWhole ? DONT_FRAGMENT : 0);
     packet.set([TTL, protocol], 8);
     packet.set(source, 12);
     packet.set(destination, 16);

@@ -60,3 +60,13 @@ export function unsharedRecords(before: RouterRecords, after: RouterRecords): Se
   }
   return alone;
 }
+
+/** Tunnels, and what they are with single peers, whose records nobody has in `after`. */
+export function goneTunnels(before: RouterRecords, after: RouterRecords): Map<number, Tunnel> {
+  return new Map(
+    before.flatMap((record, index): [number, Tunnel][] => {
+      const isGone = record !== undefined && after[index] === undefined;
+      return isGone ? [[index + 1, record.tunnel]] : [];
+    }),
+  );
+}

@@ -2,18 +2,19 @@
 import { randomInt } from 'node:crypto';
 import type { TunnelConfig } from '../config/config.js';
 import { isName } from '../config/host-name.js';
-import { tunnelOf } from '../config/tunnel.js';
-import { formatPrefix } from '../packet/address.js';
+import { type Surroundings, tunnelOf } from '../config/tunnel.js';
 import type { Tunnel } from '../packet/tunnel.js';
+import { SOURCE_PORTS } from '../packet/udp.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { type Path, pathMtus } from '../sys/ip.js';
 import { interfaceIndex } from '../sys/libc.js';
-
-/** Smallest MTU that IPv6 needs (RFC 8200, 5). */
-const IPV6_MTU_MIN = 1280;
+import { requireRoom } from './device-mtu.js';
 
 /** What a host name stands for in a tunnel, where that is known. */
 export type AddressOf = (tunnel: string, name: string) => string | undefined;
+
+/** What was chosen at random for a tunnel. */
+export type Chosen = Pick<Surroundings, 'probeIdentifier' | 'sourcePort'>;
 
 /** Paths to the remote of a tunnel, or to all of its peers, as far as they have addresses. */
 function pathsOf({ name, remote, peers, dev }: TunnelConfig, addressOf: AddressOf): Path[] {
@@ -23,10 +24,14 @@ function pathsOf({ name, remote, peers, dev }: TunnelConfig, addressOf: AddressO
   return [...new Set(known)].map((one) => ({ remote: one ?? 'any', dev }));
 }
 
-/** Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. */
+/**
+ * Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. `chosenOf`: what was
+ * chosen for a tunnel before, by its name, and stays. Throws a Failure for what is not there or has no room.
+ */
 export async function resolveTunnels(
   configs: readonly TunnelConfig[],
   addressOf: AddressOf = () => undefined,
+  chosenOf: (name: string) => Chosen = () => ({}),
 ): Promise<Tunnel[]> {
   const pathMtu = await pathMtus(
     configs.filter(({ mtu }) => mtu === undefined).flatMap((config) => pathsOf(config, addressOf)),
@@ -46,20 +51,10 @@ export async function resolveTunnels(
       link,
       addressOf: (name) => addressOf(config.name, name),
       probeIdentifier: randomInt(1, 0x10000),
+      sourcePort: randomInt(SOURCE_PORTS.first, SOURCE_PORTS.last + 1), // RFC 8086, 2.1.1
+      ...chosenOf(config.name),
     });
-    requireIpv6Room(config, tunnel.mtu);
+    requireRoom(config, tunnel);
     return tunnel;
   });
-}
-
-/** The kernel's own answer to an IPv6 address on too small a device is EINVAL alone. */
-function requireIpv6Room({ name, address, routes, peers }: TunnelConfig, mtu: number): void {
-  const behind = peers.flatMap((peer) => peer.routes);
-  const ipv6 = [...address, ...routes, ...behind].find((prefix) => prefix.address.includes(':'));
-  if (ipv6 === undefined || mtu >= IPV6_MTU_MIN) return;
-  throw new Failure(
-    EXIT.kernelRefused,
-    `tunnel ${name}: ${formatPrefix(ipv6)}: the kernel takes IPv6 on devices with an MTU of ${IPV6_MTU_MIN} or more, this one has ${mtu}: EINVAL`,
-    'raise the MTU of the path to the remote (ip link), set mtu, or drop the IPv6 addresses and routes',
-  );
 }

@@ -27,7 +27,17 @@ import {
   type UnderlayName,
   warnOfRaw,
 } from './choices.js';
-import type { Router, RouterMetrics, RouterStatus, Trace, TraceRequest } from './contract.js';
+import type {
+  Capture,
+  CaptureRequest,
+  RecordChoice,
+  Recording,
+  Router,
+  RouterMetrics,
+  RouterStatus,
+  Trace,
+  TraceRequest,
+} from './contract.js';
 import { Dataplane } from './dataplane.js';
 import { createDevices, removeDevices } from './devices.js';
 import { type ConfigDiff, diffConfigs } from './diff.js';
@@ -129,17 +139,19 @@ class RunningRouter implements Router {
     const { xdp } = this.#choices;
     const dataplane = this.#dataplane;
     this.#codec = build.name;
+    dataplane.onlookers.restore();
     try {
       if (xdp && !(await xdp.attach(dataplane.memory))) this.#withdrawXdp(xdp);
       if (this.#choices.underlay !== 'memory') dataplane.openSinks();
       const lanes = await this.#startLanes(build);
       await lanes.ready();
     } catch (error) {
-      dataplane.close();
+      await dataplane.close();
       this.#flags.close();
       throw error;
     }
     this.#choices.xdp?.start();
+    dataplane.onlookers.start();
     dataplane.liveness.start();
     this.#choices.names.watch(() => this.#followNames());
   }
@@ -235,6 +247,11 @@ class RunningRouter implements Router {
     return readMetrics(await this.#sources());
   }
 
+  async lanesAnswering(): Promise<readonly boolean[]> {
+    const answers = (await this.#dataplane.lanes?.kernelDrops()) ?? [];
+    return answers.map((answer) => answer !== undefined);
+  }
+
   async #sources(): Promise<StatusSources> {
     const dataplane = this.#dataplane;
     const { names, underlay, laneCount } = this.#choices;
@@ -268,7 +285,15 @@ class RunningRouter implements Router {
   }
 
   trace(request: TraceRequest): Trace {
-    return this.#dataplane.traces.open(request);
+    return this.#dataplane.onlookers.traces.open(request);
+  }
+
+  recorded(choice: RecordChoice): Recording {
+    return this.#dataplane.onlookers.recordings.recorded(choice);
+  }
+
+  capture(request: CaptureRequest): Capture {
+    return this.#dataplane.onlookers.recordings.capture(request);
   }
 
   stop(): Promise<void> {

@@ -17,7 +17,7 @@ export class Traces {
   readonly #plan: MemoryPlan;
   readonly #tunnels: () => Tunnels;
   readonly #links: () => ReadonlyMap<number, string>;
-  #open: Trace | undefined;
+  #open: { readonly trace: Trace; readonly yields: boolean } | undefined;
 
   constructor(
     memory: WebAssembly.Memory,
@@ -32,7 +32,7 @@ export class Traces {
   }
 
   /** Begins a trace. Throws a Failure for a tunnel that is not there, and while another trace is open. */
-  open({ tunnel, dropsOnly, limit }: TraceRequest): Trace {
+  open({ tunnel, dropsOnly, limit, yields = false }: TraceRequest): Trace {
     const own = tunnel === null ? 0 : this.#recordOf(tunnel);
     // Packets of a tunnel with peers are theirs: those of all tunnels are taken down, and these picked from them.
     const range = peerRanges(this.#tunnels()).find(({ device }) => device === own);
@@ -41,6 +41,7 @@ export class Traces {
       range === undefined ||
       one.record === own ||
       (one.record >= range.first && one.record < range.first + range.count);
+    if (this.#open?.yields === true && !yields) this.#open.trace.close();
     if (this.#open !== undefined) {
       throw new Failure(
         EXIT.failed,
@@ -54,14 +55,22 @@ export class Traces {
     const trace: Trace = {
       tunnels: this.#tunnels(),
       links: this.#links(),
-      read: () => readAll(lanes, isWanted),
+      // What the lanes copy after its end is not for this trace.
+      read: () => (trace.isEnded() ? { packets: [], missed: 0 } : readAll(lanes, isWanted)),
+      isEnded: () => this.#open?.trace !== trace,
       close: () => {
+        if (this.#open?.trace !== trace) return; // the lanes may be another's by this time
         for (const lane of lanes) lane.stop();
-        if (this.#open === trace) this.#open = undefined;
+        this.#open = undefined;
       },
     };
-    this.#open = trace;
+    this.#open = { trace, yields };
     return trace;
+  }
+
+  /** The tunnels are others: one who looks on by the way begins anew. */
+  renew(): void {
+    if (this.#open?.yields === true) this.#open.trace.close();
   }
 
   #recordOf(name: string): number {

@@ -42,6 +42,9 @@ export interface ProgramOptions {
   readonly license?: string;
 }
 
+/** The verifier gives up when a signal comes for the process, and is then asked again. */
+const SIGNAL_TRIES = 5;
+
 /**
  * Loads a program and returns its descriptor, for the caller to close. Throws a Failure that has the last
  * lines of the verifier's log when it is refused.
@@ -57,7 +60,7 @@ export function loadProgram(options: ProgramOptions): number {
   setPointer(view, 8, code);
   setPointer(view, 16, license);
   setName(attribute, 48, options.name);
-  const fd = bpf(BPF_PROG_LOAD, attribute, what);
+  const fd = verify(attribute, what);
   if (fd >= 0) return fd;
   const error = errno();
   if (error !== ERRNO.EACCES && error !== ERRNO.EINVAL) throw bpfFailure(what, error);
@@ -67,7 +70,7 @@ export function loadProgram(options: ProgramOptions): number {
   view.setUint32(24, 1, true);
   view.setUint32(28, LOG_SIZE, true);
   setPointer(view, 32, log);
-  const second = bpf(BPF_PROG_LOAD, attribute, what);
+  const second = verify(attribute, what);
   if (second >= 0) return second;
   const text = Buffer.from(log.bytes.subarray(0, log.bytes.indexOf(0))).toString('latin1');
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('processed '));
@@ -76,6 +79,14 @@ export function loadProgram(options: ProgramOptions): number {
     `${what}: the verifier refused it: ${errnoName(error)}: ${lines.slice(-LOG_LINES).join('; ')}`,
     'choose underlay = "raw", which needs no BPF, and report this with the output of: uname -a',
   );
+}
+
+/** BPF_PROG_LOAD: a descriptor, or -1 with the reason in errno. */
+function verify(attribute: NativeBlock, what: string): number {
+  for (let tries = 1; ; tries++) {
+    const fd = bpf(BPF_PROG_LOAD, attribute, what);
+    if (fd >= 0 || errno() !== ERRNO.EAGAIN || tries === SIGNAL_TRIES) return fd;
+  }
 }
 
 export interface MapOptions {

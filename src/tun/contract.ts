@@ -36,5 +36,6 @@ export interface TunDevice {
    */
   inject(packet: Uint8Array): boolean;
 
+  /** Takes the device away; nothing may be called after it. */
   close(): void;
 }

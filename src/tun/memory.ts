@@ -69,6 +69,7 @@ export class MemoryTun implements TunDevice {
     return true;
   }
 
+  /** Nobody is told of packets any more. */
   close(): void {
     this.onReadable = undefined;
   }

@@ -9,6 +9,7 @@ import {
   FLAG_ECN_COMPATIBILITY,
   FLAG_ENCAP_LIMIT,
   FLAG_ETHERNET,
+  FLAG_FLOW_HASH,
   FLAG_FLOW_INHERIT,
   FLAG_GROUP,
   FLAG_IGNORE_DF,
@@ -66,6 +67,7 @@ import {
 } from '../packet/table.js';
 import {
   carries,
+  type GreTunnel,
   isGre,
   type Mode,
   outerLength,
@@ -74,7 +76,7 @@ import {
   type Tunnel,
   versionOf,
 } from '../packet/tunnel.js';
-import { GRE_UDP_PORT } from '../packet/udp.js';
+import { GRE_UDP_PORT, sourcePortOf, UDP_HEADER } from '../packet/udp.js';
 import { EXIT, Failure } from '../sys/failure.js';
 
 const NUMBER: Readonly<Record<Mode, number>> = {
@@ -130,8 +132,11 @@ export function encodeRecord(bytes: Uint8Array, address: number, tunnel: Tunnel)
   const length = versionOf(tunnel) === 4 ? writeOuter4(outer, tunnel) : writeOuter6(outer, tunnel);
   if (!isGre(tunnel)) return;
   const isUdp = tunnel.mode === 'gre-udp';
-  if (isUdp) view.setUint16(address + RECORD_OUTER + length + 2, GRE_UDP_PORT);
-  const start = length + (isUdp ? 8 : 0);
+  if (isUdp) {
+    view.setUint16(address + RECORD_OUTER + length, sourcePortOf(tunnel));
+    view.setUint16(address + RECORD_OUTER + length + 2, GRE_UDP_PORT);
+  }
+  const start = length + (isUdp ? UDP_HEADER : 0);
   view.setUint16(address + RECORD_GRE, start, true);
   writeGre(view, address + RECORD_OUTER + start, tunnel);
 }
@@ -197,6 +202,7 @@ function flagsOf(tunnel: Tunnel): number {
     [tunnel.ignoreDf === true, FLAG_IGNORE_DF],
     [over6 && tunnel.encapLimit !== undefined, FLAG_ENCAP_LIMIT],
     [tunnel.flowLabel === 'inherit', FLAG_FLOW_INHERIT],
+    [tunnel.flowLabel === 'flow', FLAG_FLOW_HASH],
     [tunnel.allow === 'any', FLAG_ALLOW_ANY],
     [allowsLinkLocal(tunnel), FLAG_ALLOW_LINK_LOCAL],
     [tunnel.profile === 'linux', FLAG_LINUX],
@@ -232,7 +238,7 @@ function writeOuter6(outer: Uint8Array, tunnel: Tunnel): number {
   const protocol = PROTOCOL_OF[tunnel.mode];
   const addresses = [outerAddress(tunnel, 'local'), outerAddress(tunnel, 'remote')];
   const tos = tunnel.tos === 'inherit' ? 0 : tunnel.tos & 0xfc;
-  const label = tunnel.flowLabel === 'inherit' ? 0 : (tunnel.flowLabel ?? 0);
+  const label = typeof tunnel.flowLabel === 'number' ? tunnel.flowLabel : 0;
   const view = new DataView(outer.buffer, outer.byteOffset);
   view.setUint32(0, (6 << 28) | (tos << 20) | label);
   outer[6] = tunnel.encapLimit === undefined ? protocol : DESTINATION_OPTIONS;
@@ -305,7 +311,13 @@ export function decodeRecord(
     sequenceIn: (flags & FLAG_SEQUENCE_IN) !== 0,
     ...(flags & FLAG_REORDER ? { reorder: UNTOLD } : {}),
     sequenceOut: (flags & FLAG_SEQUENCE_OUT) !== 0,
+    ...(mode === 'gre-udp' ? readSourcePort(view, gre) : {}),
   };
+}
+
+function readSourcePort(view: DataView, gre: number): Pick<GreTunnel, 'sourcePort'> {
+  const port = view.getUint16(gre - UDP_HEADER);
+  return port === 0 ? {} : { sourcePort: port };
 }
 
 function readProbe(view: DataView, address: number): Pick<Tunnel, 'probe'> {
@@ -340,6 +352,11 @@ function readOuter4(view: DataView, outer: number) {
   };
 }
 
+function flowLabelOf(flags: number, first: number): number | 'inherit' | 'flow' {
+  if (flags & FLAG_FLOW_INHERIT) return 'inherit';
+  return flags & FLAG_FLOW_HASH ? 'flow' : first & FLOW_LABEL;
+}
+
 function readOuter6(view: DataView, outer: number, flags: number) {
   const address = (offset: number): string => {
     const bytes = new Uint8Array(view.buffer, view.byteOffset + outer + offset, 16).slice();
@@ -353,6 +370,6 @@ function readOuter6(view: DataView, outer: number, flags: number) {
     ttl: view.getUint8(outer + 7),
     tos: (first >>> 20) & 0xff,
     ...(flags & FLAG_ENCAP_LIMIT ? { encapLimit: limit } : {}),
-    flowLabel: flags & FLAG_FLOW_INHERIT ? ('inherit' as const) : first & FLOW_LABEL,
+    flowLabel: flowLabelOf(flags, first),
   };
 }

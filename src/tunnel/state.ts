@@ -1,5 +1,6 @@
 // What tunnels remember, in the dataplane's memory: every codec goes on where the last one stopped.
 import {
+  STATE_ECN,
   STATE_IDENT,
   STATE_PATH_MTU,
   STATE_RX_NEXT,
@@ -10,6 +11,7 @@ import {
   STATE_TX_SEQUENCE,
 } from '../../asm/layout.js';
 import type { State, TunnelState } from '../packet/state.js';
+import { ecnIndex } from '../ring/ecn-counts.js';
 
 /** The states at `address` (the ring's RING_STATES) of `memory`. */
 export function sharedState(memory: WebAssembly.Memory, address: number): State {
@@ -33,6 +35,10 @@ class SharedTunnelState implements TunnelState {
 
   nextIdentification(count = 1): number {
     return Atomics.add(this.#words, this.#first + (STATE_IDENT >>> 2), count);
+  }
+
+  noteEcn(outer: number, inner: number): void {
+    Atomics.add(this.#words, this.#first + (STATE_ECN >>> 2) + ecnIndex(outer, inner), 1);
   }
 
   /** The host writes it at any time. */

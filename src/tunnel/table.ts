@@ -150,8 +150,8 @@ export class TunnelTable {
         this.publish(withHoles(tunnels, fresh));
         await this.#batchBorder();
         for (const record of fresh) {
-          onFresh(record);
           this.resetState(record);
+          onFresh(record);
         }
       }
       this.publish(tunnels);

@@ -44,6 +44,7 @@ export interface Underlay {
   /** Asks the kernel what it dropped on the way to this underlay. Absent: it has no sockets to ask of. */
   kernelDrops?(): KernelDrops;
 
+  /** Closes its sockets; nothing may be called after it. */
   close(): void;
 }
 

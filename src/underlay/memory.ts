@@ -52,6 +52,7 @@ export class MemoryUnderlay implements Underlay {
     return true;
   }
 
+  /** Nobody is told of packets any more. */
   close(): void {
     this.onReadable = undefined;
   }

@@ -1,16 +1,19 @@
 // grebe run as its own process, on the memory underlay and without tunnels: no rights are needed.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   mkdtempSync,
   openSync,
   readFileSync,
+  readSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -230,6 +233,54 @@ test('in the journal every line carries its priority', async () => {
   assert(lines.some((line) => /^<6>\{.*ready/.test(line)));
   assert(lines.some((line) => /^<4>\{.*"level":"warn"/.test(line)));
   assert(lines.every((line) => /^<[2-7]>\{/.test(line)));
+});
+
+/** Starts a router whose log goes to `fd`, asks it for its status, and ends it; resolves with its exit code. */
+async function runWithLogTo(fd: number, meanwhile: () => void = () => {}): Promise<unknown> {
+  const { config, socket } = writeConfig();
+  const child = spawn(process.execPath, [PROGRAM, 'run', '--config', config], {
+    stdio: ['ignore', 'ignore', fd],
+  });
+  const closed = once(child, 'close');
+  try {
+    const isAnswering = async (): Promise<boolean> => {
+      return (await grebe(['status', '--socket', socket])).code === 0;
+    };
+    for (let tries = 0; !(await isAnswering()); tries++) assert.ok(tries < 20, 'it answers');
+    child.kill('SIGHUP');
+    assert.ok(await isAnswering(), 'it answers after a line that it could not write');
+    meanwhile();
+  } finally {
+    child.kill('SIGTERM');
+  }
+  return (await closed)[0];
+}
+
+test('a full disk under the log stops nothing', async () => {
+  const fd = openSync('/dev/full', 'w');
+  assert.equal(await runWithLogTo(fd), 0);
+  closeSync(fd);
+});
+
+test('a log that nobody reads any more, or whose reader is gone, stops nothing', async () => {
+  const pipe = join(folder, 'log');
+  spawnSync('mkfifo', [pipe]);
+  const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  const filler = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+  const log = openSync(pipe, 'w');
+  const room = Buffer.alloc(1 << 20, '\n');
+  assert.ok(writeSync(filler, room) < room.length, 'the pipe is full');
+  assert.throws(() => writeSync(filler, room), /EAGAIN/);
+  const read = Buffer.alloc(1 << 20);
+  const drain = (): void => void readSync(reader, read);
+  assert.equal(await runWithLogTo(log, drain), 0);
+  const length = readSync(reader, read);
+  const lines = read.toString('utf8', 0, length).trim().split('\n');
+  assert.match(lines[0] ?? '', /"event":"log-lost","count":\d+,/);
+  assert.match(lines[1] ?? '', /"signal":"SIGTERM"/);
+  for (const fd of [filler, reader]) closeSync(fd);
+  assert.equal(await runWithLogTo(log), 0);
+  closeSync(log);
 });
 
 test('without the capabilities it ends with 77 and the line that grants them', async () => {

@@ -38,6 +38,7 @@ const EXPECTED: { readonly [file: string]: readonly string[] } = {
   'endpoints-no-packet-can-have': ['3:9 E114', '4:10 E114', '8:9 E114', '9:10 E114'],
   'endpoints-of-another-family': ['3:9 E121', '4:10 E121', '8:10 E121', '12:10 E124'],
   'fixed-ttl-without-pmtudisc': ['7:12 E122'],
+  recorder: ['2:21 E107', '2:33 E105', '2:48 E107', '2:52 E102'],
   'gre-options-on-ipip-and-sit': ['5:1 E115', '6:1 E115', '11:1 E115'],
   'gretap-without-remote': ['1:9 E104'],
   'host-bits-in-routes': ['6:11 E110', '6:27 E110', '7:10 E110'],

@@ -9,7 +9,13 @@ import fc from 'fast-check';
 import { getStaticTOMLValue, parseTOML } from 'toml-eslint-parser';
 import { configJsonSchema, DESCRIPTIONS, type Draft } from '../../src/config/json-schema.js';
 import { parseConfig } from '../../src/config/load.js';
-import { logSchema, offloadSchema, routerSchema, tunnelSchema } from '../../src/config/schema.js';
+import {
+  logSchema,
+  offloadSchema,
+  recorderSchema,
+  routerSchema,
+  tunnelSchema,
+} from '../../src/config/schema.js';
 import '../support/arbitrary.js'; // its settings of fast-check
 
 const FOLDER = fileURLToPath(new URL('../../../test/config/broken/', import.meta.url));
@@ -38,9 +44,11 @@ test('what the parser accepts validates, in both drafts', () => {
     lanes = "auto"
     socket = "/tmp/grebe.sock"
     metrics = "127.0.0.1:9476"
+    api = "[::1]:9477"
     busypoll = 50
     log = { level = "debug", format = "json" }
     offload = { gro = false, gso = true }
+    recorder = { keep = 32, dumps = "./dumps", burst = 500 }
     [tunnel.gre1]
     mode = "gre"
     local = "192.0.2.1"
@@ -96,7 +104,7 @@ test('broken configs: a wrong type, word or key is refused; a good one is not', 
 /** Every key: its place in the file, and the schema that judges it alone. */
 const TABLES = [
   ...Object.entries(routerSchema.shape).flatMap(([key, schema]) =>
-    key === 'log' || key === 'offload'
+    ['log', 'offload', 'recorder'].includes(key)
       ? []
       : [{ key, schema, wrap: (value: unknown) => ({ router: { [key]: value } }) }],
   ),
@@ -105,6 +113,9 @@ const TABLES = [
   }),
   ...Object.entries(offloadSchema.shape).map(([key, schema]) => {
     return { key, schema, wrap: (value: unknown) => ({ router: { offload: { [key]: value } } }) };
+  }),
+  ...Object.entries(recorderSchema.shape).map(([key, schema]) => {
+    return { key, schema, wrap: (value: unknown) => ({ router: { recorder: { [key]: value } } }) };
   }),
   ...Object.entries(tunnelSchema.shape).map(([key, schema]) => {
     return { key, schema, wrap: (value: unknown) => ({ tunnel: { t1: { [key]: value } } }) };
@@ -115,7 +126,7 @@ const TABLES = [
 const value = fc.oneof(
   fc.boolean(),
   fc.integer({ min: -2, max: 300 }),
-  fc.constantFrom(64, 1500, 65535, 65536, 0xfffff, 0x100000, 0xffffffff, 0x100000000, 1.5, -1),
+  fc.constantFrom(64, 16, 1500, 65535, 65536, 0xfffff, 0x100000, 0xffffffff, 0x100000000, 1.5, -1),
   fc.constantFrom('', 'auto', 'off', 'none', 'inherit', 'any', 'gre', 'simd', 'linux', 'json', 'x'),
   fc.constantFrom('10s', '10', '0.0.0.42', '0.0.0.256', '192.0.2.1', '127.0.0.1:9', './a.wasm'),
   fc.constantFrom(

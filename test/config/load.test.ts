@@ -113,6 +113,7 @@ test('what is left out gets its default: sources are routes and subnets of the a
       gro: true,
     },
     busypoll: 0,
+    recorder: { keep: 16, dumps: 'auto', burst: 1000 },
     socket: '/run/grebe/grebe.sock',
     log: { level: 'info', format: 'auto' },
   });
@@ -216,9 +217,9 @@ test('Windows line ends and a byte order mark change no place', () => {
   assert.deepEqual(codes(diagnostics), ['2:9 E107']);
 });
 
-test('the configs that the README shows are right', () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-  const examples = [...readme.matchAll(/```toml\n([\s\S]*?)```/g)].map(([, toml = '']) => toml);
+test('the configs that docs/config.md shows are right', () => {
+  const page = readFileSync(new URL('../../../docs/config.md', import.meta.url), 'utf8');
+  const examples = [...page.matchAll(/```toml\n([\s\S]*?)```/g)].map(([, toml = '']) => toml);
   assert(examples.length > 0);
   for (const toml of examples) assert.deepEqual(parse(toml).diagnostics, []);
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { TunnelConfig } from '../../src/config/config.js';
 import { type LoadedConfig, parseConfig } from '../../src/config/load.js';
 import { tunnelOf, underlayVersion } from '../../src/config/tunnel.js';
+import { sourcePortOf } from '../../src/packet/udp.js';
 
 const ENDS4 = 'local = "192.0.2.1"\nremote = "192.0.2.2"\n';
 const ENDS6 = 'local = "2001:DB8::1"\nremote = "2001:db8:0::2"\n';
@@ -104,6 +105,27 @@ profile = "linux"`,
     reflect: false,
     profile: 'linux',
   });
+});
+
+test('gre-udp sends from one port that is given, or chosen when the router starts; otherwise a flow has its own', () => {
+  const base = `mode = "gre-udp"\n${ENDS4}allow = ["any"]\n`;
+  const portOf = (lines: string, known = {}): number =>
+    sourcePortOf(tunnelOf(tunnel(`${base}${lines}`), known));
+  assert.equal(portOf('sport = 4754'), 4754);
+  assert.equal(portOf('sport = "random"', { sourcePort: 50123 }), 50123);
+  assert.equal(portOf('sport = "random"'), 49152);
+  for (const lines of ['', 'sport = "auto"']) {
+    assert.equal(portOf(lines, { sourcePort: 50123 }), 0);
+    assert.equal(portOf(`${lines}\nseq = true`, { sourcePort: 50123 }), 50123);
+  }
+  assert.equal(portOf('sport = 1\nseq = true', { sourcePort: 50123 }), 1);
+});
+
+test('the flow label may be made of the flow', () => {
+  const over6 = tunnel(`mode = "ip6gre"\n${ENDS6}allow = ["any"]\nflowlabel = "flow"`);
+  assert.equal(tunnelOf(over6).flowLabel, 'flow');
+  // Of what comes the order may be asked for all the same.
+  tunnel(`mode = "ip6gre"\n${ENDS6}allow = ["any"]\nflowlabel = "flow"\nseq = { in = true }`);
 });
 
 test('outer DF may be left out of IPv4 packets, with a ttl that is inherited or not written', () => {

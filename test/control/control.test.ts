@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +12,7 @@ import { fetchCodecs, fetchStatus, useCodec } from '../../src/control/client.js'
 import { isStatusMessage, statusMessage } from '../../src/control/message.js';
 import { type ControlServer, openControl } from '../../src/control/server.js';
 import { EXIT, type ExitCode, Failure } from '../../src/sys/failure.js';
+import { requestFrom } from './request.js';
 import { createRouter, STATUS } from './router.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'grebe-control-'));
@@ -47,34 +47,6 @@ function isFailure(exitCode: ExitCode, message: RegExp): (error: unknown) => boo
     assert(error.hint);
     return true;
   };
-}
-
-/** Sends a request as any other client would. */
-function send(
-  socketPath: string,
-  method: string,
-  path: string,
-  body?: string,
-  headers: { readonly [name: string]: string } = {},
-): Promise<{ status: number; body: string; type: string }> {
-  return new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path, headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () =>
-        resolve({
-          status: response.statusCode ?? 0,
-          body: text,
-          type: String(response.headers['content-type']),
-        }),
-      );
-    });
-    call.once('error', reject);
-    call.end(body);
-  });
 }
 
 test('the status arrives as the router has it, with its schema', async () => {
@@ -117,7 +89,7 @@ test('a refused build reaches the client with the message, hint and exit code of
 test('requests that make no sense get a JSON error and the right status', async () => {
   await withControl(async (path) => {
     for (const [method, target, body, status] of [
-      ['GET', '/', undefined, 404],
+      ['GET', '/v1', undefined, 404],
       ['POST', '/v1/status', undefined, 404],
       ['PUT', '/v1/codec', '', 400],
       ['PUT', '/v1/codec', '{"name":5}', 400],
@@ -125,7 +97,7 @@ test('requests that make no sense get a JSON error and the right status', async 
       ['PUT', '/v1/codec', 'nonsense', 400],
       ['PUT', '/v1/codec', `{"name":"${'x'.repeat(70_000)}"}`, 413],
     ] as const) {
-      const answer = await send(path, method, target, body);
+      const answer = await requestFrom(path, method, target, body);
       assert.equal(answer.status, status, `${method} ${target}`);
       assert.match(answer.type, /^application\/json/);
       const message = JSON.parse(answer.body);
@@ -138,11 +110,11 @@ test('requests that make no sense get a JSON error and the right status', async 
 test('a request whose length is not told in advance is taken, and bounded', async () => {
   const chunked = { 'Transfer-Encoding': 'chunked' };
   await withControl(async (path) => {
-    const put = (body: string): ReturnType<typeof send> =>
-      send(path, 'PUT', '/v1/codec', body, chunked);
+    const put = (body: string): ReturnType<typeof requestFrom> =>
+      requestFrom(path, 'PUT', '/v1/codec', body, chunked);
     assert.equal((await put('{"name":"scalar"}')).status, 200);
     assert.equal((await put(`{"name":"${'x'.repeat(70_000)}"}`)).status, 413);
-    assert.equal((await send(path, 'DELETE', '/v1/codec', '', chunked)).status, 404);
+    assert.equal((await requestFrom(path, 'DELETE', '/v1/codec', '', chunked)).status, 404);
   });
 });
 

@@ -3,13 +3,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import type { MetricsAddress } from '../../src/config/metrics-address.js';
+import type { ListenAddress } from '../../src/config/listen-address.js';
+import { isOwnHost } from '../../src/control/access.js';
 import { CONTENT_TYPES } from '../../src/control/metrics-format.js';
-import {
-  isOwnHost,
-  type MetricsListener,
-  openMetrics,
-} from '../../src/control/metrics-listener.js';
+import { type MetricsListener, openMetrics } from '../../src/control/metrics-listener.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { OPENMETRICS, scrape } from '../support/metrics.js';
 import { freePort } from '../support/ports.js';
@@ -17,7 +14,7 @@ import { createRouter } from './router.js';
 
 /** Runs `use` with a listener that serves a router, on a port of its own. */
 async function withListener(
-  use: (address: MetricsAddress, listener: MetricsListener) => Promise<void>,
+  use: (address: ListenAddress, listener: MetricsListener) => Promise<void>,
   limitMs?: number,
 ): Promise<void> {
   const address = { host: '127.0.0.1', port: await freePort() };
@@ -31,7 +28,7 @@ async function withListener(
 }
 
 /** Sends bytes, and returns all that comes back until the connection ends. */
-async function exchange({ host, port }: MetricsAddress, bytes: string): Promise<string> {
+async function exchange({ host, port }: ListenAddress, bytes: string): Promise<string> {
   const socket = createConnection({ host, port });
   socket.write(bytes);
   let answer = '';

@@ -1,4 +1,10 @@
-import type { Router, RouterMetrics, RouterStatus } from '../../src/router/contract.js';
+import type {
+  Router,
+  RouterMetrics,
+  RouterStatus,
+  Trace,
+  TraceRequest,
+} from '../../src/router/contract.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 
 /** A router's status with every kind of field in it. */
@@ -76,6 +82,7 @@ export function createRouter(status: RouterStatus = STATUS): Router {
   });
   return {
     status: async () => ({ ...status, codec }),
+    lanesAnswering: async () => Array.from({ length: status.lanes }, () => true),
     metrics: async () => ({ ...metricsOf(status), codec }),
     async useCodec(name) {
       if (!['simd', 'scalar', 'js'].includes(name)) {
@@ -87,9 +94,41 @@ export function createRouter(status: RouterStatus = STATUS): Router {
     trace() {
       throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
     },
+    recorded() {
+      throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
+    },
+    capture() {
+      throw new Failure(EXIT.failed, 'nothing passes here', 'grebe run');
+    },
     async stop() {
       end(null);
     },
     finished,
   };
+}
+
+/** A router that has a packet at every look, and says whether a trace is open. */
+export function tracedRouter(packetsAtOnce = 1) {
+  const asked: TraceRequest[] = [];
+  let isOpen = false;
+  const bytes = new Uint8Array(128).fill(7);
+  const packet = {
+    ...{ lane: 0, direction: 'decap', record: 0, reason: 'no-tunnel', link: 0, length: 150 },
+    ...{ packets: 1, timeMs: 1.5, bytes },
+  } as const;
+  const trace: Trace = {
+    tunnels: [],
+    links: new Map([[3, 'eth0']]),
+    read: () => ({ packets: Array(packetsAtOnce).fill(packet), missed: 2 }),
+    isEnded: () => !isOpen,
+    close: () => {
+      isOpen = false;
+    },
+  };
+  const open = (wanted: TraceRequest): Trace => {
+    asked.push(wanted);
+    isOpen = true;
+    return trace;
+  };
+  return { router: { ...createRouter(), trace: open }, asked, isOpen: () => isOpen };
 }

@@ -8,39 +8,13 @@ import { after, test } from 'node:test';
 import { followTrace } from '../../src/control/client.js';
 import type { TraceLine } from '../../src/control/message.js';
 import { openControl } from '../../src/control/server.js';
-import type { Trace, TraceRequest } from '../../src/router/contract.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { eventually } from '../support/lab.js';
-import { createRouter } from './router.js';
+import { tracedRouter } from './router.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'grebe-trace-'));
 after(() => rmSync(folder, { recursive: true }));
 let count = 0;
-
-/** A router that has a packet at every look, and says whether a trace is open. */
-function tracedRouter(packetsAtOnce = 1) {
-  const asked: TraceRequest[] = [];
-  let isOpen = false;
-  const bytes = new Uint8Array(128).fill(7);
-  const packet = {
-    ...{ lane: 0, direction: 'decap', record: 0, reason: 'no-tunnel', link: 0, length: 150 },
-    ...{ packets: 1, timeMs: 1.5, bytes },
-  } as const;
-  const trace: Trace = {
-    tunnels: [],
-    links: new Map([[3, 'eth0']]),
-    read: () => ({ packets: Array(packetsAtOnce).fill(packet), missed: 2 }),
-    close: () => {
-      isOpen = false;
-    },
-  };
-  const open = (wanted: TraceRequest): Trace => {
-    asked.push(wanted);
-    isOpen = true;
-    return trace;
-  };
-  return { router: { ...createRouter(), trace: open }, asked, isOpen: () => isOpen };
-}
 
 async function withTrace(
   traced: ReturnType<typeof tracedRouter>,

@@ -17,9 +17,9 @@ import type { TransferReport } from './transfer.js';
 
 /** The two ends, by version of the outer header. */
 const GREBE = { 4: '192.0.2.1', 6: '2001:db8::1' } as const;
-const KERNEL = { 4: '192.0.2.2', 6: '2001:db8::2' } as const;
 /** The router between them, once there is one. */
 const HOP = { 4: '192.0.2.3', 6: '2001:db8::3' } as const;
+export const KERNEL = { 4: '192.0.2.2', 6: '2001:db8::2' } as const;
 /** Name of the tunnel device on both sides. */
 export const DEVICE = 'tun9';
 

@@ -1,6 +1,7 @@
 // The odd packets of test/reference/strictness-rows.ts, sent to a Linux kernel: it does with each what its row says.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { readInner, setTtl } from '../../src/packet/inner.js';
 import { outerVersion, type Tunnel } from '../../src/packet/tunnel.js';
 import {
   packetsOf,
@@ -12,18 +13,16 @@ import {
 import { eventually } from '../support/lab.js';
 import { ipv6 } from '../support/packets.js';
 import { PLAIN_IPIP } from '../support/tunnels.js';
-import { DEVICE, type KernelLab, kernelEnds, openKernelLab } from './kernel-lab.js';
+import { DEVICE, KERNEL, type KernelLab, kernelEnds, openKernelLab } from './kernel-lab.js';
 import { missingForKernelPeer } from './kernel-peer.js';
 
 /** Where the packets of rows that send go: the guest is a router on the way, the tunnel the rest of it. */
-const BEHIND = '2001:db8:b::/48';
-const GUEST6 = '2001:db8::2';
+const BEHIND = { 4: '10.2.2.0/24', 6: '2001:db8:b::/48' } as const;
 
 const INNER = {
   source: '20010db8000a00000000000000000005',
   destination: '20010db8000b00000000000000000009',
 } as const;
-const HOP_LIMIT = 7;
 /** Hexadecimal digits of an Ethernet header. */
 const ETHERNET_DIGITS = 28;
 
@@ -84,12 +83,15 @@ describe('odd packets and a Linux kernel', { skip: missingForKernelPeer() ?? fal
 /** Has the guest route a packet into a tunnel like this one, and returns the errors that its device counted. */
 async function sendThroughKernel(lab: KernelLab, tunnel: Tunnel, bytes: Uint8Array) {
   const { mode, encapLimit = 'none' } = tunnel;
-  const words = mode === 'sit' ? mode : `ip6tnl mode ${mode} encaplimit ${encapLimit}`;
-  await lab.command('ip', '-6', 'route', 'replace', BEHIND, 'via', GUEST6);
-  await lab.addKernelTunnel(words, [], kernelEnds(outerVersion(mode) === 6 ? 6 : 4));
+  const isOver4 = outerVersion(mode) === 4;
+  const words = isOver4 ? mode : `ip6tnl mode ${mode} encaplimit ${encapLimit}`;
+  const version = mode === 'ipip' ? 4 : 6;
+  const behind = BEHIND[version];
+  await lab.command('ip', `-${version}`, 'route', 'replace', behind, 'via', KERNEL[version]);
+  await lab.addKernelTunnel(words, [], kernelEnds(isOver4 ? 4 : 6));
   try {
-    await lab.peer.ask('echo 1 >/proc/sys/net/ipv6/conf/all/forwarding');
-    await lab.peer.ask(`ip -6 route add ${BEHIND} dev ${DEVICE}`);
+    await lab.peer.ask(`echo 1 >/proc/sys/net/ipv${version}/conf/all/forwarding`);
+    await lab.peer.ask(`ip -${version} route add ${behind} dev ${DEVICE}`);
     await lab.inject([bytes]);
     return (await lab.kernelCounters()).errors;
   } finally {
@@ -99,9 +101,9 @@ async function sendThroughKernel(lab: KernelLab, tunnel: Tunnel, bytes: Uint8Arr
 
 /** The outer headers, as hex, of the frames that carry `inner` on from a router, which took its hop limit down. */
 async function carriers(frames: readonly string[], inner: Uint8Array): Promise<string[]> {
-  const carried = Buffer.from(inner);
-  carried.writeUInt8(carried.readUInt8(HOP_LIMIT) - 1, HOP_LIMIT);
-  const end = carried.toString('hex');
+  const carried = readInner(inner.slice(), (inner[0] ?? 0) >>> 4 === 4 ? 4 : 6);
+  setTtl(carried, carried.ttl - 1);
+  const end = Buffer.from(carried.bytes).toString('hex');
   const found = () => frames.filter((frame) => frame.endsWith(end));
   assert.ok(await eventually(() => found().length > 0), 'the guest sends the packet on');
   return found().map((frame) => frame.slice(ETHERNET_DIGITS, -end.length));

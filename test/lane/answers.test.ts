@@ -322,6 +322,8 @@ for (const [what, type, code, answer] of [
   ['port unreachable', 3, 3, undefined],
   ['source route failed', 3, 5, undefined],
   ['reassembly time exceeded', 11, 1, undefined],
+  ['source quench', 4, 0, undefined],
+  ['a redirect', 5, 1, undefined],
   ['parameter problem', 12, 0, undefined],
 ] as const) {
   test(`${what} about an outer packet ${answer ? 'reaches' : 'does not reach'} the inner sender`, () => {

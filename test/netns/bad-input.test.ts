@@ -82,14 +82,25 @@ test('a device to bind to that is not there is refused', { skip: lacking() }, as
   });
 });
 
-test('an IPv6 address on a path too small for IPv6 is refused with the MTUs', {
+test('an IPv6 address on a device that is told to be too small for IPv6 is refused with the MTUs', {
   skip: lacking(),
 }, async () => {
   await withWire('small', {}, async ({ namespaces, rA }) => {
-    ip('-n', rA, 'link', 'set', 'u0', 'mtu', '1280');
-    const outcome = runToEnd(namespaces, rA, `${GOOD}routes = ["fd00:20::/32"]\n`);
+    const outcome = runToEnd(namespaces, rA, `${GOOD}mtu = 1256\nroutes = ["fd00:20::/32"]\n`);
     const says = [/good1/, /fd00:20::/, /1280/, /1256/, /EINVAL/, /mtu/];
     assertRefused(outcome, { code: EXIT.kernelRefused, says }, rA);
+  });
+});
+
+test('a probe that the path to the remote does not take is refused with the MTU', {
+  skip: lacking(),
+}, async () => {
+  await withWire('probe', { ipv6: false }, async ({ namespaces, rA }) => {
+    ip('-n', rA, 'link', 'set', 'u0', 'mtu', '1280');
+    const probe = 'probe = { target = "10.9.0.2", size = 1257 }\n';
+    const outcome = runToEnd(namespaces, rA, `${GOOD}${probe}`);
+    const says = [/good1/, /probe\.size = 1257/, /1256/];
+    assertRefused(outcome, { code: EXIT.config, says }, rA);
   });
 });
 

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import { ip } from '../../src/demo/namespaces.js';
 import { type RouterProcess, readStatus } from '../../src/demo/router-process.js';
+import { assertAccounted } from '../support/accounted.js';
 import {
   eventually,
   GREBE,
@@ -36,24 +37,6 @@ async function becomes(router: RouterProcess, name: string, state: 'up' | 'down'
 function hasCarrier(namespace: string, device: string): boolean {
   const [link] = JSON.parse(ip('-n', namespace, '-j', 'link', 'show', 'dev', device));
   return !link.flags.includes('NO-CARRIER');
-}
-
-/** Every packet counts once: what came in, or was made, went on, ended here, or was dropped. */
-async function isAccounted(router: RouterProcess): Promise<boolean> {
-  const { received, generated, tunnels, drops } = await readStatus(router);
-  const sum = (counts: object): number =>
-    Object.values(counts).reduce((total: number, count: number) => total + count, 0);
-  const done = tunnels.map((one) => {
-    return one.rx.packets + one.tx.packets + one.localPackets + sum(one.drops);
-  });
-  return received.device + received.underlay + generated === sum(done) + sum(drops);
-}
-
-async function assertAccounted(...routers: RouterProcess[]): Promise<void> {
-  for (const router of routers) {
-    const message = `the counters do not add up: ${JSON.stringify(await readStatus(router))}`;
-    assert.ok(await eventually(() => isAccounted(router)), message);
-  }
 }
 
 test('keepalives both ways: a peer that hangs is down, its device without carrier, and comes back', {

@@ -1,7 +1,9 @@
 // grebe trace against real traffic: what it shows, and that the traffic does not notice.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { followText } from '../../src/control/client.js';
 import { pingFrom } from '../../src/demo/host-process.js';
+import { EventReader } from '../../src/view/event-reader.js';
 import { type Running, said, startGrebe } from '../cli/grebe.js';
 import {
   ANSWERED,
@@ -147,5 +149,39 @@ test('without a router a trace ends with 69, and with 66 for a tunnel that is no
     assert.match(unknown.stderr(), /no tunnel "gre9"\n {2}tunnels: gre1/);
     const usage = startGrebe(['trace', '-n', 'x', '--socket', b.socket]);
     assert.equal(await usage.ended, 64);
+  });
+});
+
+test('a trace takes over from those who watch drops, and they go on when it ends', {
+  skip: lacking(),
+}, async () => {
+  await withLab('tracewatch', { tunnels, ipv6: false }, async (lab) => {
+    const { namespaces, rA, b } = lab;
+    const ending = new AbortController();
+    const reader = new EventReader();
+    const told: string[] = [];
+    const watching = followText(b.socket, '/v1/events?packets=1', ending.signal, (piece) => {
+      for (const { kind, data } of reader.read(piece)) {
+        if (kind === 'packets') told.push(data.isShown ? 'shown' : 'not shown');
+        if (kind === 'packet') told.push(`${data.reason} ${data.nearest?.tunnel}`);
+      }
+    });
+    assert.ok(await eventually(() => told.length === 1));
+    injectPackets(namespaces, rA, [WRONG_KEY]);
+    assert.ok(await eventually(() => told.length === 2));
+    const running = await startTrace(lab, '--drops', '-n', '1');
+    assert.ok(await eventually(() => told.length === 3));
+    injectPackets(namespaces, rA, [WRONG_KEY]);
+    assert.equal(await running.ended, 0);
+    assert.match(running.stdout(), /dropped: no-tunnel/);
+    assert.ok(await eventually(() => told.length === 4));
+    injectPackets(namespaces, rA, [WRONG_KEY]);
+    assert.ok(await eventually(() => told.length === 5));
+    assert.deepEqual(told, [
+      ...['shown', 'no-tunnel gre1', 'not shown', 'shown', 'no-tunnel gre1'],
+    ]);
+    ending.abort();
+    await watching;
+    assert.deepEqual(await dropsOf(b), { 'no-tunnel': 3 });
   });
 });

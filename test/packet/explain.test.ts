@@ -210,3 +210,32 @@ test('the sending side shows what goes out, or what kept it', () => {
   );
   assert.match(endOf(ECHO, { direction: 'encap', record: 2 }), /IPv4, but sit carries IPv6/);
 });
+
+test('the sending side tells who may not enter: the far end, and what a tunnel of ours has sent', () => {
+  const encap = { direction: 'encap', record: 1 } as const;
+  const ends = (source: string) => ({ source, destination: '10.20.0.5' });
+  const fromFar = explain(ipv4(ends('198.51.100.2')), TUNNELS, encap);
+  assert.equal(fromFar.reason, 'inner-src-spoof');
+  assert.match(lastOf(fromFar), /^source: 198\.51\.100\.2 is the far end of the tunnel/);
+  const again = { ...ends('192.0.2.1'), protocol: 47, payload: gre({ payload: ECHO }) };
+  const nested = explain(ipv4(again), TUNNELS, encap);
+  assert.equal(nested.reason, 'nesting-limit');
+  assert.match(lastOf(nested), /^destination: a tunnel of ours has sent it, from 192\.0\.2\.1/);
+  const own = explain(ipv4(ends('192.0.2.1')), TUNNELS, encap);
+  assert.equal(own.verdict, 'ok');
+  const passed = own.stages.map(({ name }) => name);
+  assert.ok(passed.includes('source') && passed.includes('destination'), passed.join());
+});
+
+test('the sending side shows source port and flow label, which tell flows apart', () => {
+  const over6 = { local: '2001:db8::1', remote: '2001:db8::2', mtu: 1400 } as const;
+  const { keyIn, keyOut, ...plain } = GRE1;
+  const tunnel: GreTunnel = {
+    ...{ ...plain, ...over6, mode: 'gre-udp' },
+    ...{ sourcePort: 50001, flowLabel: 0x12345, encapLimit: 4 },
+  };
+  const { stages } = explain(ECHO, [tunnel], { direction: 'encap', record: 1 });
+  const found = Object.fromEntries(stages.map(({ name, detail }) => [name, detail]));
+  assert.match(found['outer header'] ?? '', /flow label 0x12345, /);
+  assert.match(found['UDP header'] ?? '', /^port 50001 -> 4754, checksum right$/);
+});

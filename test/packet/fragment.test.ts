@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { fragmentIpv4 } from '../../src/packet/fragment.js';
+import { fragmentIpv4, fragmentIpv6 } from '../../src/packet/fragment.js';
 import { isIpv4, readIpv4 } from '../../src/packet/ipv4.js';
-import { hex, ipv4 } from '../support/packets.js';
+import { hex, ipv4, ipv6 } from '../support/packets.js';
 
 const ADDRESSES = { source: '10.1.0.2', destination: '10.2.0.2' };
+const ADDRESSES6 = {
+  source: '20010db8000000000000000000000001',
+  destination: '20010db8000000000000000000000002',
+};
 
 test('a packet goes in the fragments that scapy makes of it', () => {
   const echo = hex(`0800707600010001${'78'.repeat(100)}`);
@@ -69,4 +73,46 @@ test('fragments fit, are sound, and are the packet again when they are put toget
       },
     ),
   );
+});
+
+test('fragments of IPv6 fit, and are the packet again when they are put together', () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: 1300, maxLength: 3000 }),
+      fc.integer({ min: 1280, max: 1500 }),
+      fc.nat(0xffffffff),
+      (payload, mtu, identification) => {
+        const packet = ipv6({ ...ADDRESSES6, nextHeader: 47, payload });
+        const fragments = fragmentIpv6(packet, mtu, identification) ?? [];
+        if (packet.length <= mtu) {
+          assert.deepEqual(fragments, [packet]);
+          return;
+        }
+        const joined: number[] = [];
+        for (const [index, one] of fragments.entries()) {
+          const view = new DataView(one.buffer);
+          assert.ok(one.length <= mtu);
+          assert.equal(view.getUint16(4), one.length - 40);
+          assert.deepEqual([one[6], one[40]], [44, 47]);
+          const isLast = index === fragments.length - 1;
+          assert.equal(view.getUint16(42), joined.length | (isLast ? 0 : 1));
+          assert.equal(view.getUint32(44), identification);
+          joined.push(...one.subarray(48));
+        }
+        assert.deepEqual(Uint8Array.from(joined), payload);
+      },
+    ),
+  );
+});
+
+test('all fragments have the DSCP and the ECN of the packet', () => {
+  const payload = new Uint8Array(3000);
+  for (let tos = 0; tos < 256; tos++) {
+    const four = fragmentIpv4(ipv4({ ...ADDRESSES, tos, payload }), 1400) ?? [];
+    assert.deepEqual(new Set(four.map((one) => one[1])), new Set([tos]));
+    const six = fragmentIpv6(ipv6({ ...ADDRESSES6, trafficClass: tos, payload }), 1400, 1) ?? [];
+    const classes = six.map((one) => (((one[0] ?? 0) & 15) << 4) | ((one[1] ?? 0) >>> 4));
+    assert.deepEqual(new Set(classes), new Set([tos]));
+    assert.deepEqual([four.length, six.length], [3, 3]);
+  }
 });

@@ -363,7 +363,45 @@ const OVER6 = {
   remote: '2001:db8::2',
 } as const;
 
+/** A router at ::2, whose far end is ::1, and what comes to it to be tunnelled. */
+const ROUTER6 = { ...OVER6, local: OVER6.remote, remote: OVER6.local } as const;
+const FAR6 = '20010db8'.padEnd(31, '0').concat('1');
+const NEAR6 = '20010db8'.padEnd(31, '0').concat('2');
+const BEHIND6 = '20010db8000b00000000000000000009';
+
 export const SEND_ROWS: readonly SendRow[] = [
+  {
+    packet: 'inner source is the far end of the tunnel, IPv6 in IPv6',
+    tunnel: ROUTER6,
+    bytes: ipv6({ source: FAR6, destination: BEHIND6, nextHeader: 59 }),
+    ...{ rfc: 'inner-src-spoof', linux: 'inner-src-spoof', kernel: 'drop' },
+    asked: 'drop (RFC 2003, 3.2)',
+  },
+  {
+    packet: 'inner source is the far end of the tunnel, over IPv4',
+    tunnel: { ...PLAIN_IPIP, local: RECEIVER, remote: SENDER },
+    bytes: ipv4({
+      ...{ source: SENDER, destination: DESTINATION },
+      ...{ identification: 1, payload: new Uint8Array(32) },
+    }),
+    ...{ rfc: 'inner-src-spoof', linux: 'accept', kernel: 'accept' },
+    asked: 'drop (RFC 2003, 3.2)',
+  },
+  {
+    packet: 'a tunnel packet from our own outer address (a tunnel of ours has just sent it)',
+    tunnel: ROUTER6,
+    bytes: ipv6({ source: NEAR6, destination: BEHIND6, nextHeader: 47, payload: gre({}) }),
+    ...{ rfc: 'nesting-limit', linux: 'accept', kernel: 'accept' },
+    asked: 'drop (RFC 2003, 3.2)',
+  },
+  {
+    packet: 'another packet from our own outer address',
+    tunnel: ROUTER6,
+    bytes: ipv6({ source: NEAR6, destination: BEHIND6, nextHeader: 59 }),
+    ...{ rfc: 'accept', linux: 'accept', kernel: 'accept' },
+    asked:
+      'drop what arrives to be forwarded (RFC 2003, 3.2): the host does; what it sends itself may go',
+  },
   {
     packet: 'inner encapsulation limit 0, tunnel over IPv4',
     tunnel: { ...PLAIN_IPIP, mode: 'sit' },

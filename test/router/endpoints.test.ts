@@ -76,8 +76,11 @@ test('what a UDP socket would not write into the header leaves by the plain unde
     { ...GRE_UDP, ...OVER6, flowLabel: 'inherit' },
     { ...GRE_UDP, ...OVER6, encapLimit: 4 },
     { ...GRE_UDP, flowLabel: 7, encapLimit: 4 }, // over IPv4 they say nothing
+    { ...GRE_UDP, ...OVER6, flowLabel: 'flow' },
+    { ...GRE_UDP, sourcePort: 4754 }, // the sockets' own ports are others
+    { ...GRE_UDP, sequenceOut: true, orderedPort: 50000 }, // any will do
   ];
-  assert.deepEqual(endpointsOf(tunnels).udp.headed, [2, 3, 4]);
+  assert.deepEqual(endpointsOf(tunnels).udp.headed, [2, 3, 4, 6, 7]);
 });
 
 test('link-local addresses are those of fe80::/10', () => {

@@ -11,13 +11,14 @@ const MINUTE_MS = 60_000;
 /** A name that no device has: without IPv6. */
 const TUNNEL: Tunnel = { ...PLAIN_GRE, name: 'no-such-device', mtu: 1476 };
 
-function open() {
+function open(deviceMtus?: readonly number[]) {
   mock.timers.enable({ apis: ['setTimeout'] });
   const plan = planMemory(1);
   const pathMtus = new PathMtus(createMemory(plan), plan.states);
   const set: [string, number][] = [];
   const learned = new LearnedMtus({
     ...{ tunnels: [TUNNEL], pathMtus, log: pino({ enabled: false }) },
+    ...(deviceMtus === undefined ? {} : { deviceMtus }),
     setDeviceMtu: async (name, mtu) => {
       set.push([name, mtu]);
     },
@@ -86,4 +87,14 @@ test('after its end nothing is set, and no record that there is not is learned',
   learn(1376);
   await pass(11);
   assert.deepEqual(set, []);
+});
+
+test('a device that has more than its tunnel carries, for IPv6, has that again when the time is up', async (t) => {
+  t.after(() => mock.timers.reset());
+  const { learn, pass, set } = open([1500]);
+  learn(1400);
+  await pass(0.1);
+  assert.deepEqual(set, [[TUNNEL.name, 1400]]);
+  await pass(10);
+  assert.deepEqual(set.at(-1), [TUNNEL.name, 1500]);
 });

@@ -90,6 +90,29 @@ test('a probe over IPv6 has the checksum that covers its addresses', () => {
   assert.equal(internetChecksum(Buffer.concat([pseudo, packet.subarray(40)])), 0);
 });
 
+test('a probe of a size has it as an inner packet, is not to be fragmented, and is right', () => {
+  for (const [target, header, protocol] of [
+    ['10.9.0.2', 20, 1],
+    ['fd00:9::2', 40, 58],
+  ] as const) {
+    const tunnel: Tunnel = {
+      ...{ ...PLAIN_GRE, addresses: ADDRESSES, probe: { target, identifier: 0x1234 } },
+    };
+    const packet = probePacket(tunnel, QUESTION, 7, 1280);
+    assert.equal(packet?.length, 1280);
+    assert.deepEqual(packet?.subarray(header + 8, header + 20), QUESTION);
+    if (header === 20) assert.deepEqual(packet?.subarray(6, 8), hex('4000'));
+    const sent = encap(packet ?? new Uint8Array(), tunnel);
+    assert.equal(sent.verdict, 'ok');
+    const pseudo =
+      header === 20
+        ? []
+        : [packet?.subarray(8, 40) ?? [], hex(`000004d8 000000${protocol.toString(16)}`)];
+    const icmp = Buffer.concat([...pseudo, packet?.subarray(header) ?? []] as Uint8Array[]);
+    assert.equal(internetChecksum(icmp), 0);
+  }
+});
+
 test('without an address of the family nothing is asked', () => {
   const probe = { target: 'fd00:9::2', identifier: 1 };
   const addresses = ADDRESSES.slice(0, 2);

@@ -104,7 +104,7 @@ const base = {
   pmtudisc: fc.boolean(),
   ignoreDf: fc.boolean(),
   encapLimit: maybe(fc.constantFrom(0, 4, 255)),
-  flowLabel: fc.constantFrom(0, 0xabcde, 'inherit' as const),
+  flowLabel: fc.constantFrom(0, 0xabcde, 'inherit' as const, 'flow' as const),
   mtu: SIZES,
   mss: maybe(fc.constantFrom(536, 1400, 'auto' as const)),
   link: fc.constantFrom(...LINKS),
@@ -128,6 +128,7 @@ const greBase = {
   checksumOut: fc.boolean(),
   sequenceIn: fc.boolean(),
   sequenceOut: fc.boolean(),
+  sourcePort: maybe(fc.constantFrom(1, 50000, 65535)),
   reorder: maybe(fc.constant({ packets: 8, timeMs: 20 })),
 };
 
@@ -359,6 +360,55 @@ const innerEcho: fc.Arbitrary<Uint8Array> = fc
       : ipv6({ ...ends, nextHeader: 58, hopLimit: hops });
   });
 
+/** What a tunnel sends, from either end of one or from elsewhere: it must not go in again. */
+const innerTunnelled: fc.Arbitrary<Uint8Array> = fc
+  .record({
+    isIpv4: fc.boolean(),
+    source: fc.constantFrom(0, 0, 1, 2),
+    destination: fc.constantFrom(0, 1, 2),
+    protocol: fc.constantFrom(4, 41, 47, 17, 17, 6),
+    port: mostly(fc.constant(4754), fc.constant(53)),
+    extensions: fc.constantFrom('', '', '3c', '2b', '2c', '003c'),
+    fragment: mostly(fc.constant(0), fc.constantFrom(0x4000, 0x2000, 0x0001)),
+    options: fc.constantFrom(0, 0, 8),
+    cut: mostly(fc.constant(0), fc.integer({ min: 1, max: 16 })),
+  })
+  .map(({ isIpv4, source, destination, protocol: upper, port, extensions, cut, ...fields }) => {
+    const head = Uint8Array.of(
+      0xc0,
+      0,
+      port >>> 8,
+      port & 0xff,
+      0,
+      16,
+      0,
+      0,
+      0,
+      0,
+      8,
+      0,
+      1,
+      2,
+      3,
+      4,
+    );
+    const bytes = head.subarray(0, head.length - cut).slice();
+    if (isIpv4) {
+      const places = [LOCALS[0] ?? '', REMOTES[0] ?? '', '10.2.2.9'];
+      const ends = { source: places[source] ?? '', destination: places[destination] ?? '' };
+      const options = new Uint8Array(fields.options).fill(1);
+      return ipv4({ ...ends, protocol: upper, fragment: fields.fragment, options, payload: bytes });
+    }
+    const places = [WIRE_LOCALS6[0] ?? '', WIRE_REMOTES6[0] ?? '', DESTINATIONS6[0] ?? ''];
+    const numbers = [...Buffer.from(extensions, 'hex'), upper];
+    const [nextHeader = upper, ...behind] = numbers;
+    // A fragment header is that of a piece, or of a whole packet.
+    const rest = fields.fragment === 0x2000 ? '000100000001' : '000000000000';
+    const chain = behind.flatMap((next) => [next, 0, ...Buffer.from(rest, 'hex')]);
+    const ends = { source: places[source] ?? '', destination: places[destination] ?? '' };
+    return ipv6({ ...ends, nextHeader, payload: Uint8Array.from([...chain, ...bytes]) });
+  });
+
 /** A whole inner packet, sound by itself. */
 export const inner: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 3, arbitrary: inner4 },
@@ -366,6 +416,7 @@ export const inner: fc.Arbitrary<Uint8Array> = fc.oneof(
   { weight: 2, arbitrary: innerUpper },
   { weight: 1, arbitrary: innerExtended },
   { weight: 3, arbitrary: innerEcho },
+  { weight: 2, arbitrary: innerTunnelled },
 );
 
 /** An Ethernet frame, now and then of a protocol that is not IP, or cut. */

@@ -82,6 +82,8 @@ function otherLines(mode: string): fc.Arbitrary<string>[] {
       `probe = { target = "${address.replace('1/', '2/').replace(/\/.*/, '')}", interval = "250ms" }`,
     ),
     one('reflect = true'),
+    ...(mode === 'gre-udp' ? [one('sport = 4754', 'sport = "random"', 'sport = "auto"')] : []),
+    ...(familyOf(mode) === 6 ? [one('flowlabel = "flow"')] : []),
   ];
 }
 

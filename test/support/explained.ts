@@ -72,7 +72,7 @@ function assertSame(
     const judged =
       direction === 'decap'
         ? decap(bytes, table, state.judged, link)
-        : encapInto(bytes, entry, memory, undefined, table.ownInner);
+        : encapInto(bytes, entry, memory, undefined, table);
     const what = `${where}, ${direction} packet ${index}: ${Buffer.from(bytes).toString('hex')}`;
     assert.equal(explained.reason, judged.reason, what);
     assert.equal(explained.verdict, judged.verdict, what);

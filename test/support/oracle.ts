@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   DEVICE_HEADER_SIZE,
+  ECN_PAIRS,
   LOCAL_ANSWER,
   LOCAL_KEEPALIVE,
   LOCAL_PROBE,
@@ -16,6 +17,7 @@ import { reasonName as nameOf, REASON } from '../../src/packet/reason.js';
 import { createTunnelState, type State, type TunnelState } from '../../src/packet/state.js';
 import { createTable, type Table } from '../../src/packet/table.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
+import { type EcnCounts, ecnIndex } from '../../src/ring/ecn-counts.js';
 import type { Counters, RecordCounters } from '../../src/tunnel/counters.js';
 import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } from './plane.js';
 
@@ -23,12 +25,14 @@ import { type Direction, dirtyWindow, type Filled, type Plane, type Processed } 
 export class Oracle {
   readonly #table: Table;
   readonly #state: State;
+  /** By record: how often each odd pair of ECN fields was passed on. */
+  readonly #odd = new Map<number, number[]>();
   /** Counter name -> count, for the packets seen so far. */
   readonly #expected = new Map<string, number>();
 
   /** `pathMtus`: what the path of each record is known to take; not known where it is left out. */
   constructor(tunnels: readonly (Tunnel | undefined)[], pathMtus: readonly number[] = []) {
-    this.#state = stateByRecord(pathMtus);
+    this.#state = stateByRecord(pathMtus, this.#odd);
     this.#table = createTable(tunnels);
   }
 
@@ -42,6 +46,19 @@ export class Oracle {
       this.#count(`${row} bytes`, expected.innerLength);
     }
     return expected;
+  }
+
+  /** The odd pairs of ECN fields are counted at the tunnel they came out of. */
+  assertEcn(counts: EcnCounts): void {
+    const none = new Array<number>(ECN_PAIRS).fill(0);
+    for (const index of this.#table.entries.keys()) {
+      const record = index + 1;
+      assert.deepEqual(
+        counts.get(record),
+        this.#odd.get(record) ?? none,
+        `ECN of record ${record}`,
+      );
+    }
   }
 
   /** Every counter grew by what was expected, and no other. */
@@ -80,7 +97,7 @@ export class Oracle {
     const isKnown = record <= this.#table.entries.length;
     const entry = this.#table.entries[record - 1];
     const state = this.#state.of(entry?.tunnel ?? NOBODY, record);
-    const result = encapInto(bytes, entry, state, undefined, this.#table.ownInner);
+    const result = encapInto(bytes, entry, state, undefined, this.#table);
     const tunnel = isKnown ? record : 0;
     if (result.verdict === 'drop') {
       return dropped(REASON[result.reason], tunnel, window, bytes.length);
@@ -104,11 +121,16 @@ export class Oracle {
 }
 
 /** A memory that tells random tunnels apart, which may share name and remote. */
-function stateByRecord(pathMtus: readonly number[]): State {
+function stateByRecord(pathMtus: readonly number[], odd: Map<number, number[]>): State {
   const states = new Map<number, TunnelState>();
   return {
     of(_tunnel, record) {
       const state = states.get(record) ?? createTunnelState(0, 0, pathMtus[record - 1]);
+      state.noteEcn = (outer, inner) => {
+        const counts = odd.get(record) ?? new Array<number>(ECN_PAIRS).fill(0);
+        counts[ecnIndex(outer, inner)] = (counts[ecnIndex(outer, inner)] ?? 0) + 1;
+        odd.set(record, counts);
+      };
       states.set(record, state);
       return state;
     },
@@ -227,5 +249,6 @@ export function assertAgreement(
       }
     }
     oracle.assertCounters(before, plane.counters());
+    oracle.assertEcn(plane.ecn);
   }
 }

@@ -19,6 +19,7 @@ import { REASON_LOCAL } from '../../asm/reason.js';
 import type { Codec } from '../../src/codec/contract.js';
 import { recordsOf } from '../../src/packet/peers.js';
 import type { Tunnel } from '../../src/packet/tunnel.js';
+import { EcnCounts } from '../../src/ring/ecn-counts.js';
 import { PathMtus } from '../../src/ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.js';
 import { Ring } from '../../src/ring/ring.js';
@@ -74,6 +75,7 @@ export class Plane {
   readonly plan: MemoryPlan;
   readonly table: TunnelTable;
   readonly pathMtus: PathMtus;
+  readonly ecn: EcnCounts;
   /** All of the memory. */
   readonly bytes: Uint8Array;
   readonly rings: Readonly<Record<Direction, Ring>>;
@@ -85,6 +87,7 @@ export class Plane {
     this.memory = createMemory(this.plan);
     this.table = new TunnelTable(this.memory, this.plan);
     this.pathMtus = new PathMtus(this.memory, this.plan.states);
+    this.ecn = new EcnCounts(this.memory, this.plan.states);
     this.bytes = new Uint8Array(this.memory.buffer);
     this.#words = new Uint32Array(this.memory.buffer);
     const [lane] = this.plan.lanes;

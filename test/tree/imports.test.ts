@@ -66,3 +66,17 @@ test('layout and reasons, which two compilers read, import nothing', () => {
   const shared = readImports('asm').filter(({ file }) => /^asm\/(layout|reason)\.ts$/.test(file));
   assert.deepEqual(shared, []);
 });
+
+test('what browsers load imports what the router serves them, and nothing else', () => {
+  const folder = fileURLToPath(new URL('../../', import.meta.url));
+  for (const room of ['web', 'view']) {
+    const files = readdirSync(join(folder, 'src', room)).filter((name) => name.endsWith('.js'));
+    assert.ok(files.length > 3);
+    for (const name of files.filter((one) => one !== 'uplot.js')) {
+      const text = readFileSync(join(folder, 'src', room, name), 'utf8');
+      for (const [, target = ''] of text.matchAll(IMPORT)) {
+        assert.match(normalize(join(room, target)), /^(web|view)\/[a-z-]+\.js$/, name);
+      }
+    }
+  }
+});

@@ -19,6 +19,7 @@ import { formatIpv4 } from '../../src/packet/address.js';
 import type { PeerRoute } from '../../src/packet/peers.js';
 import { createTable, type Entry, type Table } from '../../src/packet/table.js';
 import { overhead, type Tunnel } from '../../src/packet/tunnel.js';
+import { sourcePortOf } from '../../src/packet/udp.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { Failure } from '../../src/sys/failure.js';
 import { decodeTable } from '../../src/tunnel/image.js';
@@ -66,7 +67,12 @@ function comparable({ entries, ownOuter, ownInner }: Table) {
     entries: entries.map((entry) => {
       if (entry === undefined) return undefined;
       const { mss, encapLimit, flowLabel, peers, ...rest } = entry.tunnel;
-      const tunnel = { ...rest, reorder: 'reorder' in rest && rest.reorder !== undefined };
+      const sourcePort = sourcePortOf(entry.tunnel);
+      const tunnel = {
+        ...rest,
+        sourcePort,
+        reorder: 'reorder' in rest && rest.reorder !== undefined,
+      };
       const over6 = entry.version === 6 ? { encapLimit, flowLabel } : {};
       const kept = { ...tunnel, ...over6, name: '', addresses: [], allow: [], mtu: entry.mtu };
       return { ...entry, tunnel: kept, ...comparableRoutes(entry) };

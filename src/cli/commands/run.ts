@@ -22,10 +22,11 @@ import type { ReloadHooks } from '../../router/reload.js';
 import { resolveTunnels } from '../../router/resolve.js';
 import { startRouter } from '../../router/router.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
-import { notify } from '../../sys/notify.js';
 import { requireCapabilities } from '../capability.js';
 import type { Call } from '../command.js';
+import { DropLog, PERIOD_MS } from '../drop-log.js';
 import { logSettings, openLog } from '../log.js';
+import { Service } from '../service.js';
 import { namedSocket } from '../socket-path.js';
 
 /** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
@@ -43,16 +44,20 @@ export async function runRun(call: Call): Promise<ExitCode> {
   const socket = call.socket === undefined ? config.router.socket : namedSocket(call.socket);
   const listeners = await openListeners(config, socket);
   const hangup = watchForHangup(log);
-  const router = await startRouter(config, log, reloadHooks(log, call)).catch(
-    async (error: unknown) => {
-      await closeAll(listeners);
-      throw error;
-    },
-  );
+  let service: Service | undefined;
+  const hooks = reloadHooks(log, call, () => service);
+  const router = await startRouter(config, log, hooks).catch(async (error: unknown) => {
+    await closeAll(listeners);
+    throw error;
+  });
+  service = new Service({ router, log });
   for (const listener of listeners) listener.serve(router);
-  await announce(config, socket, log);
+  await announce(config, socket, log, service);
   hangup.serve(router);
+  const watch = watchStatus(router, service, log);
   const cause = await Promise.race([end, router.finished]);
+  clearInterval(watch);
+  await service.stopping();
   return stop(cause, router, listeners, log);
 }
 
@@ -74,14 +79,16 @@ function watchForHangup(log: Logger): { readonly serve: (router: Router) => void
 }
 
 /** Lets the service manager and the log follow. */
-function reloadHooks(log: Logger, { verbosity }: Call): ReloadHooks {
+function reloadHooks(
+  log: Logger,
+  { verbosity }: Call,
+  service: () => Service | undefined,
+): ReloadHooks {
   return {
-    // CLOCK_MONOTONIC in microseconds, by which the manager tells one reload from another (sd_notify(3)).
-    onBegin: () => tell(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`, log),
+    onBegin: async () => service()?.reloading(),
     onEnd: async ({ router, tunnels }, isSuccessful) => {
       log.level = logSettings(router.log, verbosity).level;
-      const status = isSuccessful ? '' : '; the last reload failed';
-      await tell(`READY=1\nSTATUS=${countTunnels(tunnels.length)} up${status}`, log);
+      await service()?.reloaded(`${countTunnels(tunnels.length)} up`, isSuccessful);
     },
   };
 }
@@ -90,11 +97,23 @@ function countTunnels(count: number): string {
   return `${count} tunnel${count === 1 ? '' : 's'}`;
 }
 
+/** Looks at the counters now and then: drops go to the log, how many tunnels are up to the service manager. */
+function watchStatus(router: Router, service: Service, log: Logger): NodeJS.Timeout {
+  const drops = new DropLog(log, performance.now());
+  const look = async (): Promise<void> => {
+    const status = await router.status();
+    drops.take(status, performance.now());
+    await service.show(status);
+  };
+  const onError = (error: unknown): void => log.warn({ event: 'status' }, String(error));
+  return setInterval(() => void look().catch(onError), PERIOD_MS);
+}
+
 type Listener = Pick<ControlServer, 'serve' | 'close'>;
 
 /** Opens the control socket and, where the config has one, the listener of /metrics. */
 async function openListeners({ router }: Config, socket: string): Promise<readonly Listener[]> {
-  const control = await openControl(socket, listBuilds);
+  const control = await openControl(socket, listBuilds, router.api);
   if (router.metrics === undefined) return [control];
   try {
     return [control, await openMetrics(router.metrics)];
@@ -175,7 +194,12 @@ function watchForEnd(log: Logger): Promise<unknown> {
   });
 }
 
-async function announce(config: Config, socket: string, log: Logger): Promise<void> {
+async function announce(
+  config: Config,
+  socket: string,
+  log: Logger,
+  service: Service,
+): Promise<void> {
   const tunnels = config.tunnels.length;
   const up = `${countTunnels(tunnels)} up`;
   // Whoever waits for this line gets it at every log level.
@@ -185,16 +209,7 @@ async function announce(config: Config, socket: string, log: Logger): Promise<vo
     { event: 'ready', tunnels, socket, startMs: Math.round(performance.now()) },
     `ready: ${up}`,
   );
-  await tell(`READY=1\nSTATUS=${up}`, log);
-}
-
-/** Notifies the service manager; the router runs on when that fails. */
-async function tell(state: string, log: Logger): Promise<void> {
-  try {
-    await notify(state);
-  } catch (error) {
-    log.warn({ event: 'notify' }, error instanceof Error ? error.message : String(error));
-  }
+  await service.ready(up);
 }
 
 async function stop(
@@ -203,7 +218,6 @@ async function stop(
   listeners: readonly Listener[],
   log: Logger,
 ): Promise<ExitCode> {
-  await tell('STOPPING=1', log);
   const limit = setTimeout(() => {
     log.error({ event: 'stop' }, `not stopped after ${STOP_LIMIT_MS} ms: leaving`);
     process.exit(EXIT.failed);

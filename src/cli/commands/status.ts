@@ -22,9 +22,8 @@ async function watch(call: Call): Promise<ExitCode> {
   let before: StatusMessage | undefined;
   for (;;) {
     const status = await ask(call);
-    // On a terminal the table stays in its place: cursor home, and what is below it cleared.
-    if (process.stdout.isTTY && !call.json) process.stdout.write('\x1b[H\x1b[2J');
-    show(call, status, before);
+    if (process.stdout.isTTY && !call.json) showInPlace(call, status, before);
+    else show(call, status, before);
     before = status;
     await sleep(WATCH_INTERVAL_MS);
   }
@@ -42,6 +41,12 @@ async function ask(call: Call): Promise<StatusMessage> {
     `there is no tunnel ${JSON.stringify(name)}`,
     names.length === 0 ? 'the router has none' : `tunnels: ${names.join(', ')}`,
   );
+}
+
+/** Shows a status where the one before was; terminals that know how show the frame at once, without a flicker. */
+function showInPlace({ output }: Call, status: StatusMessage, before?: StatusMessage): void {
+  const text = formatStatus(status, output.paint, before);
+  output.print(`\x1b[?2026h\x1b[H\x1b[J${text}\x1b[?2026l`);
 }
 
 function show(call: Call, status: StatusMessage, before?: StatusMessage): void {

@@ -2,12 +2,13 @@
 //
 //   1. collect   each packet's socket: by its outer source address, its device and the port of its flow
 //   2. group     what goes by one socket, in order; neighbours of one size become one message (UDP_SEGMENT)
-//   3. sendmmsg  a message that is not taken gives its packets their reason
+//   3. sendmmsg  a message that is not taken gives its packets their reason, but for IPv6 that must pass: in fragments
 //
 // The codec has written IP and UDP header; the kernel writes its own in their place, from the same TOS, TTL, DF
 // and addresses. A flow always takes the same socket, so it keeps its order and its source port.
 import { SLOT_COUNT } from '../../../asm/layout.js';
-import { REASON_NONE, REASON_TX_ENOBUFS } from '../../../asm/reason.js';
+import { REASON_NONE, REASON_TOO_BIG, REASON_TX_ENOBUFS } from '../../../asm/reason.js';
+import { IPV6_MTU_MIN } from '../../packet/ipv6.js';
 import { GRE_UDP_PORT } from '../../packet/udp.js';
 import type { Ring } from '../../ring/ring.js';
 import { addressOf, ERRNO } from '../../sys/libc.js';
@@ -158,7 +159,7 @@ export class UdpSender {
       onFailed: (index, reason, error) => {
         const start = this.#firstOf[index] as number;
         const end = this.#firstOf[index + 1] as number;
-        if (end - start > 1 && reason !== REASON_TX_ENOBUFS) {
+        if (reason !== REASON_TX_ENOBUFS && (end - start > 1 || this.#mustPass(ring, start))) {
           if (error === ERRNO.EIO) this.#stopSegmenting();
           this.#sendApart(ring, socket, start, end);
           return;
@@ -175,6 +176,18 @@ export class UdpSender {
     this.#options.onSegmentationRefused();
   }
 
+  /**
+   * Whether the packet that is `n`th of those sent is IPv6 that every link has to take, over IPv6: in fragments, if not
+   * whole (RFC 2473, 7.1). Over IPv4 it has no DF.
+   */
+  #mustPass(ring: Ring, n: number): boolean {
+    const position = this.#sent[n] as number;
+    const inner = ring.innerLength(position);
+    if (this.#outer.version === 4 || inner > IPV6_MTU_MIN) return false;
+    const end = ring.length(position) + ring.payloadLength(position);
+    return this.#view.getUint8(ring.processedAddress(position) + end - inner) >>> 4 === 6;
+  }
+
   /** Sends the packets of a message one by one: each has a verdict of its own. */
   #sendApart(ring: Ring, socket: FlowSocket, start: number, end: number): void {
     const batch = this.#apart;
@@ -187,13 +200,28 @@ export class UdpSender {
       batch.begin(this.#view, outer);
       batch.add(outer + headLength, ring.length(position) - headLength);
       if (payload > 0) batch.add(ring.processedPayload(position), payload);
-      sendInOrder({
-        fd: socket.fd,
-        messages: batch,
-        count: 1,
-        room: this.#room,
-        onFailed: (_, reason) => ring.setReason(position, reason),
-      });
+      let reason = this.#sendOne(socket);
+      if (reason === REASON_TOO_BIG && this.#mustPass(ring, n)) {
+        socket.setMayFragment(true);
+        reason = this.#sendOne(socket);
+        socket.setMayFragment(false);
+      }
+      if (reason !== REASON_NONE) ring.setReason(position, reason);
     }
+  }
+
+  /** Sends the one message that is in the batch of packets apart. Returns its reason. */
+  #sendOne(socket: FlowSocket): number {
+    let refused: number = REASON_NONE;
+    sendInOrder({
+      fd: socket.fd,
+      messages: this.#apart,
+      count: 1,
+      room: this.#room,
+      onFailed: (_, reason) => {
+        refused = reason;
+      },
+    });
+    return refused;
   }
 }

@@ -19,6 +19,7 @@ const IP_PMTUDISC_DO = 2;
 const IP_MULTICAST_LOOP = 34;
 const IPV6_MULTICAST_LOOP = 19;
 const IPV6_MTU_DISCOVER = 23;
+const IPV6_PMTUDISC_DONT = 0;
 const IPV6_PMTUDISC_DO = 2;
 const IPV6_DONTFRAG = 62;
 const IPV6_AUTOFLOWLABEL = 70;
@@ -44,9 +45,8 @@ export class FlowSocket {
       setOption(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0); // what goes to a group is for others
       return;
     }
-    // The codec's header has no fragment header: one that is too large is refused here, as by the other ways.
-    setOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
-    setOption(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
+    // What is too large is refused here, as by the other ways.
+    this.setMayFragment(false);
     setOption(fd, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0); // nor does it have a flow label
     setOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0);
     this.#dontFragment = true;
@@ -54,6 +54,13 @@ export class FlowSocket {
 
   get dontFragment(): boolean {
     return this.#dontFragment;
+  }
+
+  /** Over IPv6: lets the kernel send in fragments what its way does not take whole. */
+  setMayFragment(on: boolean): void {
+    const discover = on ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_DO;
+    setOption(this.fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, discover);
+    setOption(this.fd, IPPROTO_IPV6, IPV6_DONTFRAG, on ? 0 : 1);
   }
 
   /** Over IPv4: sets DF on what is sent from here on; with it the kernel refuses what a path is known not to take. */

@@ -52,9 +52,23 @@ export const RFC_6040: Rfc = {
         packet('ecn-ect1-ect0'),
       ),
     ),
-    r('4.2', 'SHOULD', 'log combinations that should not be, at a bounded rate', {
-      not: 'the drop is counted under ecn; the others pass without a word',
-    }),
+    r(
+      '4.2',
+      'SHOULD',
+      'log combinations that should not be, at a bounded rate, if the log is to have it',
+      done(
+        answer('ECT(1) outside, not capable inside'),
+        answer('ECT(0) outside, ECT(1) inside'),
+        test(
+          'router/ecn-watch',
+          'every ten seconds a line of each tunnel that had odd pairs says how many of which',
+        ),
+        test(
+          'netns/ecn',
+          'packets whose outer ECN no sender left are told of in one line of the log',
+        ),
+      ),
+    ),
     r(
       '4.3',
       'MUST',
@@ -129,9 +143,12 @@ export const RFC_9601: Rfc = {
         test('config/modes', 'every option of the outer header reaches the packet path'),
       ),
     ),
-    r('5', 'MUST', 'the same outer ECN on all fragments of a packet that the tunnel fragments', {
-      other: 'the tunnel fragments nothing: what the host’s IP stack fragmented before has one ECN',
-    }),
+    r(
+      '5',
+      'MUST',
+      'the same outer ECN on all fragments of a packet that the tunnel fragments',
+      done(test('packet/fragment', 'all fragments have the DSCP and the ECN of the packet')),
+    ),
     r(
       '5',
       'MUST',

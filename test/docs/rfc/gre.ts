@@ -1,14 +1,5 @@
 // GRE: RFC 1701, 2784, 2890, 7676.
-import {
-  answer,
-  done,
-  ICMP,
-  packet,
-  type Rfc,
-  requirement as r,
-  row,
-  test,
-} from './requirement.js';
+import { answer, done, packet, type Rfc, requirement as r, row, test } from './requirement.js';
 
 const FLAGS = test(
   'reference/gre-flags',
@@ -135,7 +126,7 @@ export const RFC_2890: Rfc = {
       done(test('reference/settle', 'every reason has its own counter')),
     ),
     r('1.1', 'SHOULD', 'be able to log it with its contents', {
-      not: 'the reason is counted; packets with their verdict are the work of trace and pcap, which come',
+      not: 'the reason is counted, and `grebe trace --drops` shows headers and verdict; whole packets are the work of pcap, which comes',
     }),
     r(
       '2',
@@ -288,20 +279,35 @@ export const RFC_7676: Rfc = {
         test('netns/over-ipv6', 'carries pings of one packet and of three, each counted once'),
         test(
           'netns/bad-input',
-          'an IPv6 address on a path too small for IPv6 is refused with the MTUs',
+          'an IPv6 address on a device that is told to be too small for IPv6 is refused with the MTUs',
         ),
       ),
     ),
-    r('3.2', 'MUST', 'verify that before a tunnel is used, and again from time to time', {
-      not: 'the MTU of the path’s device is looked at when the tunnel starts; no packet is sent to try the path',
+    r(
+      '3.2',
+      'MUST',
+      'verify that from time to time, and use the tunnel as long as it holds (`probe` with `size = 1280`)',
+      done(
+        test(
+          'netns/small-path',
+          'probes of 1280 bytes take a tunnel down whose path loses them, and up again',
+        ),
+      ),
+    ),
+    r('3.2', 'MUST', 'verify it before the tunnel is used for the first time', {
+      not: 'it is used at once: what carries the packet is fragmented where less is left, as the section allows instead',
     }),
     r(
       '3.2',
       'MUST',
       'without such a trial, in places where less than 1280 may be left: be able to fragment delivery packets',
-      {
-        not: 'delivery packets are not fragmented; an IPv6 address on a tunnel with less than 1280 is refused',
-      },
+      done(
+        test('netns/small-path', 'in fragments, and no more'),
+        test(
+          'netns/path-mtu',
+          'over IPv6, IPv6 of 1280 bytes passes a path of 1280, in fragments of the router',
+        ),
+      ),
     ),
     r(
       '3.3',
@@ -322,9 +328,7 @@ export const RFC_7676: Rfc = {
       '3.3',
       'MUST',
       'when it is less than 1280: encapsulate the packet and fragment what carries it',
-      {
-        not: 'such a tunnel may not have an IPv6 address',
-      },
+      done(test('netns/small-path', 'in fragments, and no more')),
     ),
     r(
       '4.1',
@@ -355,6 +359,14 @@ export const RFC_7676: Rfc = {
       'no fragmentation of delivery packets by default',
       done(answer('ip6gre, larger than its MTU')),
     ),
-    r('3.3', '–', 'learn the path’s MTU from Packet Too Big', ICMP),
+    r(
+      '3.3',
+      '–',
+      'learn the path’s MTU from Packet Too Big',
+      done(
+        test('netns/path-mtu', 'is told of a narrow path by its first packet, both ways'),
+        test('packet/icmp-quote', 'over IPv6 the options header in front of GRE is walked'),
+      ),
+    ),
   ],
 };

@@ -2,7 +2,6 @@
 import {
   answer,
   done,
-  ICMP,
   packet,
   type Rfc,
   requirement as r,
@@ -15,6 +14,21 @@ const FIELDS = test(
   'property/encap',
   'encap agrees with the reference: TOS, TTL, DF, identification, key, sequence, checksum',
 );
+const RELAYED = test('lane/answers', 'about an outer packet');
+const TOLD = test(
+  'lane/answers',
+  'an error about a packet on its way: the path is learned, the sender told',
+);
+const NARROW = test('netns/path-mtu', 'is told of a narrow path by its first packet, both ways');
+const KEPT = test(
+  'router/path-mtus',
+  'what was learned counts for ten minutes, for the tunnel and for its device, and then the old MTU again',
+);
+const BELOW = test(
+  'netns/path-mtu',
+  'a path below 1280 bytes: IPv4 goes in fragments or is answered, IPv6 passes in fragments',
+);
+const SMALL = test('netns/small-path', 'in fragments, and no more');
 const STACK: State = { other: 'the host’s IP stack does' };
 
 export const RFC_2003: Rfc = {
@@ -84,29 +98,66 @@ export const RFC_2003: Rfc = {
       'discard what has TTL 0 then',
       done(answer('TTL 1 to be forwarded'), packet('inner-ttl1')),
     ),
-    r('3.2', 'MUST NOT', 'tunnel a packet whose source is an address of the router itself', {
-      not: 'the router’s own packets may take the tunnel, as in Linux; one to the far end may not',
+    r(
+      '3.2',
+      'MUST NOT',
+      'tunnel a packet that comes back: a tunnel packet from an outer address of the router itself',
+      done(
+        row('a tunnel packet from our own outer address (a tunnel of ours has just sent it)'),
+        answer('a packet that a tunnel of ours has sent'),
+        answer('a packet that a gre-udp tunnel of ours has sent'),
+        test(
+          'netns/loops',
+          'two tunnels that lead into each other carry each packet once, not as often as it fits',
+        ),
+      ),
+    ),
+    r('3.2', 'MUST NOT', 'tunnel what else arrives with an address of the router for its source', {
+      other:
+        'the host’s IP stack drops it on arrival (IPv4: as a martian); what the router sends itself arrives nowhere, and may go',
     }),
-    r('3.2', 'MUST NOT', 'tunnel a packet whose source is the far end of the tunnel', {
-      not: 'its source is not looked at; a packet to the far end, which would loop, is dropped',
-    }),
+    r(
+      '3.2',
+      'MUST NOT',
+      'tunnel a packet whose source is the far end of the tunnel',
+      done(
+        row('inner source is the far end of the tunnel, over IPv4'),
+        row('inner source is the far end of the tunnel, IPv6 in IPv6'),
+        answer('from the far end itself'),
+        test(
+          'netns/loops',
+          'a packet that claims to be from the far end is dropped before the tunnel',
+        ),
+      ),
+    ),
     r(
       '3.2',
       '–',
       'tunnel no packet to the far end of the tunnel itself',
       done(answer('to the far end itself'), FIELDS),
     ),
-    r('4.1', 'SHOULD', 'relay network and host unreachable to the inner sender', ICMP),
-    r('4.1', 'SHOULD', 'relay protocol unreachable as host or network unreachable', ICMP),
-    r('4.1', 'MUST NOT', 'relay port unreachable', ICMP),
-    r('4.1', 'MUST', 'relay datagram too big', ICMP),
-    r('4.1', 'MUST NOT', 'relay source route failed', ICMP),
-    r('4.2', 'SHOULD NOT', 'relay source quench', ICMP),
-    r('4.3', 'MUST NOT', 'relay redirects', ICMP),
-    r('4.4', 'MUST', 'relay time exceeded as host unreachable', ICMP),
-    r('4.5', 'MAY', 'relay parameter problem, when it points into the inner header', ICMP),
-    r('5', 'SHOULD', 'keep what ICMP told of the tunnel: MTU, length, reachability', ICMP),
-    r('5.1', 'MUST', 'keep the path’s MTU', ICMP),
+    r('4.1', 'SHOULD', 'relay network and host unreachable to the inner sender', done(RELAYED)),
+    r('4.1', 'SHOULD', 'relay protocol unreachable as host or network unreachable', done(RELAYED)),
+    r('4.1', 'MUST NOT', 'relay port unreachable', done(RELAYED)),
+    r('4.1', 'MUST', 'relay datagram too big', done(TOLD, NARROW)),
+    r('4.1', 'MUST NOT', 'relay source route failed', done(RELAYED)),
+    r('4.2', 'SHOULD NOT', 'relay source quench', done(RELAYED)),
+    r('4.3', 'MUST NOT', 'relay redirects', done(RELAYED)),
+    r('4.4', 'MUST', 'relay time exceeded as host unreachable', done(RELAYED)),
+    r('4.5', 'MUST NOT', 'relay parameter problem about the header of the tunnel', done(RELAYED)),
+    r('4.5', 'MAY', 'relay parameter problem, when it points into the inner header', {
+      not: 'no router on the way looks into what is inside',
+    }),
+    r('5', 'SHOULD', 'keep what ICMP told of the tunnel: its MTU', done(KEPT, TOLD)),
+    r(
+      '5',
+      'SHOULD',
+      'keep what ICMP told of the tunnel: its length, and whether the peer is there',
+      {
+        not: 'each error is relayed as it comes; `keepalive` and `probe` tell whether the peer is there',
+      },
+    ),
+    r('5.1', 'MUST', 'keep the path’s MTU', done(KEPT, NARROW)),
     r(
       '5.1',
       'SHOULD',
@@ -133,7 +184,12 @@ export const RFC_4213: Rfc = {
       'a default MTU between 1280 and 1480, over a path of Ethernet',
       done(test('config/modes', 'is read and gets an MTU of')),
     ),
-    r('3.2', 'SHOULD', 'let each tunnel choose between a static MTU and the path’s', ICMP),
+    r(
+      '3.2',
+      'SHOULD',
+      'let each tunnel choose between a static MTU and the path’s',
+      done(test('config/load', 'every key of a tunnel reaches its config'), NARROW),
+    ),
     r('3.2.1', 'SHOULD', 'default to 1280', {
       not: 'the default is what the path’s device carries less 20, as in Linux; `mtu = 1280` sets it',
     }),
@@ -153,7 +209,14 @@ export const RFC_4213: Rfc = {
       '3.2.2',
       'SHOULD',
       'when the path’s MTU is followed: Packet Too Big of 1280 at least, and no DF below that',
-      ICMP,
+      done(
+        BELOW,
+        SMALL,
+        test(
+          'property/encap',
+          'what a path is known to take bounds encap as the tunnel does, and IPv6 of 1280 bytes passes',
+        ),
+      ),
     ),
     r('3.3', '–', 'to IPv6 the tunnel is one hop', STACK),
     r(
@@ -166,7 +229,7 @@ export const RFC_4213: Rfc = {
       '3.4',
       'MAY',
       'send ICMPv6 address unreachable to the inner sender, where its packet is quoted',
-      ICMP,
+      done(RELAYED, test('packet/icmp', 'over IPv6, ')),
     ),
     r(
       '3.5',
@@ -264,7 +327,17 @@ export const RFC_4213: Rfc = {
       other: 'the host’s kernel gives the tunnel device one',
     }),
     r('3.8', 'MUST', 'accept and answer neighbour unreachability probes', STACK),
-    r('3.8', 'SHOULD', 'send such probes, to notice a tunnel that fails', { open: 'keepalive' }),
+    r(
+      '3.8',
+      'SHOULD',
+      'send such probes, to notice a tunnel that fails (`probe`)',
+      done(
+        test(
+          'netns/liveness',
+          'probes of both versions: a peer whose device goes is down, and comes back with it',
+        ),
+      ),
+    ),
   ],
 };
 
@@ -301,7 +374,17 @@ export const RFC_2473: Rfc = {
         row('inner encapsulation limit 0, tunnel over IPv6'),
       ),
     ),
-    r('4.1.1', '–', 'tell its sender with ICMPv6 parameter problem', ICMP),
+    r(
+      '4.1.1',
+      '–',
+      'tell its sender with ICMPv6 parameter problem',
+      done(
+        test(
+          'lane/answers',
+          'a packet that may enter no tunnel more is answered with where it says so',
+        ),
+      ),
+    ),
     r(
       '4.1.1',
       '–',
@@ -324,7 +407,10 @@ export const RFC_2473: Rfc = {
       '4.1.2',
       '–',
       'a packet between the ends of the tunnel does not enter it',
-      done(answer('ip6gre to the peer itself')),
+      done(
+        answer('ip6gre to the peer itself'),
+        row('inner source is the far end of the tunnel, IPv6 in IPv6'),
+      ),
     ),
     r(
       '6.3',
@@ -374,13 +460,28 @@ export const RFC_2473: Rfc = {
       'answer an inner IPv6 packet that is larger with Packet Too Big, of 1280 at least',
       done(test('netns/mtu', 'a too large IPv6 packet is answered with Packet Too Big')),
     ),
-    r('7.1', '–', 'fragment the outer packet where 1280 bytes do not fit', {
-      not: 'an IPv6 address on a tunnel with less than 1280 is refused',
-    }),
-    r('7.2', '–', 'answer inner IPv4 with DF that is larger, fragment it without', {
-      other: 'the host’s IP stack does both, to the MTU of the tunnel device',
-    }),
-    r('8', '–', 'relay errors from within the tunnel to the inner sender', ICMP),
+    r(
+      '7.1',
+      '–',
+      'fragment the outer packet where 1280 bytes do not fit',
+      done(
+        SMALL,
+        test(
+          'netns/path-mtu',
+          'over IPv6, IPv6 of 1280 bytes passes a path of 1280, in fragments of the router',
+        ),
+      ),
+    ),
+    r(
+      '7.2',
+      '–',
+      'answer inner IPv4 with DF that is larger, fragment it without',
+      done(
+        BELOW,
+        test('lane/answers', 'with DF clear it goes in fragments, which count in its place'),
+      ),
+    ),
+    r('8', '–', 'relay errors from within the tunnel to the inner sender', done(RELAYED, NARROW)),
     r(
       '5.1',
       '–',

@@ -18,7 +18,7 @@ export type State =
   /** Why not. */
   | { readonly not: string }
   /** Being built: the part of grebe that it belongs to. */
-  | { readonly open: 'ICMP and path MTU' | 'keepalive' | 'peers' }
+  | { readonly open: string }
   /** Whoever runs grebe decides it, or the host's IP stack does it. */
   | { readonly other: string };
 
@@ -62,5 +62,3 @@ export function requirement(
 ): Requirement {
   return { section, level, text, state };
 }
-
-export const ICMP: State = { open: 'ICMP and path MTU' };

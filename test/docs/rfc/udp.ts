@@ -1,9 +1,14 @@
 // GRE-in-UDP: RFC 8086.
-import { answer, done, ICMP, packet, type Rfc, requirement as r, test } from './requirement.js';
+import { answer, done, packet, type Rfc, requirement as r, test } from './requirement.js';
 
 const ALIKE = test(
   'netns/gre-udp',
   'tshark finds gre-udp well-formed: checksums, TTL, TOS with ECN, DF of the packet inside',
+);
+
+const PORT = test(
+  'netns/flows',
+  'gre-udp sends all packets from the port that it was told, or from one of its own choice',
 );
 
 export const RFC_8086: Rfc = {
@@ -31,16 +36,42 @@ export const RFC_8086: Rfc = {
       'take source ports from 49152 to 65535',
       done(answer('gre-udp carries IPv4'), answer('gre-udp over IPv6 carries IPv6, odd length')),
     ),
-    r('2.1.1', 'MUST', 'be configurable to one source port for all traffic of a tunnel', {
-      not: 'no key of the config yet; a tunnel with sequence numbers has one port',
-    }),
-    r('2.1.1', 'SHOULD', 'choose that one port at random', { not: 'see above; it is 49152' }),
-    r('2.1.1', 'SHOULD', 'over IPv6 put what tells flows apart into the flow label too', {
-      not: '`flowlabel` is a number or that of the packet inside; the port alone has the hash',
-    }),
-    r('2.1.1', 'SHOULD', 'fragment before encapsulating', {
-      other: 'the host’s IP stack does, to the MTU of the tunnel device',
-    }),
+    r(
+      '2.1.1',
+      'MUST',
+      'be configurable to one source port for all traffic of a tunnel (`sport`)',
+      done(PORT, answer('gre-udp from one port')),
+    ),
+    r(
+      '2.1.1',
+      'SHOULD',
+      'choose that one port at random (`sport = "random"`, and where packets are numbered)',
+      done(
+        PORT,
+        test(
+          'config/modes',
+          'gre-udp sends from one port that is given, or chosen when the router starts; otherwise a flow has its own',
+        ),
+      ),
+    ),
+    r(
+      '2.1.1',
+      'SHOULD',
+      'over IPv6 put what tells flows apart into the flow label too (`flowlabel = "flow"`)',
+      done(
+        answer('gre-udp over IPv6 with port and flow label of the flow'),
+        test(
+          'netns/flows',
+          'over IPv6 gives each flow a label of its own, the same for all its packets',
+        ),
+      ),
+    ),
+    r(
+      '2.1.1',
+      'SHOULD',
+      'fragment before encapsulating',
+      done(test('lane/answers', 'with DF clear it goes in fragments, which count in its place')),
+    ),
     r(
       '2.1.1',
       'MUST',
@@ -51,7 +82,11 @@ export const RFC_8086: Rfc = {
       '2.1.1',
       'MUST',
       'the DSCP of the packet on every fragment, where it is inherited',
-      done(ALIKE, answer('gre with checksum, key and sequence, TOS and TTL inherited')),
+      done(
+        ALIKE,
+        answer('gre with checksum, key and sequence, TOS and TTL inherited'),
+        test('packet/fragment', 'all fragments have the DSCP and the ECN of the packet'),
+      ),
     ),
     r(
       '2.1.1',
@@ -126,16 +161,24 @@ export const RFC_8086: Rfc = {
       'set UDP and GRE headers as section 3 says',
       done(answer('gre-udp with checksum, key and sequence, odd length'), ALIKE),
     ),
-    r('4', 'SHOULD NOT', 'send GRE keepalives in the tunnel (the text recommends not to)', {
-      open: 'keepalive',
-    }),
+    r(
+      '4',
+      'SHOULD NOT',
+      'send GRE keepalives in the tunnel (the text recommends not to)',
+      done(test('config/contradictions', 'told at its place, with what to do')),
+    ),
     r(
       '4.1',
       'SHOULD',
       'fragments no larger than the path’s MTU less the headers',
       done(test('netns/mtu', 'the MTU of a tunnel follows from the device that its packets take')),
     ),
-    r('4.1', '–', 'follow the path’s MTU when it is less than the device’s', ICMP),
+    r(
+      '4.1',
+      '–',
+      'follow the path’s MTU when it is less than the device’s',
+      done(test('netns/path-mtu', 'is told of a narrow path by its first packet, both ways')),
+    ),
     r('4.2', 'MUST', 'ECN as RFC 6040 says', done(answer('gre-udp carries IPv6'), ALIKE)),
     r('5', 'SHOULD', 'DTLS, where what is carried needs protection', {
       not: 'no DTLS; IPsec beside it does the same, and what comes to port 4755 is dropped',
