@@ -24,14 +24,28 @@ export type { Code, Diagnostic, Spot } from './config/diagnostic.js';
 export type { ListenAddress } from './config/listen-address.js';
 export { type LoadedConfig, loadConfig } from './config/load.js';
 export type { PlacedName } from './config/names.js';
+export type { RecorderConfig } from './config/recorder.js';
+export type { RecordSubject } from './inspect/recorded-capture.js';
+export type { Means } from './lane/board.js';
 export type { Mode, Prefix, Tunnel } from './packet/tunnel.js';
+export type { CapturedPackets, LostPackets } from './ring/capture-ring.js';
+export type { RecordedPacket } from './ring/recorded.js';
 export type {
   BatchSizes,
+  Capture,
+  CaptureRequest,
   DownReason,
   Drops,
+  GoneStatus,
   KernelDrops,
+  LastReload,
   PeerLiveness,
   PeerStatus,
+  RecordChoice,
+  Recording,
+  ReloadControl,
+  ReloadOptions,
+  ReloadResult,
   Router,
   RouterMetrics,
   RouterStatus,
@@ -41,6 +55,7 @@ export type {
   TunnelMetrics,
   TunnelStatus,
 } from './router/contract.js';
+export type { ConfigDiff, KeyChange, TunnelChange } from './router/diff.js';
 export { createMemoryRouter, type MemoryRouter } from './router/memory.js';
 export { EXIT, type ExitCode, Failure } from './sys/failure.js';
 export type { TunDevice } from './tun/contract.js';

@@ -189,6 +189,7 @@ export interface LostPackets {
   readonly decap: number;
 }
 
+/** Packets of a capture, and those that it has not. */
 export interface CapturedPackets {
   readonly packets: readonly RecordedPacket[];
   readonly lost: LostPackets;

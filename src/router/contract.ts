@@ -88,6 +88,7 @@ export interface GoneStatus {
   readonly drops: Drops;
 }
 
+/** How a router does; counters since its start. */
 export interface RouterStatus {
   readonly codec: string;
   readonly underlay: string;
@@ -127,6 +128,7 @@ export interface BatchSizes {
   readonly counts: readonly number[];
 }
 
+/** How the last reload went. */
 export interface LastReload {
   readonly isSuccessful: boolean;
   /** When a config was last taken, that of the start included: ms since 1970. */
@@ -189,11 +191,13 @@ export interface Trace {
   close(): void;
 }
 
+/** How a reload is done. */
 export interface ReloadOptions {
   /** The config before comes back after this time, unless `confirm` is called. */
   readonly confirmMs?: number;
 }
 
+/** What a reload did. */
 export interface ReloadResult {
   /** What was done. */
   readonly diff: ConfigDiff;
@@ -233,6 +237,7 @@ export type RecordChoice = { readonly tunnel: string } | 'none' | 'all';
 
 /** The last packets that were recorded, as of now. */
 export interface Recording {
+  /** Whose packets those of a record are; undefined: nobody's by now. */
   readonly subjectOf: (record: number) => RecordSubject | undefined;
   /** By tunnel, in order of time within each; read from the lanes as they are taken. */
   readonly batches: Iterable<readonly RecordedPacket[]>;
@@ -248,6 +253,7 @@ export interface CaptureRequest {
 
 /** Whole packets of a running router; open until it is closed. */
 export interface Capture {
+  /** Whose packets those of a record are; undefined: nobody's by now. */
   readonly subjectOf: (record: number) => RecordSubject | undefined;
   /** Whether frames are inside of the tunnel that was asked for. */
   readonly isEthernet: boolean;

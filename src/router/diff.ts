@@ -24,6 +24,7 @@ export type TunnelChange =
       readonly why?: string;
     };
 
+/** What a reload does, or would do. */
 export interface ConfigDiff {
   readonly tunnels: readonly TunnelChange[];
   /** Keys of [router] that take effect at once, and those that a restart is needed for. */

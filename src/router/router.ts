@@ -339,7 +339,7 @@ class RunningRouter implements Router {
         this.#lost.add(name);
         this.#log.error(
           { event: 'device-lost', tunnel: name },
-          `the device ${name} was removed from under the router; restart the router to have it back`,
+          `the device ${name} was removed from under the router; grebe reload brings it back`,
         );
       },
       onMergeRefused: (device) => {
