@@ -189,7 +189,7 @@ export interface LostPackets {
   readonly decap: number;
 }
 
-/** Packets of a capture, and those that it has not. */
+/** What passed since the last look, and how many packets were lost in that time. */
 export interface CapturedPackets {
   readonly packets: readonly RecordedPacket[];
   readonly lost: LostPackets;

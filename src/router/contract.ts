@@ -237,7 +237,7 @@ export type RecordChoice = { readonly tunnel: string } | 'none' | 'all';
 
 /** The last packets that were recorded, as of now. */
 export interface Recording {
-  /** Whose packets those of a record are; undefined: nobody's by now. */
+  /** What a packet's record is: its tunnel, as a capture shows it. */
   readonly subjectOf: (record: number) => RecordSubject | undefined;
   /** By tunnel, in order of time within each; read from the lanes as they are taken. */
   readonly batches: Iterable<readonly RecordedPacket[]>;
@@ -253,7 +253,7 @@ export interface CaptureRequest {
 
 /** Whole packets of a running router; open until it is closed. */
 export interface Capture {
-  /** Whose packets those of a record are; undefined: nobody's by now. */
+  /** What a packet's record is: its tunnel, as a capture shows it. */
   readonly subjectOf: (record: number) => RecordSubject | undefined;
   /** Whether frames are inside of the tunnel that was asked for. */
   readonly isEthernet: boolean;
