@@ -191,3 +191,16 @@ test('a validator of the description takes nothing that is described otherwise',
     assert.ok(!validatorOf(id)(value), id);
   }
 });
+
+test('a diff without a config is about the file of the router', async () => {
+  await withControl(async (socket) => {
+    for (const body of [undefined, '{}']) {
+      const { status, body: text } = await requestFrom(socket, 'POST', '/v1/diff', body);
+      assert.equal(status, 200, text);
+      const { file, tunnels } = JSON.parse(text);
+      assert.equal(file, join(folder, 'grebe.toml'));
+      const keys = [{ key: 'ttl', before: '1', after: '2' }];
+      assert.deepEqual(tunnels, [{ kind: 'change', name: 'gre1', keys }]);
+    }
+  });
+});
