@@ -203,6 +203,8 @@ export class Dataplane {
     try {
       await this.#move(before, after);
     } catch (error) {
+      // What went with the new table comes again with the old one, and goes on with its numbers.
+      if (this.#published !== before.records) this.#tellGone(before, after);
       await this.#goBack(after, before).catch((lost) => {
         this.#options.log.error({ event: 'reload' }, `tunnels are not as they were: ${lost}`);
       });
@@ -335,6 +337,10 @@ export class Dataplane {
       { tunnels: this.#tunnels, deviceMtus: deviceMtus(after.fleet) },
       changed.filter((record) => path(old.get(record)) !== path(now.get(record))),
     );
+    this.#tellGone(before, after);
+  }
+
+  #tellGone(before: FleetView, after: FleetView): void {
     this.onlookers.changed(goneTunnels(before.records, after.records));
   }
 
