@@ -36,11 +36,16 @@ export type {
   CaptureRequest,
   DownReason,
   Drops,
+  GoneStatus,
   KernelDrops,
+  LastReload,
   PeerLiveness,
   PeerStatus,
   RecordChoice,
   Recording,
+  ReloadControl,
+  ReloadOptions,
+  ReloadResult,
   Router,
   RouterMetrics,
   RouterStatus,
@@ -50,6 +55,7 @@ export type {
   TunnelMetrics,
   TunnelStatus,
 } from './router/contract.js';
+export type { ConfigDiff, KeyChange, TunnelChange } from './router/diff.js';
 export { createMemoryRouter, type MemoryRouter } from './router/memory.js';
 export { EXIT, type ExitCode, Failure } from './sys/failure.js';
 export type { TunDevice } from './tun/contract.js';

@@ -28,6 +28,7 @@ const LONG = [
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',
+  'netns/reload-underlays',
   'netns/page.test',
   'netns/top.test',
   'netns/service-faults',

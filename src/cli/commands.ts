@@ -55,6 +55,86 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/check.js')).runCheck,
   },
   {
+    name: 'diff',
+    summary: 'show what a reload would change',
+    arguments: [
+      { name: 'FILE', description: "a config (default: the router's own file)", complete: 'file' },
+    ],
+    options: [],
+    examples: [
+      ['grebe diff', 'the file as it is now against the running router'],
+      ['grebe diff next.toml -j', 'another file; as JSON'],
+    ],
+    more: [
+      '+ added, - removed, ~ changed without a lost packet, ! rebuilt: the device is made anew.',
+    ],
+    load: async () => (await import('./commands/diff.js')).runDiff,
+  },
+  {
+    name: 'reload',
+    summary: 'take the changed config over, tunnel by tunnel',
+    arguments: [],
+    options: [
+      {
+        name: 'confirm',
+        value: 'TIME',
+        description:
+          'on trial: the config before comes back after TIME, unless grebe confirm comes',
+      },
+      { name: 'dry-run', description: 'say what it would change, and change nothing' },
+    ],
+    examples: [
+      ['grebe reload', 'untouched tunnels lose no packet; a wrong config changes nothing'],
+      ['grebe reload --confirm 60s', 'for changes that may lock you out'],
+    ],
+    load: async () => (await import('./commands/reload.js')).runReload,
+  },
+  {
+    name: 'confirm',
+    summary: 'keep the config that is on trial',
+    arguments: [],
+    options: [],
+    examples: [['grebe confirm', 'after grebe reload --confirm 60s']],
+    load: async () => (await import('./commands/reload.js')).runConfirm,
+  },
+  {
+    name: 'undo',
+    summary: 'bring back the config before the last reload',
+    arguments: [],
+    options: [],
+    examples: [['grebe undo', 'the file stays as it is; twice: what was undone']],
+    load: async () => (await import('./commands/reload.js')).runUndo,
+  },
+  {
+    name: 'tunnel',
+    summary: 'add, change, remove and show tunnels in the words of ip tunnel',
+    arguments: [
+      {
+        name: 'ACTION',
+        description: 'add, change, replace, del or show (default)',
+        complete: ['add', 'change', 'replace', 'del', 'show'],
+      },
+      { name: 'NAME', description: 'the tunnel' },
+      { name: 'WORDS', description: 'of ip tunnel', isMany: true },
+    ],
+    options: [
+      { name: 'save', description: 'write it into the config file, too; its comments stay' },
+      { name: 'dry-run', description: 'say what it would change, and change nothing' },
+    ],
+    examples: [
+      ['grebe tunnel add gre1 mode gre remote 192.0.2.2 local 192.0.2.1 ttl 64', 'at run time'],
+      ['grebe tunnel change gre1 key 42 csum --save', 'no packet is lost; saved'],
+      ['grebe tunnel show gre1', 'as grebe tunnel add takes it'],
+    ],
+    more: [
+      'Words: mode M, local A, remote A, dev D, [i|o]key K, [i|o]csum, [i|o]seq, ttl N|inherit,',
+      'tos T|inherit, [no]pmtudisc, ignore-df, encaplimit N|none, flowlabel F, mtu N. What they leave',
+      'out is as ip tunnel has it: ttl inherit, and every inner sender accepted. Addresses and routes',
+      'are for the config, or for ip address and ip route.',
+    ],
+    load: async () => (await import('./commands/tunnel.js')).runTunnel,
+  },
+  {
     name: 'status',
     summary: 'show tunnels, their traffic and their drops',
     arguments: [{ name: 'NAME', description: 'one tunnel only' }],

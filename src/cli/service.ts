@@ -2,9 +2,10 @@
 //
 //   1. READY=1       once everything is up
 //   2. STATUS=       how many tunnels are up, whenever that changes
-//   3. WATCHDOG=1    twice in every interval, but only while every lane answers: a lane that is stuck moves no packet,
+//   3. RELOADING=1   while a reload is under way; READY=1 ends it
+//   4. WATCHDOG=1    twice in every interval, but only while every lane answers: a lane that is stuck moves no packet,
 //                    and the manager is to restart what cannot help itself
-//   4. STOPPING=1
+//   5. STOPPING=1
 //
 // Without a manager nothing of it happens. A manager that cannot be reached is said once, and the router runs on.
 import type { Logger } from 'pino';
@@ -29,6 +30,7 @@ export class Service {
   readonly #intervalMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #status = '';
+  #reloadFault = '';
   #isUnreachable = false;
   #isStuck = false;
 
@@ -48,10 +50,22 @@ export class Service {
 
   /** Shows how many tunnels are up, where that has changed. */
   async show(status: RouterStatus): Promise<void> {
-    const text = statusText(status);
+    const text = `${statusText(status)}${this.#reloadFault}`;
     if (text === this.#status) return;
     this.#status = text;
     await this.#tell(`STATUS=${text}`);
+  }
+
+  async reloading(): Promise<void> {
+    // CLOCK_MONOTONIC in microseconds, by which the manager tells one reload from another (sd_notify(3)).
+    await this.#tell(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+  }
+
+  /** A reload is over: `status` is the text, until the next look at the tunnels has another. */
+  async reloaded(status: string, isSuccessful: boolean): Promise<void> {
+    this.#reloadFault = isSuccessful ? '' : '; the last reload failed';
+    this.#status = `${status}${this.#reloadFault}`;
+    await this.#tell(`READY=1\nSTATUS=${this.#status}`);
   }
 
   async stopping(): Promise<void> {

@@ -49,7 +49,11 @@ export function loadConfig(file: string): LoadedConfig {
 
 /** Like `loadConfig`; a config with errors throws a Failure that holds all of them. */
 export function loadConfigOrFail(file: string): Config {
-  const { config, diagnostics } = loadConfig(file);
+  return configOrFail(loadConfig(file), file);
+}
+
+/** The config of `file` that was read; without one a Failure that holds all errors. */
+export function configOrFail({ config, diagnostics }: LoadedConfig, file: string): Config {
   if (config !== undefined) return config;
   const shown = diagnostics.map((one) => formatDiagnostic(one)).join('');
   throw new Failure(

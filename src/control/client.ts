@@ -207,9 +207,10 @@ function goneAway(path: string): Failure {
   );
 }
 
-async function ask<T>(
+/** Sends a request to the router at `socketPath`; whatever is no answer of the kind is a Failure. */
+export async function ask<T>(
   socketPath: string,
-  method: 'GET' | 'PUT',
+  method: 'GET' | 'PUT' | 'POST',
   path: string,
   timeoutMs: number,
   isAnswer: (value: unknown) => value is T,

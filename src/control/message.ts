@@ -57,8 +57,8 @@ export interface ErrorMessage {
 /** The first line of a trace: what is needed to explain the packets that follow. */
 export interface TraceStart {
   readonly kind: 'start';
-  /** By record, the first is 1. */
-  readonly tunnels: readonly Tunnel[];
+  /** By record, the first is 1; null: nobody's, or a peer's. */
+  readonly tunnels: readonly (Tunnel | null)[];
   /** Devices that tunnels are bound to. */
   readonly links: readonly (readonly [index: number, name: string])[];
 }
@@ -77,7 +77,8 @@ export type TraceLine =
   | { readonly kind: 'missed'; readonly count: number };
 
 export function traceStart({ tunnels, links }: Trace): TraceStart {
-  return { kind: 'start', tunnels, links: [...links] };
+  const written = Array.from(tunnels, (tunnel) => tunnel ?? null);
+  return { kind: 'start', tunnels: written, links: [...links] };
 }
 
 export function tracePacket({ bytes, ...packet }: TracedPacket): TracePacket {
@@ -120,6 +121,7 @@ export function statusMessage(status: RouterStatus): StatusMessage {
     generated: status.generated,
     icmp: status.icmp,
     lanes: status.lanes,
+    ...(status.gone === undefined ? {} : { gone: status.gone }),
   };
 }
 

@@ -4,9 +4,11 @@ import { pcapRoute, recorderRoute } from './capture-stream.js';
 import { eventsRoute } from './event-stream.js';
 import type { LiveFeed } from './live-feed.js';
 import { openApiRoute } from './openapi.js';
+import { reloadRoutes } from './reload-routes.js';
 import type { Route } from './route.js';
 import { type BuildLister, codecRoutes, metricsRoute, statusRoute } from './router-routes.js';
 import { traceRoute } from './trace-stream.js';
+import { tunnelRoutes } from './tunnel-routes.js';
 import { webRoute } from './web-route.js';
 
 /** What routes need beside the router. */
@@ -21,6 +23,8 @@ export function createRoutes({ builds, feed, pageUrl }: Sources): readonly Route
   const routes = [
     statusRoute,
     ...codecRoutes(builds),
+    ...reloadRoutes,
+    ...tunnelRoutes,
     traceRoute,
     pcapRoute,
     recorderRoute,

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { REASON } from '../packet/reason.js';
 import { MODE_NAMES } from '../packet/tunnel.js';
-import type { PeerLiveness, PeerStatus, TunnelStatus } from '../router/contract.js';
+import type { GoneStatus, PeerLiveness, PeerStatus, TunnelStatus } from '../router/contract.js';
 import { EXIT } from '../sys/failure.js';
 import type { CodecMessage, CodecsMessage, ErrorMessage, StatusMessage } from './message.js';
 
@@ -75,6 +75,13 @@ const tunnel = named(
   }),
 ) satisfies z.ZodType<TunnelStatus>;
 
+const gone = named(
+  'Gone',
+  z
+    .object({ rx: traffic, tx: traffic, localPackets: count, drops })
+    .describe('What tunnels and peers had that were removed while the router ran.'),
+) satisfies z.ZodType<GoneStatus>;
+
 export const statusSchema = named(
   'Status',
   z.object({
@@ -88,6 +95,7 @@ export const statusSchema = named(
     icmp: z.object({ answers: count, answersLimited: count, errors: count, errorsLimited: count }),
     tunnels: z.array(tunnel),
     drops,
+    gone: gone.exactOptional(),
     kernelDrops,
   }),
 ) satisfies z.ZodType<StatusMessage>;

@@ -12,7 +12,9 @@ export const traceLineSchema = named(
   z.discriminatedUnion('kind', [
     z.object({
       kind: z.literal('start'),
-      tunnels: z.array(tracedTunnel).describe('By record: the first is 1.'),
+      tunnels: z
+        .array(tracedTunnel.nullable())
+        .describe('By record: the first is 1; null: no tunnel has it.'),
       links: z.array(z.tuple([count, z.string()])),
     }),
     z.object({

@@ -46,7 +46,8 @@ export interface Draft {
   pmtudisc: boolean;
   ignoreDf: boolean;
   encapLimit: number | 'none';
-  flowLabel: number | 'inherit';
+  /** `flow` comes of a config alone: no word says it. */
+  flowLabel: number | 'inherit' | 'flow';
   dev: string | undefined;
   encap: 'none' | 'fou' | 'gue';
   encapPort: number | undefined;

@@ -169,6 +169,23 @@ const TUNNEL_MODES: { readonly [mode: string]: Kind } = {
   'any/ipv6': 'ip6tnl',
 };
 
+/**
+ * The kind that `mode` stands for, in words of ip(8) or as a config has it; without one what `ip tunnel` makes of the
+ * name. Undefined: none.
+ */
+export function kindOfMode(
+  mode: string | undefined,
+  name: string,
+  isOver6: boolean,
+): Kind | undefined {
+  if (mode === undefined) return kindByName(name, isOver6);
+  if (mode === 'gre-udp') return isOver6 ? 'ip6gre' : 'gre';
+  return wordIn(TUNNEL_MODES, mode) ?? wordIn(FRAME_MODES, mode);
+}
+
+/** `ip tunnel` makes none, but a config has them. */
+const FRAME_MODES: { readonly [mode: string]: Kind } = { gretap: 'gretap', ip6gretap: 'ip6gretap' };
+
 function runTunnel(command: IpCommand, inner: Inner): void {
   const { verb, words, isIpv6, line } = command;
   if (verb === 'prl' || verb === '6rd') throw new Skip('grebe has no ISATAP and no 6rd');

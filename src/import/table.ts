@@ -20,7 +20,7 @@ export interface Lost {
 }
 
 /** UDP port of GRE (RFC 8086, 5): the one that grebe sends to and listens on. */
-const GRE_UDP_PORT = 4754;
+export const GRE_UDP_PORT = 4754;
 
 export function toTable(draft: Draft, notes: Note[]): TunnelTable | Lost {
   const mode = modeOf(draft, notes);
@@ -45,7 +45,7 @@ export function toTable(draft: Draft, notes: Note[]): TunnelTable | Lost {
   if (!draft.pmtudisc) set('pmtudisc', 'false');
   if (draft.ignoreDf) set('ignore-df', 'true');
   if (draft.encapLimit !== 'none') set('encaplimit', String(draft.encapLimit));
-  if (draft.flowLabel === 'inherit') set('flowlabel', text(draft.flowLabel));
+  if (typeof draft.flowLabel === 'string') set('flowlabel', text(draft.flowLabel));
   else if (draft.flowLabel !== 0) set('flowlabel', `0x${hex(draft.flowLabel, 5)}`);
   set('mtu', number(draft.mtu));
   if (draft.dev !== undefined) set('dev', text(draft.dev));

@@ -37,7 +37,7 @@ const ADVICE: Readonly<Partial<Record<Reason, string>>> = {
   'encap-limit': 'in TABLE: encaplimit, on the way there; or one tunnel less in a row',
   'no-route': 'in TABLE: a remote to send to',
   'too-big': 'smaller packets; or in TABLE: mtu, if the path takes more',
-  'tunnel-down': 'ip link set up dev of the tunnel; if it is gone, restart the router',
+  'tunnel-down': 'ip link set up dev of the tunnel; if it is gone, grebe reload',
   'queue-full': 'the host is too slow; a longer queue: ip link set dev NAME txqueuelen 10000',
   'tx-enobufs': 'the device of the underlay is full: slower senders, or a longer txqueuelen',
   'tx-error': 'see the route to the remote: ip route get REMOTE',

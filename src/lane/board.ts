@@ -2,7 +2,7 @@
 //
 //   field       writer          meaning
 //   SENT        router          number of the last question asked, 0 = none yet
-//   COOKIE      router, once    what an answer must bring back, known to nobody else
+//   COOKIE      router          what an answer must bring back, known to nobody else
 //   HEARD       lanes           number of the newest question that was answered
 //   LAST_HEARD  lanes           when a packet of the peer last ended at the router itself: ms since 1970
 //   IS_DOWN     router          1: nothing is sent into the tunnel but questions
@@ -38,6 +38,13 @@ export class Board {
   setCookie(record: number, means: Means, cookie: readonly [number, number]): void {
     const at = this.#part(record, means) + COOKIE;
     for (const [index, word] of cookie.entries()) Atomics.store(this.#words, at + index, word);
+  }
+
+  /** Router: forgets all that is known of `record`, for a tunnel that takes the place of another. */
+  reset(record: number): void {
+    for (let word = 0; word < ROW_WORDS; word++) {
+      Atomics.store(this.#words, record * ROW_WORDS + word, 0);
+    }
   }
 
   /** Router: counts one question more, and returns the bytes that it carries. */

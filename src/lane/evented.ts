@@ -3,10 +3,12 @@
 import { type CodecBuild, openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { KernelDrops } from '../underlay/contract.js';
+import { applyChange } from './change.js';
 import { decapBatch, releaseEarly } from './decap.js';
 import { BATCH, encapBatch, generatedBatch } from './encap.js';
 import type { Lane, LaneEvents, LaneHandle } from './lane.js';
-import type { TunnelChange } from './tunnels.js';
+import type { EventQueue } from './loop.js';
+import type { LaneChange } from './message.js';
 
 /** How long one wait for devices lasts: the longest that a stop is delayed. */
 const WAIT_MS = 100;
@@ -18,6 +20,8 @@ export class EventedLane implements LaneHandle {
   readonly #waiting: Promise<void>;
   /** Sends what waits in `aside`. */
   readonly #emitSoon: () => void;
+  readonly #unread = new Set<number>();
+  #queue: EventQueue | undefined;
   #running = true;
   #timer: NodeJS.Timeout | undefined;
 
@@ -34,9 +38,7 @@ export class EventedLane implements LaneHandle {
     });
     this.#emitSoon = this.#turns(() => 0);
     const hasDescriptors = lane.devices.some((device) => device !== undefined && device.fd >= 0);
-    this.#waiting = hasDescriptors
-      ? waitForDevices(lane, () => this.#running, events.onDeviceLost)
-      : Promise.resolve();
+    this.#waiting = hasDescriptors ? this.#waitForDevices(events.onDeviceLost) : Promise.resolve();
     this.#waiting.catch((error) => events.onFailed(new Failure(EXIT.bug, String(error))));
   }
 
@@ -50,13 +52,26 @@ export class EventedLane implements LaneHandle {
     return this.#lane.kernelDrops();
   }
 
-  async changeTunnels(changes: readonly TunnelChange[]): Promise<void> {
-    this.#lane.tunnels?.change(changes);
-  }
-
   emit(record: number, packet: Uint8Array): void {
     this.#lane.aside.emit(record, packet);
     this.#emitSoon();
+  }
+
+  async change(change: LaneChange): Promise<void> {
+    const { loop, tun } = await this.#kernel();
+    applyChange(change, {
+      lane: this.#lane,
+      unread: this.#unread,
+      openDevice: tun.deviceOpener(this.#memory, this.#lane.encapRing),
+      changeSockets: () => [], // memory has none; raw-socket opens its own with the start alone
+      closeSockets: () => {},
+      follow: () => this.#queue?.follow(new Map(loop.readDevices(this.#lane, this.#unread))),
+    });
+  }
+
+  /** It needs koffi, which a lane in memory does without. */
+  async #kernel() {
+    return { loop: await import('./loop.js'), tun: await import('./kernel-devices.js') };
   }
 
   watchAgain(): void {} // nothing is watched
@@ -96,29 +111,24 @@ export class EventedLane implements LaneHandle {
     };
     return schedule;
   }
-}
 
-/** Moves a batch for every device that has packets, until `isRunning` says no. */
-async function waitForDevices(
-  lane: Lane,
-  isRunning: () => boolean,
-  onLost: (record: number) => void,
-): Promise<void> {
-  // It needs koffi, which a lane in memory does without.
-  const { EventQueue, serveDevice } = await import('./loop.js');
-  const queue = new EventQueue();
-  lane.devices.forEach((device, record) => {
-    if (device && device.fd >= 0) queue.add(device.fd, record);
-  });
-  try {
-    while (isRunning()) {
-      const count = await queue.waitAsync(WAIT_MS);
-      for (let index = 0; index < count && isRunning(); index++) {
-        serveDevice(lane, queue, index, onLost);
+  /** Moves a batch for every device that has packets, until the lane is to end. */
+  async #waitForDevices(onLost: (record: number) => void): Promise<void> {
+    const lane = this.#lane;
+    const { EventQueue, readDevices, serveDevice } = (await this.#kernel()).loop;
+    const queue = new EventQueue();
+    this.#queue = queue;
+    queue.follow(new Map(readDevices(lane, this.#unread)));
+    try {
+      while (this.#running) {
+        const count = await queue.waitAsync(WAIT_MS);
+        for (let index = 0; index < count && this.#running; index++) {
+          serveDevice(lane, queue, index, onLost);
+        }
+        generatedBatch(lane);
       }
-      generatedBatch(lane);
+    } finally {
+      queue.close();
     }
-  } finally {
-    queue.close();
   }
 }

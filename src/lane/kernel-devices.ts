@@ -10,7 +10,16 @@ export function kernelDevices(
   devices: readonly LaneDevice[],
 ): (encap: Ring) => [number, LinuxTun][] {
   return (encap) => {
-    const vectors = new DeviceVectors(addressOf(new Uint8Array(memory.buffer)), encap);
-    return devices.map(({ record, name, fd }) => [record, new LinuxTun(name, fd, vectors)]);
+    const open = deviceOpener(memory, encap);
+    return devices.map((device) => [device.record, open(device)]);
   };
+}
+
+/** Opens devices of the kernel's that read into `encap`. */
+export function deviceOpener(
+  memory: WebAssembly.Memory,
+  encap: Ring,
+): (device: LaneDevice) => LinuxTun {
+  const vectors = new DeviceVectors(addressOf(new Uint8Array(memory.buffer)), encap);
+  return ({ name, fd }) => new LinuxTun(name, fd, vectors);
 }

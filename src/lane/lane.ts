@@ -32,8 +32,9 @@ import { Aside } from './aside.js';
 import type { Board } from './board.js';
 import type { UnderlayErrors } from './errors.js';
 import { LocalPackets } from './local.js';
+import type { LaneChange } from './message.js';
 import { ReorderBuffer } from './reorder.js';
-import type { LaneTunnels, TunnelChange } from './tunnels.js';
+import type { LaneTunnels } from './tunnels.js';
 import { Watch } from './watch.js';
 
 /** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
@@ -50,8 +51,8 @@ export interface LaneHandle {
    */
   kernelDrops(): Promise<KernelDrops | undefined>;
 
-  /** Resolves once the lane goes by what tunnels have become, or does not answer. */
-  changeTunnels(changes: readonly TunnelChange[]): Promise<void>;
+  /** Resolves once the lane works with other tunnels, devices and sockets; rejects with the Failure that kept it. */
+  change(change: LaneChange): Promise<void>;
 
   /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
   emit(record: number, packet: Uint8Array): void;
@@ -110,7 +111,7 @@ export class Lane {
   readonly encapRing: Ring;
   readonly decapRing: Ring;
   /** Where early packets wait; undefined: no tunnel lets any. */
-  readonly reorder: ReorderBuffer | undefined;
+  reorder: ReorderBuffer | undefined;
   readonly board: Board | undefined;
   /** Who looks on as packets pass. */
   readonly watch: Watch;
@@ -144,9 +145,7 @@ export class Lane {
     this.#totals = new BigUint64Array(memory.buffer, plan.counters, TOTAL_COUNT);
     this.#words = new Uint32Array(memory.buffer);
     this.#turn = (plan.counters + LANE_TURN) >>> 2;
-    for (const { device, first, count } of options.peers ?? []) {
-      this.#owners.fill(device, first, first + count);
-    }
+    this.setPeers(options.peers ?? []);
     this.#codec = options.codec;
     this.#merger = options.codec;
     this.#merge = options.merge;
@@ -168,6 +167,19 @@ export class Lane {
   ownerOf(record: number): number {
     const owner = this.#owners[record] as number;
     return owner === 0 ? record : owner;
+  }
+
+  /** Says which records share the device of another. */
+  setPeers(peers: readonly PeerRange[]): void {
+    this.#owners.fill(0);
+    for (const { device, first, count } of peers) this.#owners.fill(device, first, first + count);
+  }
+
+  /** Says which tunnels' early packets wait from here on. */
+  setReorder(limits: ReadonlyMap<number, Reorder>): void {
+    const { memory } = this.#options;
+    if (limits.size > 0) this.reorder ??= new ReorderBuffer(memory, this.decapRing, new Map());
+    this.reorder?.setLimits(limits);
   }
 
   /** Swaps the codec. Call it between batches only: then no packet is half done. */

@@ -42,6 +42,8 @@ export class EventQueue {
   readonly fd: number;
   readonly #events = new NativeBlock(EVENT_COUNT * EVENT_SIZE);
   readonly #event = new NativeBlock(EVENT_SIZE);
+  /** Those that `follow` added, with their tokens. */
+  #followed: ReadonlyMap<number, number> = new Map();
 
   constructor() {
     this.fd = epollCreate(EPOLL_CLOEXEC);
@@ -53,6 +55,13 @@ export class EventQueue {
     this.#event.view.setUint32(EVENT_TOKEN, token, true);
     if (epollControl(this.fd, EPOLL_CTL_ADD, fd, this.#event.address) === 0) return;
     throw new Error(`epoll_ctl for descriptor ${fd}: ${errnoName(errno())}`);
+  }
+
+  /** Waits for these descriptors, each with its token, and for no other that it was told of here before. */
+  follow(wanted: ReadonlyMap<number, number>): void {
+    for (const [fd, token] of this.#followed) if (wanted.get(fd) !== token) this.remove(fd);
+    for (const [fd, token] of wanted) if (this.#followed.get(fd) !== token) this.add(fd, token);
+    this.#followed = wanted;
   }
 
   remove(fd: number): void {
@@ -93,7 +102,7 @@ export interface LoopHooks {
   /** Handles what was asked of the lane, between two batches. Returns false to end the loop. */
   readonly onWake: (loop: LoopControl) => boolean;
   /** Descriptors that become readable when ICMP errors came, and what is done then. */
-  readonly errorFds: readonly number[];
+  readonly errorFds: () => readonly number[];
   readonly onErrors: () => void;
   /** Descriptor that becomes readable when the network changed. */
   readonly watchFd?: number | undefined;
@@ -110,6 +119,8 @@ export interface LoopHooks {
 /** What can be asked of a running loop. */
 export interface LoopControl {
   watch(): void;
+  /** Lets go of devices and sockets that the lane has no more, and waits for those that it has. */
+  follow(): void;
 }
 
 /** Runs a lane until `onWake` returns false. */
@@ -117,11 +128,16 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   const queue = new EventQueue();
   const drain = new NativeBlock(8);
   queue.add(hooks.wakeFd, TOKEN_WAKE);
-  for (const fd of lane.underlay.fds) queue.add(fd, TOKEN_UNDERLAY);
-  for (const fd of hooks.errorFds) queue.add(fd, TOKEN_ERRORS);
-  lane.devices.forEach((device, record) => {
-    if (device && !hooks.unread.has(record)) queue.add(device.fd, record);
-  });
+  const follow = (): void => {
+    queue.follow(
+      new Map([
+        ...lane.underlay.fds.map((fd) => [fd, TOKEN_UNDERLAY] as const),
+        ...hooks.errorFds().map((fd) => [fd, TOKEN_ERRORS] as const),
+        ...readDevices(lane, hooks.unread),
+      ]),
+    );
+  };
+  follow();
 
   const watch = (): void => {
     if (hooks.watchFd !== undefined) queue.add(hooks.watchFd, TOKEN_WATCH);
@@ -141,7 +157,7 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
           underlayReady = true; // several sockets, one receive for all of them
         } else if (token === TOKEN_WAKE) {
           read(hooks.wakeFd, drain.address, 8);
-          if (!hooks.onWake({ watch })) return;
+          if (!hooks.onWake({ watch, follow })) return;
         } else if (token === TOKEN_ERRORS) {
           hooks.onErrors();
         } else if (token === TOKEN_WATCH) {
@@ -158,6 +174,13 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   } finally {
     queue.close();
   }
+}
+
+/** Descriptors of the devices that a lane reads, with their records. */
+export function readDevices(lane: Lane, unread: ReadonlySet<number>): [number, number][] {
+  return lane.devices.flatMap((device, record): [number, number][] =>
+    device === undefined || device.fd < 0 || unread.has(record) ? [] : [[device.fd, record]],
+  );
 }
 
 /** How long a lane may wait for work, -1: for ever. */

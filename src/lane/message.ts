@@ -6,7 +6,6 @@ import type { KernelDrops, OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
 import type { UdpLocal } from '../underlay/udp/udp.js';
 import type { XdpDevice } from '../underlay/xdp/xdp.js';
-import type { TunnelChange } from './tunnels.js';
 
 /** What a lane's thread is started with. Everything in it can be cloned or shared. */
 export interface LaneStart {
@@ -72,13 +71,33 @@ export interface LaneDevice {
   readonly isRead: boolean;
 }
 
+/** What a lane's sockets are opened for. */
+export type LaneSockets = Pick<
+  LaneStart,
+  'protocols' | 'versions' | 'groups' | 'udp' | 'links' | 'linkOfRecord'
+> &
+  Pick<XdpStart, 'outerLengths'>;
+
+/** What is to be different in a running lane. All of it can be cloned. */
+export interface LaneChange {
+  /** Tunnels that differ, by record; undefined: there is none any more. */
+  readonly tunnels: readonly (readonly [record: number, tunnel: Tunnel | undefined])[];
+  /** Devices that there are from here on, and records that have none any more. */
+  readonly added: readonly LaneDevice[];
+  readonly removed: readonly number[];
+  /** As in LaneStart; absent: as they are. */
+  readonly peers?: readonly PeerRange[];
+  readonly reorder?: LaneStart['reorder'];
+  readonly sockets?: LaneSockets;
+}
+
 /** Asked of a lane through its port, followed by a write to its wake-up descriptor. */
 export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
   | { readonly kind: 'kernel-drops'; readonly id: number }
-  | { readonly kind: 'tunnels'; readonly id: number; readonly changes: readonly TunnelChange[] }
   | { readonly kind: 'emit'; readonly record: number; readonly packet: Uint8Array }
   | { readonly kind: 'watch' }
+  | { readonly kind: 'change'; readonly id: number; readonly change: LaneChange }
   | { readonly kind: 'stop' };
 
 /** What a lane tells. */
@@ -86,7 +105,7 @@ export type LaneEvent =
   | { readonly kind: 'ready' }
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
   | { readonly kind: 'kernel-drops'; readonly id: number; readonly drops: KernelDrops }
-  | { readonly kind: 'tunnels'; readonly id: number }
+  | { readonly kind: 'change'; readonly id: number; readonly fault?: LaneFault }
   | { readonly kind: 'fault'; readonly codec: string; readonly error: string }
   | { readonly kind: 'device-lost'; readonly record: number }
   | { readonly kind: 'network-changed' }
@@ -94,9 +113,11 @@ export type LaneEvent =
   | { readonly kind: 'merge-refused'; readonly device: string }
   | { readonly kind: 'segmentation-refused' }
   | { readonly kind: 'superpackets-refused'; readonly device: string }
-  | {
-      readonly kind: 'failed';
-      readonly exitCode: number;
-      readonly message: string;
-      readonly hint?: string;
-    };
+  | ({ readonly kind: 'failed' } & LaneFault);
+
+/** A Failure, as it is told from one thread to another. */
+export interface LaneFault {
+  readonly exitCode: number;
+  readonly message: string;
+  readonly hint?: string;
+}

@@ -44,7 +44,7 @@ export class ReorderBuffer {
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
   readonly #states: number;
-  readonly #flows: ReadonlyMap<number, Flow>;
+  readonly #flows = new Map<number, Flow>();
   #waiting = 0;
 
   /** `ring`: the decap ring; `limits` by record, of the tunnels that have a buffer. */
@@ -52,9 +52,20 @@ export class ReorderBuffer {
     this.#bytes = new Uint8Array(memory.buffer);
     this.#words = new Uint32Array(memory.buffer);
     this.#states = this.#words[(ring.address + RING_STATES) >>> 2] as number;
-    this.#flows = new Map(
-      [...limits].map(([record, limit]) => [record, { ...limit, record, held: [] }]),
-    );
+    this.setLimits(limits);
+  }
+
+  /** What waits of a tunnel that has no buffer any more goes on at once, as what the codec then finds it to be. */
+  setLimits(limits: ReadonlyMap<number, Reorder>): void {
+    for (const [record, flow] of this.#flows) {
+      if (limits.has(record)) continue;
+      if (flow.held.length === 0) this.#flows.delete(record);
+      else this.#flows.set(record, { ...flow, packets: 0, timeMs: 0, held: flow.held.map(due) });
+    }
+    for (const [record, limit] of limits) {
+      const held = this.#flows.get(record)?.held ?? [];
+      this.#flows.set(record, { ...limit, record, held });
+    }
   }
 
   /** Packets that wait. */
@@ -144,6 +155,10 @@ export class ReorderBuffer {
     ring.publish(count);
     return count;
   }
+}
+
+function due(held: Held): Held {
+  return { ...held, dueMs: 0 };
 }
 
 /** How far `sequence` is beyond that of a held packet, in arithmetic modulo 2^32. */

@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { CodecBuild } from '../codec/builds.js';
-import { EXIT, type ExitCode, Failure } from '../sys/failure.js';
+import { EXIT, Failure } from '../sys/failure.js';
 import { close, eventfd, NativeBlock, write } from '../sys/libc.js';
 import type { KernelDrops } from '../underlay/contract.js';
+import { fromFault } from './change.js';
 import type { LaneEvents, LaneHandle } from './lane.js';
-import type { LaneEvent, LaneRequest, LaneStart } from './message.js';
-import type { TunnelChange } from './tunnels.js';
+import type { LaneChange, LaneEvent, LaneRequest, LaneStart } from './message.js';
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
@@ -13,8 +13,11 @@ const EFD_CLOEXEC = 0o2000000;
 /** A lane answers between two batches, within milliseconds. One that hangs in its codec must not hide the status. */
 const ANSWER_LIMIT_MS = 1000;
 
+/** Sockets of many tunnels over UDP take their time. */
+const CHANGE_LIMIT_MS = 5000;
+
 /** What a lane tells because it was asked. */
-type Answer = Extract<LaneEvent, { kind: 'kernel-drops' | 'tunnels' }>;
+type Answer = Extract<LaneEvent, { kind: 'kernel-drops' }>;
 
 /** A lane in a thread of its own. */
 export class LaneThread implements LaneHandle {
@@ -56,7 +59,7 @@ export class LaneThread implements LaneHandle {
           isReady = true;
           resolve();
         } else if (event.kind === 'failed') {
-          fail(new Failure(event.exitCode as ExitCode, event.message, event.hint));
+          fail(fromFault(event));
         } else {
           this.#take(event);
         }
@@ -77,13 +80,28 @@ export class LaneThread implements LaneHandle {
     });
   }
 
+  change(change: LaneChange): Promise<void> {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      const late = new Failure(EXIT.bug, 'a lane does not take other tunnels: it hangs');
+      const timer = setTimeout(() => failed(late), CHANGE_LIMIT_MS);
+      const done = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      const failed = (error: Failure): void => {
+        clearTimeout(timer);
+        this.#swaps.delete(id);
+        reject(error);
+      };
+      this.#swaps.set(id, { done, failed });
+      this.#ask({ kind: 'change', id, change });
+    });
+  }
+
   async kernelDrops(): Promise<KernelDrops | undefined> {
     const answer = await this.#askFor((id) => ({ kind: 'kernel-drops', id }));
     return answer?.kind === 'kernel-drops' ? answer.drops : undefined;
-  }
-
-  async changeTunnels(changes: readonly TunnelChange[]): Promise<void> {
-    await this.#askFor((id) => ({ kind: 'tunnels', id, changes }));
   }
 
   emit(record: number, packet: Uint8Array): void {
@@ -148,9 +166,15 @@ export class LaneThread implements LaneHandle {
         this.#events.onSegmentationRefused();
         break;
       case 'kernel-drops':
-      case 'tunnels':
         this.#asked.get(event.id)?.(event);
         break;
+      case 'change': {
+        const asked = this.#swaps.get(event.id);
+        this.#swaps.delete(event.id);
+        if (event.fault === undefined) asked?.done();
+        else asked?.failed(fromFault(event.fault));
+        break;
+      }
       case 'codec': {
         const swap = this.#swaps.get(event.id);
         this.#swaps.delete(event.id);

@@ -4,21 +4,24 @@ import { recordsOf } from '../packet/peers.js';
 import { createTable, ownName, type Table } from '../packet/table.js';
 import type { Tunnel } from '../packet/tunnel.js';
 
-/** What a tunnel is from here on, by its place: that of record i + 1. Undefined: a hole. */
-export type TunnelChange = readonly [index: number, tunnel: Tunnel | undefined];
+/** What the tunnel of a record is from here on. Undefined: a hole. */
+export type TunnelChange = readonly [record: number, tunnel: Tunnel | undefined];
 
 export class LaneTunnels {
   readonly #tunnels: (Tunnel | undefined)[];
   #records: readonly (Tunnel | undefined)[] | undefined;
   #table: Table | undefined;
 
-  /** Tunnel i is record i + 1; behind them are the peers of each. */
+  /** Tunnel i is record i + 1. */
   constructor(tunnels: readonly (Tunnel | undefined)[]) {
     this.#tunnels = [...tunnels];
   }
 
   change(changes: readonly TunnelChange[]): void {
-    for (const [index, tunnel] of changes) this.#tunnels[index] = tunnel;
+    for (const [record, tunnel] of changes) {
+      while (this.#tunnels.length < record) this.#tunnels.push(undefined);
+      this.#tunnels[record - 1] = tunnel;
+    }
     // Made anew by who asks first: of many changes, once.
     this.#records = undefined;
     this.#table = undefined;

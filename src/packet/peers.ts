@@ -29,29 +29,39 @@ export interface PeerRange {
 /** Where the records of peers lie, for each tunnel that has some. */
 export function peerRanges(tunnels: readonly (Tunnel | undefined)[]): PeerRange[] {
   const ranges: PeerRange[] = [];
-  let first = tunnels.length + 1;
+  let next = tunnels.length + 1;
   for (const [index, tunnel] of tunnels.entries()) {
     const count = tunnel?.peers?.length ?? 0;
-    if (count > 0) ranges.push({ device: index + 1, first, count });
-    first += count;
+    if (count === 0) continue;
+    const first = tunnel?.peersAt ?? next;
+    ranges.push({ device: index + 1, first, count });
+    if (tunnel?.peersAt === undefined) next += count;
   }
   return ranges;
 }
 
-/** What every record stands for, record 1 first: the tunnels in their order, behind them the peers of each in theirs. */
+/**
+ * What every record stands for, record 1 first: the tunnels at their places, the peers of each where it says, or else
+ * behind all tunnels in their order.
+ */
 export function recordsOf(tunnels: readonly (Tunnel | undefined)[]): RecordOwner[] {
-  const own = tunnels.map((tunnel, index) => ({ tunnel, device: index + 1 }));
-  const peers = tunnels.flatMap((tunnel, index) =>
-    tunnel === undefined
-      ? []
-      : peerTunnels(tunnel).map((peer) => ({ tunnel: peer, device: index + 1 })),
-  );
-  return [...own, ...peers];
+  const owners: RecordOwner[] = tunnels.map((tunnel, index) => ({ tunnel, device: index + 1 }));
+  for (const { device, first } of peerRanges(tunnels)) {
+    const tunnel = tunnels[device - 1];
+    const peers = tunnel === undefined ? [] : peerTunnels(tunnel);
+    while (owners.length < first - 1) {
+      owners.push({ tunnel: undefined, device: owners.length + 1 });
+    }
+    for (const [index, peer] of peers.entries()) {
+      owners[first - 1 + index] = { tunnel: peer, device };
+    }
+  }
+  return owners;
 }
 
 /** The tunnel of each peer alone; undefined while its address is not known. */
 export function peerTunnels(tunnel: Tunnel): (Tunnel | undefined)[] {
-  const { peers = [], ...shared } = tunnel;
+  const { peers = [], peersAt: _, ...shared } = tunnel;
   return peers.map(({ remote, routes }) => {
     if (remote === null) return undefined;
     return { ...shared, remote, allow: tunnel.allow === 'any' ? 'any' : routes };

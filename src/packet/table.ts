@@ -11,7 +11,7 @@ import {
 } from './address.js';
 import { u8, u32 } from './bytes.js';
 import { isLinkLocal4 } from './ipv4.js';
-import { type PeerRoute, recordsOf } from './peers.js';
+import { type PeerRoute, peerRanges, recordsOf } from './peers.js';
 import { type Carried, carries, overhead, type Prefix, type Tunnel, versionOf } from './tunnel.js';
 
 /** Largest IPv4 packet, and largest payload of an IPv6 packet. */
@@ -66,11 +66,10 @@ export type Tunnels = readonly (Tunnel | undefined)[] | Table;
 export function createTable(tunnels: readonly (Tunnel | undefined)[]): Table {
   const ownOuter = new Set<string>();
   const ownInner = new Set<string>();
-  let peerRecord = tunnels.length + 1;
-  const entries = recordsOf(tunnels).map(({ tunnel }) => {
+  const firstPeers = new Map(peerRanges(tunnels).map(({ device, first }) => [device, first]));
+  const entries = recordsOf(tunnels).map(({ tunnel, device }) => {
     if (tunnel === undefined) return undefined;
-    const entry = createEntry(tunnel, peerRecord);
-    peerRecord += tunnel.peers?.length ?? 0;
+    const entry = createEntry(tunnel, firstPeers.get(device));
     if (entry.local !== null) ownOuter.add(ownName(entry.local));
     for (const { address } of tunnel.addresses) {
       const parsed = parseAddress(address);

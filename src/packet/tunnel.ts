@@ -43,6 +43,8 @@ interface TunnelBase {
    * come from no one else. For IP packets only.
    */
   readonly peers?: readonly Peer[];
+  /** Record of the first of them; the others are behind it. Absent: they are behind all tunnels. */
+  readonly peersAt?: number;
   /** Outer TTL or hop limit, 1..255. */
   readonly ttl: number | Inherit;
   /** Inner TTL on arrival: `inherit` takes the outer one where that is less. Default `keep`. */

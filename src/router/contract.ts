@@ -1,3 +1,4 @@
+import type { Config } from '../config/config.js';
 import type { RecordSubject } from '../inspect/recorded-capture.js';
 import type { Means } from '../lane/board.js';
 import type { Reason } from '../packet/reason.js';
@@ -7,6 +8,7 @@ import type { RecordedPacket } from '../ring/recorded.js';
 import type { Failure } from '../sys/failure.js';
 import type { IcmpCounters } from '../tunnel/counters.js';
 import type { KernelDrops } from '../underlay/contract.js';
+import type { ConfigDiff } from './diff.js';
 
 export type { KernelDrops };
 
@@ -78,6 +80,14 @@ export interface TunnelStatus {
   readonly peers?: readonly PeerStatus[];
 }
 
+/** What tunnels had that were removed while the router ran, and peers: without it the counters would not add up. */
+export interface GoneStatus {
+  readonly rx: { readonly packets: number; readonly bytes: number };
+  readonly tx: { readonly packets: number; readonly bytes: number };
+  readonly localPackets: number;
+  readonly drops: Drops;
+}
+
 /** How a router does; counters since its start. */
 export interface RouterStatus {
   readonly codec: string;
@@ -98,6 +108,8 @@ export interface RouterStatus {
   readonly drops: Drops;
   /** What the kernel dropped on the way to the underlay, beside `received`. */
   readonly kernelDrops: KernelDrops;
+  /** Absent while none was removed. */
+  readonly gone?: GoneStatus;
 }
 
 export interface TunnelMetrics extends TunnelStatus {
@@ -116,6 +128,13 @@ export interface BatchSizes {
   readonly counts: readonly number[];
 }
 
+/** How the last reload went. */
+export interface LastReload {
+  readonly isSuccessful: boolean;
+  /** When a config was last taken, that of the start included: ms since 1970. */
+  readonly successMs: number;
+}
+
 /** What monitoring is told: the status, and beside it what people would not read. */
 export interface RouterMetrics extends RouterStatus {
   readonly tunnels: readonly TunnelMetrics[];
@@ -124,7 +143,7 @@ export interface RouterMetrics extends RouterStatus {
   /** By lane, whether it answered a question within a second: one that hangs does not. */
   readonly lanesAnswering: readonly boolean[];
   /** The last time a config was to be taken, that of the start included. */
-  readonly lastReload: { readonly isSuccessful: boolean; readonly successMs: number };
+  readonly lastReload: LastReload;
 }
 
 /** Which packets are traced. */
@@ -160,8 +179,8 @@ export interface TracedPacket {
 
 /** Packets of a running router; open until it is closed. */
 export interface Trace {
-  /** The tunnels by their records: the first is record 1. */
-  readonly tunnels: readonly Tunnel[];
+  /** The tunnels by their records: the first is record 1. A hole is nobody's, or a peer's. */
+  readonly tunnels: readonly (Tunnel | undefined)[];
   /** Names of devices that tunnels are bound to, by index. */
   readonly links: ReadonlyMap<number, string>;
   /** What passed since the last call, in order, and how many packets more did that were not copied. Never blocks. */
@@ -170,6 +189,47 @@ export interface Trace {
   isEnded(): boolean;
   /** Idempotent. From here on tracing costs the lanes nothing. */
   close(): void;
+}
+
+/** How a reload is done. */
+export interface ReloadOptions {
+  /** The config before comes back after this time, unless `confirm` is called. */
+  readonly confirmMs?: number;
+}
+
+/** What a reload did. */
+export interface ReloadResult {
+  /** What was done. */
+  readonly diff: ConfigDiff;
+  /** Absent: nothing is to be confirmed. */
+  readonly confirmUntilMs?: number;
+}
+
+/** How the config of a running router is changed. */
+export interface ReloadControl {
+  /** What it has. */
+  readonly config: Config;
+
+  /** What a reload with `wanted` would do. */
+  diff(wanted: Config): ConfigDiff;
+
+  /** Reads its file again. Throws a Failure with all that is wrong with it. */
+  load(): Config;
+
+  /**
+   * Takes `wanted`, or what it makes of the config when its turn comes; absent: what its file holds by then. Rejects
+   * with a Failure when that cannot be done; the config is then as it was.
+   */
+  reload(
+    wanted?: Config | ((running: Config) => Config),
+    options?: ReloadOptions,
+  ): Promise<ReloadResult>;
+
+  /** Keeps what is there on trial. Throws a Failure when nothing is. */
+  confirm(): void;
+
+  /** Brings back the config before the last reload; twice: the one that was undone. */
+  undo(): Promise<ReloadResult>;
 }
 
 /** Whose last packets: those of one tunnel with all its peers, of no tunnel, or all. */
@@ -231,6 +291,8 @@ export interface Router {
 
   /** Begins to copy packets whole. Throws a Failure for a tunnel that is not there, and while another capture is open. */
   capture(request: CaptureRequest): Capture;
+  /** Absent: its tunnels stay as they are. */
+  readonly reloads?: ReloadControl;
 
   /** Stops the lanes and removes every device. Idempotent. */
   stop(): Promise<void>;

@@ -4,12 +4,18 @@ import type { TunnelConfig } from '../config/config.js';
 import { IPV6_MTU_MIN } from '../packet/ipv6.js';
 import { carries, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import { EXIT, Failure } from '../sys/failure.js';
+import { byRecord, type Fleet } from './fleet.js';
 
 /** The MTU of the device of `tunnel`. */
 export function deviceMtu(config: TunnelConfig, tunnel: Tunnel): number {
   const { mtu } = tunnel;
   // An MTU that was asked for is kept.
   return config.mtu === undefined && carriesIpv6(config) ? Math.max(mtu, IPV6_MTU_MIN) : mtu;
+}
+
+/** The MTUs of all devices, by record. */
+export function deviceMtus(fleet: Fleet): (number | undefined)[] {
+  return byRecord(fleet, ({ config, tunnel }) => deviceMtu(config, tunnel));
 }
 
 /**

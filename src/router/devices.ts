@@ -1,22 +1,10 @@
-import { randomInt } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+// TUN and TAP devices of the kernel: made, and removed.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { OffloadConfig, TunnelConfig } from '../config/config.js';
-import { isName } from '../config/host-name.js';
-import { tunnelOf } from '../config/tunnel.js';
-import { network } from '../packet/address.js';
-import { carries, type Prefix, type Tunnel } from '../packet/tunnel.js';
-import { SOURCE_PORTS } from '../packet/udp.js';
-import { EXIT, Failure } from '../sys/failure.js';
-import { type IpLine, ipBatch, type Path, pathMtus, tunNames } from '../sys/ip.js';
+import { carries } from '../packet/tunnel.js';
+import { forceBatch, tunNames } from '../sys/ip.js';
 import { close, interfaceIndex } from '../sys/libc.js';
 import { addQueue, createTun } from '../tun/linux.js';
-import { deviceMtu, requireRoom } from './device-mtu.js';
-import { hardwareAddress, readMachineId } from './hardware-address.js';
-
-/** Packets that wait for the lane while it is busy: the driver's default of 500 drops under load. */
-const QUEUE_LENGTH = 1000;
 
 /** Devices that are closed one by one when the router stops: together well within its second. */
 const CLOSE_LIMIT = 8;
@@ -25,7 +13,7 @@ const GROUP = 0x67000000 + process.pid;
 
 /** A tunnel's device as the kernel made it; it exists as long as one of its descriptors is open. */
 export interface Device {
-  readonly config: TunnelConfig;
+  readonly name: string;
   /** By lane: its queue. Where there is one queue, all have the same. */
   readonly fds: readonly number[];
   /** The lane that alone reads the device; undefined: each reads its queue. */
@@ -36,28 +24,36 @@ export interface Device {
 const LEFTOVER_PATIENCE_MS = 1000;
 const LEFTOVER_POLL_MS = 20;
 
-/** Makes the TUN or TAP device of every tunnel, with a queue for each lane; on a failure none of them stays. */
+/**
+ * Makes the TUN or TAP device of every tunnel, with a queue for each lane, by record; on a failure none of them stays.
+ */
 export async function createDevices(
-  configs: readonly TunnelConfig[],
+  tunnels: readonly Placed[],
   laneCount: number,
   offload: OffloadConfig,
-): Promise<Device[]> {
-  const devices: Device[] = [];
-  await waitForLeftovers(configs);
+): Promise<Map<number, Device>> {
+  const devices = new Map<number, Device>();
+  await waitForLeftovers(tunnels.map(({ config }) => config));
   try {
-    for (const [index, config] of configs.entries()) {
+    for (const { config, record } of tunnels) {
       // Numbered packets must leave in the order of their numbers: one lane sends them.
-      const reader = config.sequenceOut ? index % laneCount : undefined;
+      const reader = config.sequenceOut ? (record - 1) % laneCount : undefined;
       const isTap = carries(config.mode) === 'ethernet';
       const isShared = reader !== undefined;
-      const fds = createQueues(config.name, { laneCount, offload, isShared, isTap });
-      devices.push({ config, fds, reader });
+      const { name } = config;
+      const fds = createQueues(name, { laneCount, offload, isShared, isTap });
+      devices.set(record, { name, fds, reader });
     }
     return devices;
   } catch (error) {
-    closeDevices(devices);
+    closeDevices([...devices.values()]);
     throw error;
   }
+}
+
+interface Placed {
+  readonly config: TunnelConfig;
+  readonly record: number;
 }
 
 interface QueueOptions {
@@ -114,113 +110,13 @@ function closeDevices(devices: readonly Device[]): void {
  */
 export async function removeDevices(devices: readonly Device[]): Promise<void> {
   // What this leaves, closing removes.
-  if (isGrouped(devices))
-    await ipBatch([{ line: `link del group ${GROUP}`, owner: 'stop' }]).catch(() => {});
+  if (devices.length > CLOSE_LIMIT) {
+    const names = devices.map(({ name }) => ({
+      line: `link set dev ${name} group ${GROUP}`,
+      owner: 'stop',
+    }));
+    await forceBatch(names);
+    await forceBatch([{ line: `link del group ${GROUP}`, owner: 'stop' }]);
+  }
   closeDevices(devices);
-}
-
-/** Whether there are so many devices that they form a group. */
-function isGrouped(devices: readonly unknown[]): boolean {
-  return devices.length > CLOSE_LIMIT;
-}
-
-/** What a host name stands for in a tunnel, where that is known. */
-export type AddressOf = (tunnel: string, name: string) => string | undefined;
-
-/** Paths to the remote of a tunnel, or to all of its peers, as far as they have addresses. */
-function pathsOf({ name, remote, peers, dev }: TunnelConfig, addressOf: AddressOf): Path[] {
-  const remotes = peers.length === 0 ? [remote] : peers.map((peer) => peer.remote);
-  const known = remotes.map((one) => (isName(one) ? addressOf(name, one) : one));
-  // Where none is known there is still the device that it is bound to.
-  return [...new Set(known)].map((one) => ({ remote: one ?? 'any', dev }));
-}
-
-/** Resolves what a config leaves to the system: the MTU of the path and the index of the bound device. */
-export async function resolveTunnels(
-  configs: readonly TunnelConfig[],
-  addressOf: AddressOf = () => undefined,
-): Promise<Tunnel[]> {
-  const pathMtu = await pathMtus(
-    configs.filter(({ mtu }) => mtu === undefined).flatMap((config) => pathsOf(config, addressOf)),
-  );
-  return configs.map((config) => {
-    const link = config.dev === undefined ? 0 : interfaceIndex(config.dev);
-    if (config.dev !== undefined && link === 0) {
-      throw new Failure(
-        EXIT.kernelRefused,
-        `tunnel ${config.name}: dev ${config.dev}: no such device: ENODEV`,
-        'see which devices there are: ip link',
-      );
-    }
-    const mtus = pathsOf(config, addressOf).flatMap((path) => pathMtu(path) ?? []);
-    const tunnel = tunnelOf(config, {
-      ...(mtus.length === 0 ? {} : { pathMtu: Math.min(...mtus) }),
-      link,
-      addressOf: (name) => addressOf(config.name, name),
-      probeIdentifier: randomInt(1, 0x10000),
-      sourcePort: randomInt(SOURCE_PORTS.first, SOURCE_PORTS.last + 1), // RFC 8086, 2.1.1
-    });
-    requireRoom(config, tunnel);
-    return tunnel;
-  });
-}
-
-/** Sets hardware address, MTU, addresses, link state and routes of the devices, in this order. */
-export function configureDevices(
-  configs: readonly TunnelConfig[],
-  tunnels: readonly Tunnel[],
-): Promise<void> {
-  // One that carries only IPv6 has nothing of the kind: the kernel sends IPv4 out of a device when somebody asks.
-  for (const { mode, name } of configs) if (carries(mode) === 4) disableIpv6(name);
-  for (const { mode, name } of configs) if (carries(mode) !== 'ethernet') acceptOwnSources(name);
-  const machine = readMachineId();
-  const group = isGrouped(configs) ? ` group ${GROUP}` : '';
-  const lines = configs.flatMap((config, index): IpLine[] => {
-    const { name, mode } = config;
-    const tunnel = tunnels[index];
-    const mtu = tunnel && deviceMtu(config, tunnel); // of a TAP device, as of any Ethernet, without the frame's header
-    const own = carries(mode) === 'ethernet' ? hardwareAddress(config, machine) : undefined;
-    return [
-      ...(own === undefined ? [] : [`link set dev ${name} address ${own}`]),
-      `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} gso_max_segs ${SEGMENT_LIMIT}${group}`,
-      ...config.address.map((prefix) => `address add ${formatPrefix(prefix)} dev ${name}`),
-      `link set dev ${name} up`,
-      ...[...routesOf(config)].map((route) => `route add ${route} dev ${name}`),
-    ].map((line) => ({ line, owner: `tunnel ${name}` }));
-  });
-  return ipBatch(lines);
-}
-
-/** Networks that are routed to the device: a peer may well have the subnet of `address`, or a part of `routes` again. */
-function routesOf({ address, routes, peers }: TunnelConfig): Set<string> {
-  const subnets = new Set(address.map((one) => formatPrefix(network(one) ?? one)));
-  const behind = peers.flatMap((peer) => peer.routes).map(formatPrefix);
-  return new Set([...routes.map(formatPrefix), ...behind.filter((route) => !subnets.has(route))]);
-}
-
-/**
- * Answers to who sends into a tunnel come out of its device with the device's own address for a source, which the
- * kernel takes for forged elsewhere. From the far end no such packet gets in: the codec drops it as inner-src-spoof.
- */
-function acceptOwnSources(name: string): void {
-  try {
-    writeFileSync(`/proc/sys/net/ipv4/conf/${name}/accept_local`, '1');
-  } catch {
-    // With read-only kernel settings such answers do not arrive.
-  }
-}
-
-/**
- * A tunnel that carries IPv4 alone: the kernel's multicast reports and router solicitations would only be dropped. Where the setting cannot be written they are, and are counted.
- */
-function disableIpv6(name: string): void {
-  try {
-    writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, '1');
-  } catch {
-    // A kernel without IPv6, or a service with read-only kernel settings.
-  }
-}
-
-function formatPrefix({ address, bits }: Prefix): string {
-  return `${address}/${bits}`;
 }

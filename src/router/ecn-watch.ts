@@ -9,8 +9,8 @@ const PERIOD_MS = 10_000;
 const FIELDS = ['Not-ECT', 'ECT(1)', 'ECT(0)', 'CE'] as const;
 
 export interface EcnWatchOptions {
-  /** Tunnels by record, from 1, their peers behind all of them: the name that the log has for each. */
-  readonly names: readonly string[];
+  /** The name that the log has for each record, from 1, as it is at the moment; undefined: nobody's. */
+  readonly names: () => readonly (string | undefined)[];
   readonly counts: EcnCounts;
   readonly log: Logger;
 }
@@ -18,13 +18,17 @@ export interface EcnWatchOptions {
 export class EcnWatch {
   readonly #options: EcnWatchOptions;
   readonly #voice: LimitedLog;
-  readonly #seen: number[][];
+  /** By record: whose counts they were. */
+  readonly #seen = new Map<number, { readonly tunnel: string; readonly counts: number[] }>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: EcnWatchOptions) {
     this.#options = options;
     const { names, counts, log } = options;
-    this.#seen = names.map((_, index) => counts.get(index + 1));
+    for (const [index, tunnel] of names().entries()) {
+      if (tunnel !== undefined)
+        this.#seen.set(index + 1, { tunnel, counts: counts.get(index + 1) });
+    }
     const summary = (left: number) => `${left} tunnels more with odd pairs of ECN fields`;
     this.#voice = new LimitedLog({ log, event: 'ecn', summary });
   }
@@ -42,12 +46,16 @@ export class EcnWatch {
   /** Says what was counted since the last look. */
   look(): void {
     const { names, counts } = this.#options;
-    for (const [index, tunnel] of names.entries()) {
+    for (const [index, tunnel] of names().entries()) {
+      if (tunnel === undefined) continue;
       const now = counts.get(index + 1);
-      const before = this.#seen[index] ?? [];
-      const grown = now.map((count, place) => (count - (before[place] ?? 0)) >>> 0);
+      const seen = this.#seen.get(index + 1);
+      const before = seen?.tunnel === tunnel ? seen.counts : [];
+      // Less than before: the record began anew, with another tunnel or peer.
+      const isAnew = now.some((count, place) => count < (before[place] ?? 0));
+      const grown = isAnew ? now : now.map((count, place) => count - (before[place] ?? 0));
       if (grown.every((count) => count === 0)) continue;
-      this.#seen[index] = now;
+      this.#seen.set(index + 1, { tunnel, counts: now });
       this.#say(tunnel, grown);
     }
   }

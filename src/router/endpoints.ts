@@ -8,15 +8,17 @@ import type { OuterProtocol } from '../underlay/contract.js';
 import type { Group } from '../underlay/groups.js';
 import type { UdpLocal } from '../underlay/udp/udp.js';
 
+/** `records`: what each record stands for. */
 export function endpointsOf(
-  tunnels: readonly Tunnel[],
+  records: readonly (Tunnel | undefined)[],
 ): Pick<LaneStart, 'protocols' | 'versions' | 'groups' | 'udp'> {
+  const tunnels = records.filter((tunnel) => tunnel !== undefined);
   const plain = tunnels.filter(({ mode }) => mode !== 'gre-udp');
   return {
     protocols: protocolsOf(plain),
     versions: [...new Set(tunnels.map(versionOf))].sort(),
     groups: groupsOf(plain),
-    udp: udpTunnels(tunnels),
+    udp: udpTunnels(records),
   };
 }
 
@@ -44,13 +46,13 @@ function groupsOf(tunnels: readonly Tunnel[]): Group[] {
   return [...new Map(found).values()];
 }
 
-function udpTunnels(tunnels: readonly Tunnel[]): UdpTunnels {
+function udpTunnels(tunnels: readonly (Tunnel | undefined)[]): UdpTunnels {
   const records: number[] = [];
   const headed: number[] = [];
   const locals: UdpLocal[] = [];
   const members: Tunnel[] = [];
   for (const [index, tunnel] of tunnels.entries()) {
-    if (tunnel.mode !== 'gre-udp') continue;
+    if (tunnel?.mode !== 'gre-udp') continue;
     members.push(tunnel);
     records.push(index + 1);
     if (hasOwnHeader(tunnel)) headed.push(index + 1);

@@ -45,6 +45,8 @@ export class HostNames {
   readonly #end = new AbortController();
   /** An address changed, and not everything has followed. */
   #isPending = false;
+  #isAsking = false;
+  #onChange: (() => Promise<boolean>) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** Asks nothing yet. */
@@ -52,10 +54,34 @@ export class HostNames {
     this.#log = log;
     this.#lookup = lookup;
     this.#speed = speed;
-    for (const question of namesOf(config)) {
+    this.#add(config);
+  }
+
+  /**
+   * Asks for the names of another config that are not known yet; those of the one before are kept until `keep`. Takes 5 s
+   * at most, and never rejects.
+   */
+  async learn(config: Config): Promise<void> {
+    const added = this.#add(config);
+    if (added.length > 0) await this.#askFirst(added);
+  }
+
+  /** Forgets what `config` does not name, and goes on asking for the rest. */
+  keep(config: Config): void {
+    const wanted = new Set(namesOf(config).map(({ tunnel, name }) => idOf(tunnel, name)));
+    for (const id of this.#names.keys()) if (!wanted.has(id)) this.#names.delete(id);
+    if (this.#onChange !== undefined && !this.#isAsking) this.#wait(this.#onChange);
+  }
+
+  /** Returns those that were not known. */
+  #add(config: Config): Known[] {
+    return namesOf(config).flatMap((question): Known[] => {
+      const id = idOf(question.tunnel, question.name);
+      if (this.#names.has(id)) return [];
       const known = { question, address: undefined, fault: 'not asked yet', failures: 0, dueMs: 0 };
-      this.#names.set(idOf(question.tunnel, question.name), known);
-    }
+      this.#names.set(id, known);
+      return [known];
+    });
   }
 
   /** What `name` stands for in a tunnel, if that is known. */
@@ -71,8 +97,11 @@ export class HostNames {
   }
 
   /** Asks for all. Takes 5 s at most, and never rejects. */
-  async ask(): Promise<void> {
-    const names = [...this.#names.values()];
+  ask(): Promise<void> {
+    return this.#askFirst([...this.#names.values()]);
+  }
+
+  async #askFirst(names: readonly Known[]): Promise<void> {
     await this.#askFor(names);
     // What the config leaves open is settled with the first answer, or without one: sockets are opened for it.
     for (const known of names) {
@@ -86,6 +115,12 @@ export class HostNames {
    * false. Never keeps the process alive.
    */
   watch(onChange: () => Promise<boolean>): void {
+    this.#onChange = onChange;
+    this.#wait(onChange);
+  }
+
+  #wait(onChange: () => Promise<boolean>): void {
+    clearTimeout(this.#timer);
     if (this.#end.signal.aborted || this.#names.size === 0) return;
     const next = Math.min(...[...this.#names.values()].map(({ dueMs }) => dueMs));
     this.#timer = setTimeout(() => void this.#turn(onChange), Math.max(0, next - Date.now()));
@@ -99,12 +134,14 @@ export class HostNames {
   }
 
   async #turn(onChange: () => Promise<boolean>): Promise<void> {
+    this.#isAsking = true;
     const until = Date.now() + TOGETHER_MS / this.#speed;
     const due = [...this.#names.values()].filter(({ dueMs }) => dueMs <= until);
     if (await this.#askFor(due)) this.#isPending = true;
     if (this.#end.signal.aborted) return;
     if (this.#isPending) this.#isPending = !(await onChange());
-    this.watch(onChange);
+    this.#isAsking = false;
+    this.#wait(onChange);
   }
 
   /** Returns whether an address changed. */

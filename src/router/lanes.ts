@@ -3,10 +3,9 @@ import type { CodecBuild } from '../codec/builds.js';
 import { EventedLane } from '../lane/evented.js';
 import { kernelDevices } from '../lane/kernel-devices.js';
 import type { LaneEvents, LaneHandle } from '../lane/lane.js';
-import type { LaneStart } from '../lane/message.js';
+import type { LaneChange, LaneStart } from '../lane/message.js';
 import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
-import type { TunnelChange } from '../lane/tunnels.js';
 import type { MemoryPlan } from '../ring/plan.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 
@@ -68,14 +67,16 @@ export class Lanes {
     await Promise.all(this.#lanes.map((lane) => lane.useCodec(build)));
   }
 
+  /** Resolves once all work with other tunnels; rejects with the Failure of the first that cannot, when all are done. */
+  async change(of: (lane: number) => LaneChange): Promise<void> {
+    const done = await Promise.allSettled(this.#lanes.map((lane, index) => lane.change(of(index))));
+    const failed = done.find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
   /** By lane, what the kernel dropped on the way to its sockets; undefined: it does not answer. */
   kernelDrops(): Promise<(KernelDrops | undefined)[]> {
     return Promise.all(this.#lanes.map((lane) => lane.kernelDrops()));
-  }
-
-  /** Resolves once all go by what tunnels have become; one that hangs is not waited for. */
-  async changeTunnels(changes: readonly TunnelChange[]): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.changeTunnels(changes)));
   }
 
   /** Sends a packet of the router's own into the tunnel of `record`, by one lane. */

@@ -12,14 +12,13 @@ import type { Keepalive, TunnelConfig } from '../config/config.js';
 import type { Board, Means } from '../lane/board.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import type { PeerLiveness } from './contract.js';
+import type { Fleet, Member } from './fleet.js';
 import { LimitedLog } from './limited-log.js';
 import { PeerState } from './peer-state.js';
 import { keepalivePacket, probePacket } from './questions.js';
 
 export interface LivenessOptions {
-  readonly configs: readonly TunnelConfig[];
-  /** Tunnel i has record i + 1. */
-  readonly tunnels: readonly Tunnel[];
+  readonly fleet: Fleet;
   /** What the tunnel of `record` is by now: a host name may stand for another address. */
   readonly current: (record: number) => Tunnel | undefined;
   readonly board: Board;
@@ -50,36 +49,60 @@ interface Watch {
 
 export class Liveness {
   readonly #options: LivenessOptions;
-  readonly #watches: readonly Watch[];
-  readonly #byRecord = new Map<number, Watch[]>();
+  readonly #byRecord = new Map<number, readonly Watch[]>();
+  #isRunning = false;
   readonly #voice: LimitedLog;
 
   constructor(options: LivenessOptions) {
     this.#options = options;
     const summary = (left: number) => `${left} tunnels more went up or down: grebe status`;
     this.#voice = new LimitedLog({ log: options.log, event: 'tunnels', summary });
-    this.#watches = options.configs.flatMap((config, index) => {
-      const tunnel = options.tunnels[index];
-      return tunnel === undefined ? [] : watchesOf(config, tunnel, index + 1);
-    });
-    for (const watch of this.#watches) {
-      const { record, means } = watch;
-      this.#byRecord.set(record, [...(this.#byRecord.get(record) ?? []), watch]);
+    for (const member of options.fleet) this.#add(member);
+  }
+
+  #add({ config, tunnel, record }: Member): readonly Watch[] {
+    const watches = watchesOf(config, tunnel, record);
+    if (watches.length > 0) this.#byRecord.set(record, watches);
+    for (const { means } of watches) {
       const cookie = randomBytes(8);
-      options.board.setCookie(record, means, [cookie.readUInt32BE(0), cookie.readUInt32BE(4)]);
+      const words = [cookie.readUInt32BE(0), cookie.readUInt32BE(4)] as const;
+      this.#options.board.setCookie(record, means, words);
     }
+    return watches;
   }
 
   /** Begins to ask, not of all tunnels at once. */
   start(): void {
-    for (const [index, watch] of this.#watches.entries()) {
-      const delayMs = (watch.every.intervalMs * index) / this.#watches.length;
+    this.#isRunning = true;
+    const watches = [...this.#byRecord.values()].flat();
+    for (const [index, watch] of watches.entries()) {
+      const delayMs = (watch.every.intervalMs * index) / watches.length;
       watch.timer = setTimeout(() => this.#ask(watch), delayMs);
     }
   }
 
+  /**
+   * Asks no more for the records `gone`, and of `come` what their configs say; whatever was known of them is forgotten, and
+   * their devices have carrier.
+   */
+  change(gone: Iterable<number>, come: Iterable<Member>): void {
+    for (const record of gone) {
+      const watches = this.#byRecord.get(record);
+      if (watches === undefined) continue;
+      for (const { timer } of watches) clearTimeout(timer);
+      const wasDown = this.down(record) !== undefined;
+      this.#byRecord.delete(record);
+      this.#options.board.setDown(record, false);
+      if (wasDown) this.#options.setCarrier(record, true);
+    }
+    for (const member of come) {
+      for (const watch of this.#add(member)) if (this.#isRunning) this.#ask(watch);
+    }
+  }
+
   stop(): void {
-    for (const { timer } of this.#watches) clearTimeout(timer);
+    this.#isRunning = false;
+    for (const { timer } of [...this.#byRecord.values()].flat()) clearTimeout(timer);
     this.#voice.close();
   }
 

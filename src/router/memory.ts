@@ -68,7 +68,7 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
   const sources = async (): Promise<StatusSources> => ({
     memory,
     plan,
-    tunnels,
+    fleet: tunnels.map((tunnel, index) => ({ record: index + 1, tunnel })),
     downReason: () => undefined,
     lastHeardMs: (record) => board.lastHeardMs(record),
     codec: live,
@@ -78,8 +78,13 @@ export function createMemoryRouter(tunnels: readonly Tunnel[], codec = 'auto'): 
     kernelDrops: [await running.kernelDrops()],
     queueDrops: new Map(),
   });
+  const traces = new Traces(
+    memory,
+    plan,
+    () => tunnels,
+    () => new Map(),
+  );
   const recordings = new Recordings(memory, plan, () => tunnels);
-  const traces = new Traces(memory, plan, () => tunnels, new Map());
   return {
     devices: new Map(devices.map((device) => [device.name, device])),
     underlay,

@@ -14,10 +14,10 @@ const DEVICE_MTU_MIN = 68;
 const IPV6_MTU_MIN = 1280;
 
 export interface LearnedMtusOptions {
-  /** Record i + 1 is tunnel i. The records behind them are peers', whose device has the MTU of no single path. */
-  readonly tunnels: readonly Tunnel[];
+  /** By record, the first is record 1. Those of peers are holes: their device has the MTU of no single path. */
+  readonly tunnels: readonly (Tunnel | undefined)[];
   /** What the devices of those tunnels have at first; default: what the tunnels carry. */
-  readonly deviceMtus?: readonly number[];
+  readonly deviceMtus?: readonly (number | undefined)[];
   readonly pathMtus: PathMtus;
   readonly log: Logger;
   /** Sets the MTU of a device; default by ip(8). */
@@ -34,14 +34,19 @@ export class LearnedMtus {
   #work: Promise<void> = Promise.resolve();
   #closed = false;
 
+  #tunnels: LearnedMtusOptions['tunnels'];
+  #ownMtus: readonly (number | undefined)[];
+
   constructor(options: LearnedMtusOptions) {
     this.#options = options;
+    this.#tunnels = options.tunnels;
+    this.#ownMtus = options.deviceMtus ?? [];
     this.#setDeviceMtu = options.setDeviceMtu ?? setDeviceMtu;
   }
 
   /** A lane learned, or heard again, that the tunnel of `record` takes inner packets of `mtu` bytes. */
   learned(record: number, mtu: number): void {
-    const tunnel = this.#options.tunnels[record - 1];
+    const tunnel = this.#tunnels[record - 1];
     if (this.#closed) return;
     clearTimeout(this.#timers.get(record));
     const timer = setTimeout(() => this.#forget(record, tunnel), AGE_MS);
@@ -52,11 +57,24 @@ export class LearnedMtus {
     this.#fit(record, tunnel, Math.min(this.#ownMtu(record, tunnel), Math.max(floor, mtu)));
   }
 
+  /** Other tunnels have the records from here on; `renewed` are those whose path is another, or its MTU. */
+  change(
+    { tunnels, deviceMtus = [] }: Pick<LearnedMtusOptions, 'tunnels' | 'deviceMtus'>,
+    renewed: Iterable<number>,
+  ): void {
+    this.#tunnels = tunnels;
+    this.#ownMtus = deviceMtus;
+    for (const record of renewed) {
+      this.moved(record);
+      this.#deviceMtus.delete(record);
+    }
+  }
+
   /** The peer of a tunnel is somewhere else: what is known of the old way says nothing of the new one. */
   moved(record: number): void {
     if (this.#closed) return;
     clearTimeout(this.#timers.get(record));
-    this.#forget(record, this.#options.tunnels[record - 1]);
+    this.#forget(record, this.#tunnels[record - 1]);
   }
 
   close(): void {
@@ -72,7 +90,7 @@ export class LearnedMtus {
 
   /** The MTU of a device of whose path nothing was learned. */
   #ownMtu(record: number, tunnel: Tunnel): number {
-    return this.#options.deviceMtus?.[record - 1] ?? tunnel.mtu;
+    return this.#ownMtus[record - 1] ?? tunnel.mtu;
   }
 
   #fit(record: number, tunnel: Tunnel, mtu: number): void {

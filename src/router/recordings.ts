@@ -13,6 +13,8 @@ import type { Capture, CaptureRequest, RecordChoice, Recording } from './contrac
 /** Tunnels by record: a hole is one that is not there. */
 type Tunnels = readonly (Tunnel | undefined)[];
 
+type SubjectOf = (record: number) => RecordSubject | undefined;
+
 /** By name of a tunnel; null: of packets that are of none. */
 export type DropCounts = ReadonlyMap<string | null, number>;
 
@@ -21,6 +23,9 @@ export class Recordings {
   readonly #plan: MemoryPlan;
   readonly #tunnels: () => Tunnels;
   readonly #lanes: readonly RecorderReader[];
+  /** By record, from when on its packets are those of who has it: ms since 1970; absent: from the start. */
+  readonly #sinceMs = new Map<number, number>();
+  #subjects: { readonly tunnels: Tunnels; readonly of: SubjectOf } | undefined;
   #open: Capture | undefined;
 
   /** `tunnels`: as they are by now. */
@@ -58,6 +63,11 @@ export class Recordings {
     return counts;
   }
 
+  /** What was recorded of a record until now is that of a tunnel or peer which is gone. */
+  forget(record: number): void {
+    this.#sinceMs.set(record, Date.now());
+  }
+
   /**
    * Begins a capture. Throws a Failure for a tunnel that is not there, and while another capture is open.
    */
@@ -71,7 +81,7 @@ export class Recordings {
     const peers = peerRanges(tunnels).find(({ device }) => device === record);
     const lanes = this.#plan.lanes.map((lane) => new CaptureReader(this.#memory, lane.capture));
     for (const lane of lanes) lane.start({ snap, record, peers });
-    const subjectOf = subjectsOf(tunnels);
+    const subjectOf: SubjectOf = (one) => this.#subjectOf(one);
     const capture: Capture = {
       subjectOf,
       isEthernet: record !== undefined && subjectOf(record)?.isEthernet === true,
@@ -83,6 +93,19 @@ export class Recordings {
     };
     this.#open = capture;
     return capture;
+  }
+
+  /** As the tunnels are by now. */
+  #subjectOf(record: number): RecordSubject | undefined {
+    const tunnels = this.#tunnels();
+    if (this.#subjects?.tunnels !== tunnels) this.#subjects = { tunnels, of: subjectsOf(tunnels) };
+    return this.#subjects.of(record);
+  }
+
+  #read(record: number): RecordedPacket[] {
+    const sinceMs = this.#sinceMs.get(record) ?? 0;
+    const packets = this.#lanes.flatMap((lane) => lane.read(record));
+    return sinceMs === 0 ? packets : packets.filter(({ timeMs }) => timeMs >= sinceMs);
   }
 
   #dropped(record: number): number {
@@ -100,7 +123,7 @@ export class Recordings {
     }
     for (const [device, records] of recordsOfDevice) {
       if (only !== undefined && device !== only) continue;
-      const packets = records.flatMap((record) => this.#lanes.flatMap((lane) => lane.read(record)));
+      const packets = records.flatMap((record) => this.#read(record));
       packets.sort((a, b) => a.timeMs - b.timeMs);
       if (packets.length > 0) yield packets;
     }
@@ -133,7 +156,7 @@ function recordOf(tunnels: Tunnels, name: string): number {
   );
 }
 
-function subjectsOf(tunnels: Tunnels): (record: number) => RecordSubject | undefined {
+function subjectsOf(tunnels: Tunnels): SubjectOf {
   const owners = recordsOf(tunnels);
   return (record) => {
     const owner = owners[record - 1];

@@ -1,9 +1,8 @@
-// What the records of the tunnel table are to the router: the tunnels of its config first, behind them their peers.
-import type { TunnelConfig } from '../config/config.js';
+// What the records of the tunnel table are to the router: those of its tunnels, and those of their peers.
 import { isName } from '../config/host-name.js';
-import type { TunnelChange } from '../lane/tunnels.js';
 import { recordsOf } from '../packet/peers.js';
 import type { Tunnel } from '../packet/tunnel.js';
+import { byRecord, type Fleet } from './fleet.js';
 
 /** A record of the table, at its place minus 1. */
 export interface RouterRecord {
@@ -13,50 +12,61 @@ export interface RouterRecord {
   readonly dev: string | undefined;
 }
 
-/** `tunnels`: those of `configs`, in the same order. */
-export function routerRecords(
-  configs: readonly TunnelConfig[],
-  tunnels: readonly Tunnel[],
-): RouterRecord[] {
-  const named = tunnels.map((tunnel, index) => {
+/** By record; undefined: nobody's. */
+export type RouterRecords = readonly (RouterRecord | undefined)[];
+
+export function routerRecords(fleet: Fleet): RouterRecords {
+  const configs = byRecord(fleet, ({ config }) => config);
+  const named = byRecord(fleet, ({ config, tunnel }) => {
     const { peers } = tunnel;
     if (peers === undefined) return tunnel;
-    const written = configs[index]?.peers ?? [];
     const withNames = peers.map((peer, at) => ({
       ...peer,
-      remote: peer.remote ?? written[at]?.remote ?? null,
+      remote: peer.remote ?? config.peers[at]?.remote ?? null,
     }));
     return { ...tunnel, peers: withNames };
   });
-  return recordsOf(named).flatMap(({ tunnel, device }) =>
-    tunnel === undefined ? [] : [{ tunnel, dev: configs[device - 1]?.dev }],
+  return recordsOf(named).map(({ tunnel, device }) =>
+    tunnel === undefined ? undefined : { tunnel, dev: configs[device - 1]?.dev },
   );
 }
 
-/** The tunnels as the table takes them: one without an address is a hole. */
-export function tableTunnels(tunnels: readonly Tunnel[]): (Tunnel | undefined)[] {
-  return tunnels.map((tunnel) => (isName(tunnel.remote) ? undefined : tunnel));
+/** The tunnels by record as the table takes them: one without an address is a hole. */
+export function tableTunnels(fleet: Fleet): (Tunnel | undefined)[] {
+  return byRecord(fleet, ({ tunnel }) => (isName(tunnel.remote) ? undefined : tunnel));
 }
 
-/** Of `tunnels`, as the table takes them, those that have one of these records, or whose peer has. */
-export function changedTunnels(
-  tunnels: readonly (Tunnel | undefined)[],
-  changed: ReadonlySet<number>,
-): TunnelChange[] {
-  const owners = recordsOf(tunnels).flatMap(({ device }, index) =>
-    changed.has(index + 1) ? [device] : [],
-  );
-  return [...new Set(owners)].map((record) => [record - 1, tunnels[record - 1]]);
+/** The tunnels of all records, as sockets are opened for them. */
+export function recordTunnels(records: RouterRecords): (Tunnel | undefined)[] {
+  return records.map((record) => record?.tunnel);
 }
 
-/** Records that have another remote in `after`, which is as long as `before`. */
-export function changedRecords(
-  before: readonly RouterRecord[],
-  after: readonly RouterRecord[],
-): Set<number> {
+/** Records of both that have another remote in `after`. */
+export function changedRecords(before: RouterRecords, after: RouterRecords): Set<number> {
   const changed = new Set<number>();
-  for (const [index, { tunnel }] of after.entries()) {
-    if (before[index]?.tunnel.remote !== tunnel.remote) changed.add(index + 1);
+  for (const [index, record] of after.entries()) {
+    const was = before[index];
+    if (record === undefined || was === undefined) continue;
+    if (was.tunnel.remote !== record.tunnel.remote) changed.add(index + 1);
   }
   return changed;
+}
+
+/** Records that one of both has alone. */
+export function unsharedRecords(before: RouterRecords, after: RouterRecords): Set<number> {
+  const alone = new Set<number>();
+  for (let index = 0; index < Math.max(before.length, after.length); index++) {
+    if ((before[index] === undefined) !== (after[index] === undefined)) alone.add(index + 1);
+  }
+  return alone;
+}
+
+/** Tunnels, and what they are with single peers, whose records nobody has in `after`. */
+export function goneTunnels(before: RouterRecords, after: RouterRecords): Map<number, Tunnel> {
+  return new Map(
+    before.flatMap((record, index): [number, Tunnel][] => {
+      const isGone = record !== undefined && after[index] === undefined;
+      return isGone ? [[index + 1, record.tunnel]] : [];
+    }),
+  );
 }

@@ -3,20 +3,23 @@
 //
 //   1. restore   at the start, before anything is sent
 //   2. keep      every PERIOD_MS, each number with a lead: a router that is killed has sent more by then
-//   3. close     at the end the numbers as they are
+//   3. note      what a tunnel had that goes, so that it can `resume` when it comes again
+//   4. close     at the end the numbers as they are
 //
 // A number that is ahead does no harm: the peer takes what comes after it. Where no folder is given nothing is kept.
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { isGre } from '../packet/tunnel.js';
+import { isGre, type Tunnel } from '../packet/tunnel.js';
 import type { Sequences } from '../ring/sequences.js';
 import type { RouterRecord } from './records.js';
 
 const PERIOD_MS = 10_000;
 /** More than a tunnel sends in a period, and a hundred times less than the 2^31 from where on a number counts as old. */
 const LEAD = 1 << 24;
+/** Tunnels whose numbers are known: those that went first are forgotten first. */
+const KNOWN_MAX = 20_000;
 const SCHEMA = 'grebe.sequences/1';
 const FILE = 'sequences.json';
 
@@ -31,6 +34,8 @@ export interface SequenceStoreOptions {
 
 export class SequenceStore {
   readonly #options: SequenceStoreOptions;
+  /** Next numbers, also of tunnels that are gone. */
+  readonly #known = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #isFailing = false;
   #isWriting = false;
@@ -43,14 +48,31 @@ export class SequenceStore {
   restore(): void {
     const { folder, sequences, log } = this.#options;
     if (folder === undefined) return;
-    const known = readNumbers(join(folder, FILE), log);
+    for (const [id, next] of readNumbers(join(folder, FILE), log)) this.#learn(id, next);
     for (const [record, id] of this.#numbered()) {
-      const next = known.get(id);
+      const next = this.#known.get(id);
       if (next !== undefined) sequences.set(record, next);
     }
     this.#keep(LEAD);
     this.#timer = setInterval(() => void this.#keepSoon(), PERIOD_MS);
     this.#timer.unref();
+  }
+
+  /** The tunnel of a record goes, and sends no more. */
+  note(record: number, tunnel: Tunnel): void {
+    const id = idOf(tunnel);
+    if (id !== undefined) this.#learn(id, this.#options.sequences.get(record));
+  }
+
+  /** A tunnel gets a record, before it sends: goes on with the numbers that it had, if it was here before. */
+  resume(record: number, tunnel: Tunnel): void {
+    const next = this.#known.get(idOf(tunnel) ?? '');
+    if (next !== undefined) this.#options.sequences.set(record, next);
+  }
+
+  /** Other tunnels are there: their numbers are kept soon. */
+  changed(): void {
+    if (this.#timer !== undefined) void this.#keepSoon();
   }
 
   /** Keeps the numbers as they are. Call it when nothing is sent any more. */
@@ -64,9 +86,8 @@ export class SequenceStore {
   /** Records whose packets are numbered, each with what tells its tunnel from others. */
   #numbered(): (readonly [record: number, id: string])[] {
     return this.#options.records().flatMap((one, index) => {
-      if (one === undefined || !isGre(one.tunnel) || !one.tunnel.sequenceOut) return [];
-      const { mode, local, remote, keyOut } = one.tunnel;
-      return [[index + 1, `${mode} ${local} ${remote} ${keyOut ?? '-'}`] as const];
+      const id = one && idOf(one.tunnel);
+      return id === undefined ? [] : [[index + 1, id] as const];
     });
   }
 
@@ -111,8 +132,16 @@ export class SequenceStore {
     const numbers = this.#numbered().map(([record, id]) => {
       return [id, (this.#options.sequences.get(record) + lead) >>> 0] as const;
     });
+    for (const [id, next] of numbers) this.#learn(id, next);
     if (numbers.length === 0) return undefined;
     return JSON.stringify({ schema: SCHEMA, numbers: Object.fromEntries(numbers) });
+  }
+
+  #learn(id: string, next: number): void {
+    this.#known.delete(id); // the newest is the last
+    this.#known.set(id, next);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > KNOWN_MAX && oldest !== undefined) this.#known.delete(oldest);
   }
 
   #sayFailing(error: unknown): void {
@@ -123,6 +152,13 @@ export class SequenceStore {
     }
     this.#isFailing = true;
   }
+}
+
+/** What tells a tunnel from others; undefined: its packets have no numbers. */
+function idOf(tunnel: Tunnel): string | undefined {
+  if (!isGre(tunnel) || !tunnel.sequenceOut) return undefined;
+  const { mode, local, remote, keyOut } = tunnel;
+  return `${mode} ${local} ${remote} ${keyOut ?? '-'}`;
 }
 
 /** The numbers of a file, none where there is none or it makes no sense. */

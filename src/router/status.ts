@@ -14,6 +14,7 @@ import {
 import { addKernelDrops } from '../underlay/kernel-drops.js';
 import type {
   DownReason,
+  GoneStatus,
   KernelDrops,
   PeerLiveness,
   PeerStatus,
@@ -26,9 +27,10 @@ import type {
 export interface StatusSources {
   readonly memory: WebAssembly.Memory;
   readonly plan: MemoryPlan;
-  readonly tunnels: readonly Tunnel[];
-  /** Where the tunnels have host names; absent: they have none. */
-  readonly configs?: readonly TunnelConfig[];
+  /** In the order in which they are shown. */
+  readonly fleet: readonly StatusMember[];
+  /** What tunnels that are gone had, and peers. */
+  readonly gone?: RecordCounters;
   /** Why a name of a tunnel stands for nothing. */
   readonly faultOf?: (tunnel: string, name: string) => string | undefined;
   /** Why the tunnel of a record is down; undefined: it is up. */
@@ -42,10 +44,20 @@ export interface StatusSources {
   readonly lanes: number;
   /** When the router was started, ms since 1970. */
   readonly startedMs: number;
+  /** Absent: there was none since. */
+  readonly lastReload?: RouterMetrics['lastReload'];
   /** By lane; undefined: it does not answer. */
   readonly kernelDrops: readonly (KernelDrops | undefined)[];
   /** By the name of a tunnel's device. */
   readonly queueDrops: ReadonlyMap<string, number>;
+}
+
+/** A tunnel that is shown. */
+export interface StatusMember {
+  readonly record: number;
+  readonly tunnel: Tunnel;
+  /** Where it may have host names. */
+  readonly config?: TunnelConfig;
 }
 
 /** Reads the counters of all lanes and puts the names of tunnels and reasons to them. */
@@ -66,7 +78,7 @@ export function readMetrics(sources: StatusSources): RouterMetrics {
     encapBatches: { packets: deviceReceived, counts: deviceBatches },
     decapBatches: { packets: underlayReceived, counts: underlayBatches },
     lanesAnswering: sources.kernelDrops.map((answer) => answer !== undefined),
-    lastReload: { isSuccessful: true, successMs: sources.startedMs },
+    lastReload: sources.lastReload ?? { isSuccessful: true, successMs: sources.startedMs },
   };
 }
 
@@ -82,22 +94,32 @@ function routerStatus(sources: StatusSources, counters: Counters): Omit<RouterSt
     icmp: counters.icmp,
     drops: unclaimed ? addDrops(unclaimed.decapDrops, unclaimed.encapDrops) : {},
     kernelDrops: addKernelDrops(sources.kernelDrops.filter((answer) => answer !== undefined)),
+    ...(sources.gone === undefined ? {} : { gone: goneStatus(sources.gone) }),
   };
+}
+
+function goneStatus({ rx, tx, local, decapDrops, encapDrops }: RecordCounters): GoneStatus {
+  return { rx, tx, localPackets: local, drops: addDrops(decapDrops, encapDrops) };
 }
 
 type Describe<T> = (sources: StatusSources, shown: Shown) => T;
 
 function mapTunnels<T>(sources: StatusSources, counters: Counters, describe: Describe<T>): T[] {
-  const ranges = new Map(peerRanges(sources.tunnels).map((range) => [range.device, range]));
+  const tunnels: (Tunnel | undefined)[] = [];
+  for (const { record, tunnel } of sources.fleet) {
+    while (tunnels.length < record) tunnels.push(undefined);
+    tunnels[record - 1] = tunnel;
+  }
+  const ranges = new Map(peerRanges(tunnels).map((range) => [range.device, range]));
   const pathMtus = new PathMtus(sources.memory, sources.plan.states);
-  return sources.tunnels.flatMap((tunnel, index): T[] => {
-    const own = counters.records[index + 1];
+  return sources.fleet.flatMap(({ tunnel, record, config }): T[] => {
+    const own = counters.records[record];
     if (own === undefined) return [];
-    const range = ranges.get(index + 1);
+    const range = ranges.get(record);
     const peers = range && counters.records.slice(range.first, range.first + range.count);
-    const pathMtu = pathMtus.get(index + 1);
-    const config = sources.configs?.[index];
-    return [describe(sources, { tunnel, record: index + 1, own, peers, config, pathMtu })];
+    return [
+      describe(sources, { tunnel, record, own, peers, config, pathMtu: pathMtus.get(record) }),
+    ];
   });
 }
 

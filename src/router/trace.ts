@@ -9,18 +9,21 @@ import { type TracedEntry, TraceReader } from '../ring/trace-ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Trace, TracedPacket, TraceRequest } from './contract.js';
 
+/** By record, the first is record 1. */
+type Tunnels = readonly (Tunnel | undefined)[];
+
 export class Traces {
   readonly #memory: WebAssembly.Memory;
   readonly #plan: MemoryPlan;
-  readonly #tunnels: () => readonly Tunnel[];
-  readonly #links: ReadonlyMap<number, string>;
+  readonly #tunnels: () => Tunnels;
+  readonly #links: () => ReadonlyMap<number, string>;
   #open: { readonly trace: Trace; readonly yields: boolean } | undefined;
 
   constructor(
     memory: WebAssembly.Memory,
     plan: MemoryPlan,
-    tunnels: () => readonly Tunnel[],
-    links: ReadonlyMap<number, string>,
+    tunnels: () => Tunnels,
+    links: () => ReadonlyMap<number, string>,
   ) {
     this.#memory = memory;
     this.#plan = plan;
@@ -51,7 +54,7 @@ export class Traces {
     for (const lane of lanes) lane.start({ limit: ofLane, dropsOnly, record });
     const trace: Trace = {
       tunnels: this.#tunnels(),
-      links: this.#links,
+      links: this.#links(),
       // What the lanes copy after its end is not for this trace.
       read: () => (trace.isEnded() ? { packets: [], missed: 0 } : readAll(lanes, isWanted)),
       isEnded: () => this.#open?.trace !== trace,
@@ -65,10 +68,15 @@ export class Traces {
     return trace;
   }
 
+  /** The tunnels are others: one who looks on by the way begins anew. */
+  renew(): void {
+    if (this.#open?.yields === true) this.#open.trace.close();
+  }
+
   #recordOf(name: string): number {
-    const index = this.#tunnels().findIndex((tunnel) => tunnel.name === name);
+    const index = this.#tunnels().findIndex((tunnel) => tunnel?.name === name);
     if (index >= 0) return index + 1;
-    const names = this.#tunnels().map((tunnel) => tunnel.name);
+    const names = this.#tunnels().flatMap((tunnel) => tunnel?.name ?? []);
     throw new Failure(
       EXIT.noInput,
       `there is no tunnel ${JSON.stringify(name)}`,

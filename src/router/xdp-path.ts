@@ -33,7 +33,7 @@ import {
 } from '../underlay/xdp/redirect-program.js';
 import type { XdpDevice } from '../underlay/xdp/xdp.js';
 import { Xsk } from '../underlay/xdp/xsk.js';
-import { changedRecords, type RouterRecord } from './records.js';
+import { changedRecords, type RouterRecords, unsharedRecords } from './records.js';
 
 /**
  * Frames to receive into, of all queues of a device together and of one at least: what a few TCP flows may have under
@@ -47,6 +47,8 @@ const SEND_FRAMES = 2048;
 const ETHERNET_ROOM = 18;
 /** Changes come in bursts: next hops are resolved once, this long after the first. */
 const SETTLE_MS = 20;
+/** Peers of tunnels that are added while the program is there; more come by the raw sockets. */
+const LATER_PEERS = 256;
 /** How often the kernel is told that next hops are in use; it asks again for those it has not heard of in 30 s. */
 const KEEP_ALIVE_MS = 10_000;
 
@@ -64,7 +66,7 @@ interface Device {
 }
 
 export interface XdpPathOptions {
-  readonly records: readonly RouterRecord[];
+  readonly records: RouterRecords;
   /** Whether received packets come by AF_XDP; otherwise superpackets leave past the IP stack and nothing else. */
   readonly receive: boolean;
   /** Whether superpackets may be segmented by the kernel. */
@@ -106,8 +108,10 @@ export async function openXdpPath(options: XdpPathOptions): Promise<XdpPath | un
 }
 
 /** The path to the next hop of each record; undefined: to groups, to anyone, and to a name without an address. */
-function unicastPaths(records: readonly RouterRecord[]): (Path | undefined)[] {
-  return records.map(({ tunnel, dev }) => {
+function unicastPaths(records: RouterRecords): (Path | undefined)[] {
+  return records.map((record) => {
+    if (record === undefined) return undefined;
+    const { tunnel, dev } = record;
     const { remote } = tunnel;
     const hasNone = remote === 'any' || isName(remote) || isToGroup(tunnel);
     return hasNone ? undefined : { remote, dev };
@@ -137,8 +141,8 @@ function openDevice(hop: Hop, options: XdpPathOptions): Device {
 }
 
 /** Peers that the program has room for: where names come to stand for others, both are there for a moment. */
-function peerRoom(records: readonly RouterRecord[]): number {
-  return Math.max(1, records.length * 2);
+function peerRoom(records: RouterRecords): number {
+  return records.length * 2 + LATER_PEERS;
 }
 
 /** Attaches the program that redirects the packets of all tunnels' peers. */
@@ -153,8 +157,8 @@ function redirectPeers(
       `${device.device}: its driver takes no XDP program (${redirect.genericCause}); the generic mode copies once more`,
     );
   }
-  for (const { tunnel } of records) {
-    const peer = peerOf(tunnel);
+  for (const record of records) {
+    const peer = record && peerOf(record.tunnel);
     if (peer !== undefined) redirect.addPeer(peer);
   }
   return redirect;
@@ -190,9 +194,9 @@ function peerOf(tunnel: Tunnel): Peer | undefined {
 }
 
 /** Those of all records, by what they say. */
-function peersOf(records: readonly RouterRecord[]): [string, Peer][] {
-  return records.flatMap(({ tunnel }): [string, Peer][] => {
-    const peer = peerOf(tunnel);
+function peersOf(records: RouterRecords): [string, Peer][] {
+  return records.flatMap((record): [string, Peer][] => {
+    const peer = record && peerOf(record.tunnel);
     return peer === undefined
       ? []
       : [[`${peer.source} ${peer.destination} ${peer.protocol}`, peer]];
@@ -201,7 +205,7 @@ function peersOf(records: readonly RouterRecord[]): [string, Peer][] {
 
 export class XdpPath {
   readonly #options: XdpPathOptions;
-  #records: readonly RouterRecord[];
+  #records: RouterRecords;
   /** Those that are about to have another remote. */
   #changing: ReadonlySet<number> = new Set();
   readonly #devices: readonly Device[];
@@ -216,6 +220,11 @@ export class XdpPath {
     this.#options = options;
     this.#records = options.records;
     this.#devices = devices;
+  }
+
+  /** Whether received packets come by AF_XDP. */
+  get receives(): boolean {
+    return this.#options.receive;
   }
 
   /** Readable when `onChange` is to be called. */
@@ -280,9 +289,11 @@ export class XdpPath {
     }));
   }
 
-  /** Records whose superpackets the kernel can segment, with the length of their outer header. */
-  segmentedRecords(): [number, number][] {
-    return this.#records.flatMap(({ tunnel }, index): [number, number][] => {
+  /** Those of `records` whose superpackets the kernel can segment, with the length of their outer header. */
+  segmentedRecords(records: RouterRecords): [number, number][] {
+    return records.flatMap((record, index): [number, number][] => {
+      if (record === undefined) return [];
+      const { tunnel } = record;
       const length = outerLength(tunnel);
       return this.#isSegmented(tunnel) && segmentationMark(length) !== 0
         ? [[index + 1, length]]
@@ -304,24 +315,36 @@ export class XdpPath {
   }
 
   /**
-   * Takes other remotes, in as many records as before. `publish` makes them known to the lanes: from before it until
+   * Takes other records, or others in them. `publish` makes them known to the lanes: from before it until
    * after it, the changed records have no next hop, so that no packet leaves for another host than it says.
    */
-  async change(records: readonly RouterRecord[], publish: () => Promise<void>): Promise<void> {
+  async change(records: RouterRecords, publish: () => Promise<void>): Promise<void> {
     const before = new Map(peersOf(this.#records));
     const after = new Map(peersOf(records));
-    this.#changing = changedRecords(this.#records, records);
+    this.#changing = new Set([
+      ...changedRecords(this.#records, records),
+      ...unsharedRecords(this.#records, records),
+    ]);
     for (const record of this.#changing) this.#nextHops?.set(record, undefined);
     try {
       await publish();
       this.#records = records;
       for (const { redirect } of this.#devices) {
-        for (const [id, peer] of after) if (!before.has(id)) redirect?.addPeer(peer);
         for (const [id, peer] of before) if (!after.has(id)) redirect?.removePeer(peer);
+        for (const [id, peer] of after) if (!before.has(id)) this.#addPeer(redirect, peer);
       }
     } finally {
       this.#changing = new Set();
       await this.#refresh();
+    }
+  }
+
+  #addPeer(redirect: Redirect | undefined, peer: Peer): void {
+    try {
+      redirect?.addPeer(peer);
+    } catch (error) {
+      const message = `packets of ${peer.source} come by raw sockets: ${String(error)}`;
+      this.#options.log.warn({ event: 'xdp-unavailable' }, message);
     }
   }
 
@@ -342,7 +365,9 @@ export class XdpPath {
     this.#adjacencies = adjacencies;
     this.#watch.watch(this.#adjacencies);
     const byPath = new Map(unicast.map((path, index) => [path, this.#adjacencies[index]]));
-    for (const [index, { tunnel }] of records.entries()) {
+    for (const [index, record] of records.entries()) {
+      if (record === undefined) continue; // it had its next hop taken when it went
+      const { tunnel } = record;
       const path = paths[index];
       const adjacency = path && byPath.get(path);
       // Without a local address the source is for the kernel to fill in, which it does for what passes its IP stack.

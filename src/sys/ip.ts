@@ -46,20 +46,35 @@ export interface IpLine {
 
 /** Runs the lines in order, stops at the first that fails and throws a Failure naming it. */
 export async function ipBatch(lines: readonly IpLine[]): Promise<void> {
-  if (lines.length === 0) return;
+  const { failure } = await tryBatch(lines);
+  if (failure !== undefined) throw failure;
+}
+
+/** The same; returns how many lines were done, and the Failure of the one behind them. */
+export async function tryBatch(
+  lines: readonly IpLine[],
+): Promise<{ readonly done: number; readonly failure?: Failure }> {
+  if (lines.length === 0) return { done: 0 };
   const result = await runIp(['-batch', '-'], lines.map(({ line }) => `${line}\n`).join(''));
-  if (result.code === 0) return;
+  if (result.code === 0) return { done: lines.length };
   const number = /Command failed -:(\d+)/.exec(result.stderr)?.[1];
   const failed = number === undefined ? undefined : lines[Number(number) - 1];
   const cause = result.stderr
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('Command failed'))
     .join('; ');
-  throw new Failure(
+  const failure = new Failure(
     EXIT.kernelRefused,
     `${failed?.owner ?? 'network setup'}: ip ${failed?.line ?? ''}: ${cause}`,
     'see what is there: ip address; ip route; ip -6 route',
   );
+  return { done: number === undefined ? 0 : Number(number) - 1, failure };
+}
+
+/** Runs all lines in order, whatever becomes of each. */
+export async function forceBatch(lines: readonly IpLine[]): Promise<void> {
+  if (lines.length === 0) return;
+  await runIp(['-force', '-batch', '-'], lines.map(({ line }) => `${line}\n`).join(''));
 }
 
 /** Whether the kernel has IPsec policies, which only what goes through the IP stack is subject to. */

@@ -1,7 +1,7 @@
 // What a table image holds beside the records: addresses of our own, and networks behind peers.
 import { OWN_INNER, OWN_OUTER } from '../../asm/layout.js';
 import { addressBytes, parseAddress, toBlock } from '../packet/address.js';
-import type { PeerRoute } from '../packet/peers.js';
+import { type PeerRoute, peerRanges } from '../packet/peers.js';
 import { ownName, routesOf } from '../packet/table.js';
 import type { Prefix, Tunnel } from '../packet/tunnel.js';
 import { OWN_COUNT, ROUTE_COUNT } from '../ring/plan.js';
@@ -49,15 +49,14 @@ export interface TunnelRoute {
 /** What is behind the peers of all tunnels. */
 export function collectRoutes(tunnels: readonly (Tunnel | undefined)[]): TunnelRoute[] {
   const routes: TunnelRoute[] = [];
-  let peerRecord = tunnels.length + 1;
-  for (const [index, tunnel] of tunnels.entries()) {
+  for (const { device, first } of peerRanges(tunnels)) {
+    const tunnel = tunnels[device - 1];
     if (tunnel === undefined) continue;
     for (const { routes: prefixes } of tunnel.peers ?? []) {
       const wrong = prefixes.find((prefix) => toBlock(prefix) === null);
       if (wrong !== undefined) throw badPrefix(tunnel, 'peers', wrong);
     }
-    for (const route of routesOf(tunnel, peerRecord)) routes.push({ tunnel: index + 1, route });
-    peerRecord += tunnel.peers?.length ?? 0;
+    for (const route of routesOf(tunnel, first)) routes.push({ tunnel: device, route });
   }
   if (routes.length > ROUTE_COUNT / 2) {
     throw new Failure(

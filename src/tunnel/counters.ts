@@ -108,12 +108,32 @@ export function readCounters(memory: WebAssembly.Memory, plan: MemoryPlan): Coun
     deviceBatches: classes(TOTAL_DEVICE_BATCHES),
     underlayBatches: classes(TOTAL_UNDERLAY_BATCHES),
     records: Array.from({ length: recordCount }, (_, record) =>
-      readRow(
-        words,
-        plan.lanes.map((lane) => lane.counters + TOTALS_SIZE + record * COUNTER_ROW_SIZE),
-      ),
+      readRow(words, rowsOf(plan, record)),
     ),
   };
+}
+
+/** Reads the counters of one record, summed over the lanes of `plan`. */
+export function readRecord(
+  memory: WebAssembly.Memory,
+  plan: MemoryPlan,
+  record: number,
+): RecordCounters {
+  return readRow(new Uint32Array(memory.buffer), rowsOf(plan, record));
+}
+
+/** Sets them to 0. Only for a record that no lane counts in: the live table does not hold it. */
+export function clearRecord(memory: WebAssembly.Memory, plan: MemoryPlan, record: number): void {
+  const words = new Uint32Array(memory.buffer);
+  for (const row of rowsOf(plan, record)) {
+    for (let word = row >>> 2; word < (row + COUNTER_ROW_SIZE) >>> 2; word++) {
+      Atomics.store(words, word, 0);
+    }
+  }
+}
+
+function rowsOf(plan: MemoryPlan, record: number): number[] {
+  return plan.lanes.map((lane) => lane.counters + TOTALS_SIZE + record * COUNTER_ROW_SIZE);
 }
 
 /** Counters of two records together. */

@@ -41,11 +41,15 @@ import {
   ROUTE_PEER,
   ROUTE_SIZE,
   ROUTE_TUNNEL,
+  STATE_RX_NEXT,
+  STATE_RX_SYNCED,
   STATE_SIZE,
+  STATE_STALE_COUNT,
+  STATE_STALE_NEXT,
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { toBlock } from '../packet/address.js';
-import { type PeerRoute, recordsOf } from '../packet/peers.js';
+import { type PeerRoute, peerRanges, recordsOf } from '../packet/peers.js';
 import { hasPeers } from '../packet/table.js';
 import { isGre, type Prefix, type Tunnel } from '../packet/tunnel.js';
 import {
@@ -132,19 +136,23 @@ export class TunnelTable {
   /**
    * `publish` while lanes run: waits until none has the image to be written. Publications that are asked for meanwhile
    * wait for their turn. `fresh`: records whose packets come from and go to another host than before; they are holes for
-   * a moment, in which they forget their sequence numbers. Rejects with a Failure when the tunnels do not fit, or a lane
+   * a moment, in which they forget their sequence numbers, and `onFresh` is told of each. Rejects with a Failure when the tunnels do not fit, or a lane
    * does not end its batch.
    */
   publishWhenSafe(
     tunnels: readonly (Tunnel | undefined)[],
     fresh: ReadonlySet<number> = new Set(),
+    onFresh: (record: number) => void = () => {},
   ): Promise<void> {
     return this.#inTurn(async () => {
       await this.#batchBorder();
       if (fresh.size > 0) {
         this.publish(withHoles(tunnels, fresh));
         await this.#batchBorder();
-        for (const record of fresh) this.resetState(record);
+        for (const record of fresh) {
+          this.resetState(record);
+          onFresh(record);
+        }
       }
       this.publish(tunnels);
     });
@@ -186,6 +194,16 @@ export class TunnelTable {
     const start = (this.#plan.states + record * STATE_SIZE) >>> 2;
     for (let word = start; word < start + (STATE_SIZE >>> 2); word++) {
       Atomics.store(this.#words, word, 0);
+    }
+  }
+
+  /**
+   * Forgets what a record expects of arriving sequence numbers. Only for one whose live tunnel does not look at them, or
+   * that the live table does not hold.
+   */
+  resetArrival(record: number): void {
+    for (const field of [STATE_RX_SYNCED, STATE_RX_NEXT, STATE_STALE_NEXT, STATE_STALE_COUNT]) {
+      Atomics.store(this.#words, (this.#plan.states + record * STATE_SIZE + field) >>> 2, 0);
     }
   }
 
@@ -314,15 +332,17 @@ function withHoles(
   tunnels: readonly (Tunnel | undefined)[],
   records: ReadonlySet<number>,
 ): (Tunnel | undefined)[] {
-  let peerRecord = tunnels.length + 1;
+  const firstPeers = new Map(peerRanges(tunnels).map(({ device, first }) => [device, first]));
   return tunnels.map((tunnel, index) => {
-    if (tunnel?.peers === undefined) return records.has(index + 1) ? undefined : tunnel;
-    const first = peerRecord;
-    peerRecord += tunnel.peers.length;
+    const first = firstPeers.get(index + 1);
+    if (tunnel?.peers === undefined || first === undefined || records.has(index + 1)) {
+      return records.has(index + 1) ? undefined : tunnel;
+    }
     const peers = tunnel.peers.map((peer, at) =>
       records.has(first + at) ? { ...peer, remote: null } : peer,
     );
-    return { ...tunnel, peers };
+    // Without those before it a tunnel that is a hole would let its peers' records slip.
+    return { ...tunnel, peers, peersAt: first };
   });
 }
 

@@ -41,26 +41,33 @@ const BATCH = 64;
 const PKTINFO_SIZE = 20;
 
 export class IcmpErrors {
-  readonly fds: readonly number[];
   readonly #block = new NativeBlock(MESSAGE_SIZE);
   readonly #message: MessageBatch;
   readonly #cursor = new ControlCursor();
-  readonly #fd4: number | undefined;
-  readonly #fd6: number | undefined;
+  #fd4: number | undefined;
+  #fd6: number | undefined;
 
   /** Opens the sockets. Throws a Failure when a right is missing. */
   constructor(versions: readonly (4 | 6)[]) {
     const controlSize = CONTROL_HEADER + PKTINFO_SIZE;
     this.#message = new MessageBatch(1, this.#block.address, { controlSize });
     this.#message.setData(0, 0, MESSAGE_SIZE);
-    this.#fd4 = versions.includes(4) ? open4() : undefined;
     try {
-      this.#fd6 = versions.includes(6) ? open6() : undefined;
+      this.want(versions);
     } catch (error) {
-      if (this.#fd4 !== undefined) close(this.#fd4);
+      this.close();
       throw error;
     }
-    this.fds = [this.#fd4, this.#fd6].filter((fd) => fd !== undefined);
+  }
+
+  get fds(): readonly number[] {
+    return [this.#fd4, this.#fd6].filter((fd) => fd !== undefined);
+  }
+
+  /** Opens what is missing for these versions of IP; what is open stays. Throws a Failure when a right is missing. */
+  want(versions: readonly (4 | 6)[]): void {
+    if (versions.includes(4)) this.#fd4 ??= open4();
+    if (versions.includes(6)) this.#fd6 ??= open6();
   }
 
   /** Hands over what waits, a batch at most: the bytes are good until it returns. Never blocks. */

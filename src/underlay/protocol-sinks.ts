@@ -19,37 +19,59 @@ import type { OuterProtocol } from './contract.js';
 const PROTOCOLS = [4, 41, 47];
 
 export class ProtocolSinks {
-  /** The protocols that are silent. */
-  readonly protocols: readonly OuterProtocol[];
-  readonly #fds: number[] = [];
+  readonly #all: readonly OuterProtocol[];
+  /** By what they say. */
+  readonly #open = new Map<string, { readonly outer: OuterProtocol; readonly fd: number }>();
 
   /** Opens a socket for each tunnel protocol but `received`. Throws a Failure when a right is missing. */
   constructor(received: readonly OuterProtocol[]) {
-    const isReceived = ({ version, protocol }: OuterProtocol): boolean =>
-      received.some((one) => one.version === version && one.protocol === protocol);
     const versions = hasIpv6() ? ([4, 6] as const) : ([4] as const);
-    this.protocols = versions
-      .flatMap((version) => PROTOCOLS.map((protocol) => ({ version, protocol })))
-      .filter((outer) => !isReceived(outer));
+    this.#all = versions.flatMap((version) => PROTOCOLS.map((protocol) => ({ version, protocol })));
     try {
-      for (const outer of this.protocols) this.#open(outer);
+      this.change(received);
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  close(): void {
-    for (const fd of this.#fds.splice(0)) close(fd);
+  /** The protocols that are silent. */
+  get protocols(): readonly OuterProtocol[] {
+    return [...this.#open.values()].map(({ outer }) => outer);
   }
 
-  #open({ version, protocol }: OuterProtocol): void {
-    const what = `raw socket against answers to IP protocol ${protocol}`;
-    const fd = openSocket(version === 4 ? AF_INET : AF_INET6, SOCK_RAW, protocol, what);
-    this.#fds.push(fd);
-    if (dropAll(fd)) return;
-    throw new Failure(EXIT.kernelRefused, `${what}: the kernel refused: ${errnoName(errno())}`);
+  /** Others are received from here on, or are about to be no more. Throws a Failure when a right is missing. */
+  change(received: readonly OuterProtocol[]): void {
+    const isReceived = new Set(received.map(idOf));
+    for (const outer of this.#all) {
+      const id = idOf(outer);
+      const open = this.#open.get(id);
+      if (open === undefined && !isReceived.has(id)) {
+        this.#open.set(id, { outer, fd: openSink(outer) });
+      } else if (open !== undefined && isReceived.has(id)) {
+        close(open.fd);
+        this.#open.delete(id);
+      }
+    }
   }
+
+  close(): void {
+    for (const { fd } of this.#open.values()) close(fd);
+    this.#open.clear();
+  }
+}
+
+function idOf({ version, protocol }: OuterProtocol): string {
+  return `${version} ${protocol}`;
+}
+
+function openSink({ version, protocol }: OuterProtocol): number {
+  const what = `raw socket against answers to IP protocol ${protocol}`;
+  const fd = openSocket(version === 4 ? AF_INET : AF_INET6, SOCK_RAW, protocol, what);
+  if (dropAll(fd)) return fd;
+  const cause = errnoName(errno());
+  close(fd);
+  throw new Failure(EXIT.kernelRefused, `${what}: the kernel refused: ${cause}`);
 }
 
 /** Whether the kernel has IPv6 at all: without it nobody answers. */

@@ -41,7 +41,7 @@ function run(shell: string, options: readonly string[], script: string): string 
 /** What a shell must offer behind words; the last is the one that is completed. */
 const CASES: readonly (readonly [words: readonly string[], offered: readonly string[]])[] = [
   [['che'], ['check']],
-  [['c'], ['check', 'codec', 'completion']],
+  [['c'], ['check', 'confirm', 'codec', 'completion']],
   [['check', 'g'], ['grebe.toml']],
   [['check', '--config', 'g'], ['grebe.toml']],
   [['check', 'two'], ['two words.toml']],

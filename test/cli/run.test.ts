@@ -108,10 +108,13 @@ test('a signal that comes more than once, as Ctrl-C through npx does, interrupts
   });
 });
 
-test('SIGHUP says that this version cannot reload, and the router runs on', async () => {
+test('SIGHUP reads the config again; one that is wrong changes nothing', async () => {
   await withRouter(async (router) => {
     router.child.kill('SIGHUP');
-    await said(router, /cannot reload/);
+    await said(router, /reloaded: 0 tunnels differ/);
+    writeFileSync(router.config, '[router]\nlanes = 0\n');
+    router.child.kill('SIGHUP');
+    await said(router, /the config stays as it was: .*lanes must be 1\.\.64/);
     assert.equal((await grebe(['status', '--socket', router.socket])).code, 0);
   });
 });

@@ -59,9 +59,9 @@ test('--version prints one line', async () => {
 test('a usage error ends with 64, on stderr, with the next thing to try', async () => {
   const cases: readonly (readonly [words: readonly string[], message: RegExp])[] = [
     [['statsu'], /unknown command "statsu"; did you mean "status"\?/],
-    [['tunnel', 'add', 'gre1'], /unknown command "tunnel"/],
-    [['reload'], /unknown command "reload"/],
-    [['d'], /unknown command "d"; it could be decode or doctor or demo/],
+    [['tunnel', 'burn', 'gre1'], /tunnel has no action "burn"/],
+    [['reload', '--confirm', 'soon'], /--confirm must be a time such as 60s, not "soon"/],
+    [['d'], /unknown command "d"; it could be diff or decode or doctor or demo/],
     [[''], /unknown command ""/],
     [['help', 'chekc'], /unknown command "chekc"; did you mean "check"\?/],
     [['status', '--jsn'], /unknown option '--jsn'\n\(Did you mean --json\?\)/],

@@ -1,12 +1,14 @@
 // The description of the API is what the API does: every route is in it, and every answer is as it says.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import pino from 'pino';
 import { z } from 'zod';
 import { listBuilds } from '../../src/codec/builds.js';
+import { configOrFail, parseConfig } from '../../src/config/load.js';
 import { followText } from '../../src/control/client.js';
 import { LiveFeed } from '../../src/control/live-feed.js';
 import { componentSchemas } from '../../src/control/openapi.js';
@@ -14,6 +16,8 @@ import type { Route } from '../../src/control/route.js';
 import { createRoutes } from '../../src/control/routes.js';
 import { COMPONENTS } from '../../src/control/schemas.js';
 import { openControl } from '../../src/control/server.js';
+import { diffConfigs } from '../../src/router/diff.js';
+import { Reloads } from '../../src/router/reload.js';
 import { EventReader } from '../../src/view/event-reader.js';
 import { requestFrom } from './request.js';
 import { tracedRouter } from './router.js';
@@ -26,6 +30,9 @@ const routes = createRoutes({ builds: listBuilds, feed: new LiveFeed(), pageUrl:
 /** Bodies of the requests that need one: a route without its line here fails below. */
 const BODIES: { readonly [route: string]: object } = {
   'PUT /v1/codec': { name: 'scalar' },
+  'POST /v1/diff': { file: 'other.toml', text: configText(3) },
+  'POST /v1/reload': { confirmMs: 60_000 },
+  'POST /v1/tunnels': { verb: 'change', name: 'gre1', words: ['ttl', '4'] },
 };
 
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, validateFormats: false });
@@ -45,13 +52,31 @@ function assertValid(id: string, value: unknown): void {
   assert.ok(validate(value), `${id}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(value)}`);
 }
 
+function configText(ttl: number): string {
+  return `[tunnel.gre1]\nmode = "gre"\nremote = "192.0.2.2"\nttl = ${ttl}\nallow = ["any"]\n`;
+}
+
+/** Those of a router whose file has another TTL than it runs with. */
+function openReloads(): Reloads {
+  const file = join(folder, 'grebe.toml');
+  writeFileSync(file, configText(2));
+  return new Reloads({
+    config: configOrFail(parseConfig(Buffer.from(configText(1)), file), file),
+    log: pino({ enabled: false }),
+    diff: (before, wanted) => diffConfigs(before, wanted, { laneCount: 1, lost: new Set() }),
+    apply: async () => {},
+  });
+}
+
 async function withControl(use: (path: string) => Promise<void>): Promise<void> {
   const path = join(folder, `${++count}.sock`);
   const control = await openControl(path, listBuilds);
-  control.serve(tracedRouter().router);
+  const reloads = openReloads();
+  control.serve({ ...tracedRouter().router, reloads });
   try {
     await use(path);
   } finally {
+    await reloads.close();
     await control.close();
   }
 }
@@ -112,6 +137,13 @@ test('every refusal is the error that is described', async () => {
       ['GET', '/v1/nothing', undefined, 404],
       ['PUT', '/v1/codec', '{}', 400],
       ['PUT', '/v1/codec', '{"name":"broken"}', 409],
+      ['POST', '/v1/diff', '{"file":"a.toml","text":"[tunnel"}', 409],
+      ['POST', '/v1/diff', '{"text":""}', 400],
+      ['POST', '/v1/reload', '{"confirmMs":0}', 400],
+      ['POST', '/v1/confirm', undefined, 409],
+      ['POST', '/v1/undo', undefined, 409],
+      ['POST', '/v1/tunnels', '{"verb":"burn","name":"gre1","words":[]}', 400],
+      ['POST', '/v1/tunnels', '{"verb":"del","name":"gre9","words":[]}', 404],
       ['PUT', '/v1/codec', `{"name":"${'x'.repeat(70_000)}"}`, 413],
       ['GET', '/v1/trace?rate=0', undefined, 400],
       ['GET', '/v1/events?packets=maybe', undefined, 400],
@@ -158,4 +190,17 @@ test('a validator of the description takes nothing that is described otherwise',
   ] as const) {
     assert.ok(!validatorOf(id)(value), id);
   }
+});
+
+test('a diff without a config is about the file of the router', async () => {
+  await withControl(async (socket) => {
+    for (const body of [undefined, '{}']) {
+      const { status, body: text } = await requestFrom(socket, 'POST', '/v1/diff', body);
+      assert.equal(status, 200, text);
+      const { file, tunnels } = JSON.parse(text);
+      assert.equal(file, join(folder, 'grebe.toml'));
+      const keys = [{ key: 'ttl', before: '1', after: '2' }];
+      assert.deepEqual(tunnels, [{ kind: 'change', name: 'gre1', keys }]);
+    }
+  });
 });

@@ -260,7 +260,7 @@ export const NOTES: Readonly<Record<Reason, Note>> = {
       'the device was set down or deleted',
     ],
     look: '`grebe status`: the reason stands beside `down`',
-    next: 'ask for the peer; `ip link set up dev NAME`; a device that is gone comes back with a restart of the router',
+    next: 'ask for the peer; `ip link set up dev NAME`; a device that is gone comes back with `grebe reload`',
   },
   'codec-fault': {
     means: 'made the codec trap, or was left by it in a state that cannot be',

@@ -358,7 +358,7 @@ test('after its peer moved, errors count for the new address, and the kernel is 
   const [before, after] = [to('198.51.100.2'), to('198.51.100.3')];
   lane.errors?.take(errorAbout(after, 3, 4, 1324));
   assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 1 });
-  lane.tunnels?.change([[0, { ...tunnel, remote: '198.51.100.3' }]]);
+  lane.tunnels?.change([[1, { ...tunnel, remote: '198.51.100.3' }]]);
   lane.errors?.take(errorAbout(before, 3, 4, 1224));
   assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 2 });
   assert.deepEqual(learned, []);
@@ -379,15 +379,15 @@ test('a tunnel that gets a peer, and one that is gone', () => {
     payload: hex('0000080045000000'),
   });
   lane.tunnels?.change([
-    [0, undefined],
-    [1, { ...tunnel, remote: '198.51.100.9' }],
+    [1, undefined],
+    [2, { ...tunnel, remote: '198.51.100.9' }],
   ]);
   lane.errors?.take(errorAbout(outer, 3, 1));
   assert.deepEqual(counters().records[0]?.decapDrops, { 'icmp-no-tunnel': 1 });
   assert.equal(lane.tunnels?.of(1), undefined);
   assert.equal(lane.tunnels?.of(2)?.remote, '198.51.100.9');
   assert.equal(lane.tunnels?.isOwn(hex('c0000201')), true);
-  lane.tunnels?.change([[1, undefined]]);
+  lane.tunnels?.change([[2, undefined]]);
   assert.equal(lane.tunnels?.isOwn(hex('c0000201')), false);
 });
 

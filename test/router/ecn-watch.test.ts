@@ -6,22 +6,35 @@ import { EcnCounts } from '../../src/ring/ecn-counts.js';
 import { createMemory, planMemory } from '../../src/ring/plan.js';
 import { EcnWatch } from '../../src/router/ecn-watch.js';
 import { sharedState } from '../../src/tunnel/state.js';
+import { TunnelTable } from '../../src/tunnel/table.js';
 import { PLAIN_GRE } from '../support/tunnels.js';
 
 const PERIOD_MS = 10_000;
 
-function open(names: readonly string[]) {
+function open(names: readonly (string | undefined)[]) {
+  let current = names;
   mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   const plan = planMemory(1);
   const memory = createMemory(plan);
   const states = sharedState(memory, plan.states);
   const lines: Record<string, unknown>[] = [];
   const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) });
-  const watch = new EcnWatch({ names, counts: new EcnCounts(memory, plan.states), log });
+  const watch = new EcnWatch({
+    names: () => current,
+    counts: new EcnCounts(memory, plan.states),
+    log,
+  });
+  /** The records are other tunnels', and what they counted is forgotten. */
+  const rename = (next: readonly (string | undefined)[]): void => {
+    current = next;
+    for (let record = 1; record <= next.length; record++) {
+      new TunnelTable(memory, plan).resetState(record);
+    }
+  };
   const note = (record: number, outer: number, inner: number, count = 1): void => {
     for (let n = 0; n < count; n++) states.of(PLAIN_GRE, record).noteEcn(outer, inner);
   };
-  return { watch, note, lines, pass: () => mock.timers.tick(PERIOD_MS) };
+  return { watch, note, rename, lines, pass: () => mock.timers.tick(PERIOD_MS) };
 }
 
 test('every ten seconds a line of each tunnel that had odd pairs says how many of which', (t) => {
@@ -83,4 +96,32 @@ test('what was said once is not said again', (t) => {
   watch.start();
   pass();
   assert.equal(lines.length, 1);
+});
+
+test('a record that another tunnel has counts from nothing, and one that nobody has is left alone', (t) => {
+  const { watch, note, rename, lines, pass } = open(['gre1', 'gre2']);
+  t.after(() => {
+    watch.stop();
+    mock.timers.reset();
+  });
+  watch.start();
+  note(1, 1, 0, 5);
+  note(2, 1, 0, 5);
+  pass();
+  rename(['other', undefined]);
+  note(1, 1, 0, 7);
+  note(2, 1, 0, 7);
+  pass();
+  rename(['other', 'gre2']);
+  note(1, 1, 0, 2);
+  pass();
+  assert.deepEqual(
+    lines.map(({ tunnel, packets }) => [tunnel, packets]),
+    [
+      ['gre1', 5],
+      ['gre2', 5],
+      ['other', 7],
+      ['other', 2],
+    ],
+  );
 });

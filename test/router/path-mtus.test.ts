@@ -98,3 +98,23 @@ test('a device that has more than its tunnel carries, for IPv6, has that again w
   await pass(10);
   assert.deepEqual(set.at(-1), [TUNNEL.name, 1500]);
 });
+
+test('a device whose tunnel carries IPv6 from now on gets the MTU for that back, and goes by it', async (t) => {
+  t.after(() => mock.timers.reset());
+  const { learned, learn, pass, pathMtus, set } = open([1260]);
+  learn(1000);
+  await pass(0);
+  learned.change({ tunnels: [{ ...TUNNEL, mtu: 1260 }], deviceMtus: [1280] }, [1]);
+  await pass(0);
+  assert.equal(pathMtus.get(1), 0);
+  assert.deepEqual(set, [
+    [TUNNEL.name, 1000],
+    [TUNNEL.name, 1280],
+  ]);
+  learn(1100);
+  await pass(10.1);
+  assert.deepEqual(set.slice(2), [
+    [TUNNEL.name, 1100],
+    [TUNNEL.name, 1280],
+  ]);
+});

@@ -18,7 +18,8 @@ import { openMetrics } from '../../control/metrics-listener.js';
 import { type ControlServer, openControl } from '../../control/server.js';
 import { formatPrefix } from '../../packet/address.js';
 import type { Router } from '../../router/contract.js';
-import { resolveTunnels } from '../../router/devices.js';
+import type { ReloadHooks } from '../../router/reload.js';
+import { resolveTunnels } from '../../router/resolve.js';
 import { startRouter } from '../../router/router.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import { requireCapabilities } from '../capability.js';
@@ -42,18 +43,58 @@ export async function runRun(call: Call): Promise<ExitCode> {
   if (config.router.underlay !== 'memory') requireCapabilities();
   const socket = call.socket === undefined ? config.router.socket : namedSocket(call.socket);
   const listeners = await openListeners(config, socket);
-  const router = await startRouter(config, log).catch(async (error: unknown) => {
+  const hangup = watchForHangup(log);
+  let service: Service | undefined;
+  const hooks = reloadHooks(log, call, () => service);
+  const router = await startRouter(config, log, hooks).catch(async (error: unknown) => {
     await closeAll(listeners);
     throw error;
   });
+  service = new Service({ router, log });
   for (const listener of listeners) listener.serve(router);
-  const service = new Service({ router, log });
   await announce(config, socket, log, service);
+  hangup.serve(router);
   const watch = watchStatus(router, service, log);
   const cause = await Promise.race([end, router.finished]);
   clearInterval(watch);
   await service.stopping();
   return stop(cause, router, listeners, log);
+}
+
+/** SIGHUP lets the router reload; one that comes before it is ready, once it is. What comes of it is in the log. */
+function watchForHangup(log: Logger): { readonly serve: (router: Router) => void } {
+  let reload: (() => void) | undefined;
+  let isAsked = false;
+  process.on('SIGHUP', () => {
+    log.info({ event: 'signal', signal: 'SIGHUP' }, 'SIGHUP: reloading');
+    isAsked = true;
+    reload?.();
+  });
+  return {
+    serve: ({ reloads }) => {
+      reload = () => void reloads?.reload().catch(() => {});
+      if (isAsked) reload();
+    },
+  };
+}
+
+/** Lets the service manager and the log follow. */
+function reloadHooks(
+  log: Logger,
+  { verbosity }: Call,
+  service: () => Service | undefined,
+): ReloadHooks {
+  return {
+    onBegin: async () => service()?.reloading(),
+    onEnd: async ({ router, tunnels }, isSuccessful) => {
+      log.level = logSettings(router.log, verbosity).level;
+      await service()?.reloaded(`${countTunnels(tunnels.length)} up`, isSuccessful);
+    },
+  };
+}
+
+function countTunnels(count: number): string {
+  return `${count} tunnel${count === 1 ? '' : 's'}`;
 }
 
 /** Looks at the counters now and then: drops go to the log, how many tunnels are up to the service manager. */
@@ -148,12 +189,6 @@ function watchForEnd(log: Logger): Promise<unknown> {
       resolve(null);
     };
     process.on('SIGTERM', onEnd).on('SIGINT', onEnd);
-    process.on('SIGHUP', () => {
-      log.warn(
-        { event: 'signal' },
-        'SIGHUP: this version cannot reload, restart it to use a new config',
-      );
-    });
     process.once('uncaughtException', resolve);
     process.once('unhandledRejection', resolve);
   });
@@ -166,7 +201,7 @@ async function announce(
   service: Service,
 ): Promise<void> {
   const tunnels = config.tunnels.length;
-  const up = `${tunnels} tunnel${tunnels === 1 ? '' : 's'} up`;
+  const up = `${countTunnels(tunnels)} up`;
   // Whoever waits for this line gets it at every log level.
   const always = log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' });
   always.info(

@@ -70,7 +70,7 @@ class TraceView {
     switch (line.kind) {
       case 'start':
         this.#isStarted = true;
-        this.#table = createTable(line.tunnels);
+        this.#table = createTable(line.tunnels.map((tunnel) => tunnel ?? undefined));
         this.#links = new Map(line.links);
         this.#call.output.say('tracing: ^C ends it');
         break;

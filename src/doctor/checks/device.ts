@@ -33,7 +33,7 @@ function examineOne({ name, status }: Target, { links }: Subject['machine']): Ou
   const link = links.get(name);
   if (link === undefined) {
     const found = `the device ${name} is gone: something removed it`;
-    return [{ severity: 'error', tunnel: name, found, next: 'restart the router' }];
+    return [{ severity: 'error', tunnel: name, found, next: 'grebe reload' }];
   }
   if (!link.flags?.includes('UP')) {
     const next = `sudo ip link set dev ${name} up`;

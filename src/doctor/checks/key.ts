@@ -56,8 +56,9 @@ async function watchStrays(socket: string, heard: ReadonlySet<string>): Promise<
   let links: ReadonlyMap<number, string> = new Map();
   const take = (line: TraceLine): void => {
     if (line.kind === 'start') {
-      table = createTable(line.tunnels);
-      silent = createTable(line.tunnels.map((one) => (heard.has(one.name) ? undefined : one)));
+      const tunnels = line.tunnels.map((one) => one ?? undefined);
+      table = createTable(tunnels);
+      silent = createTable(tunnels.map((one) => (one && heard.has(one.name) ? undefined : one)));
       links = new Map(line.links);
     }
     if (line.kind !== 'packet' || line.reason !== 'no-tunnel') return;

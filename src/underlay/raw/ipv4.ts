@@ -12,8 +12,13 @@ const INTERFACE = CONTROL_HEADER;
 /** Opens a socket for packets of `protocol`; `wantsLink`: it is to say which device each came in by. */
 export function openIpv4Receiver(protocol: number, wantsLink: boolean): number {
   const fd = openRaw(AF_INET, protocol);
-  if (wantsLink) setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  if (wantsLink) tellLink(fd);
   return fd;
+}
+
+/** Lets the socket say of packets that come from here on which device each came in by. */
+export function tellLink(fd: number): void {
+  setOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
 }
 
 /** Packets that arrive whole. */

@@ -16,7 +16,7 @@ import { sumReceiveDrops } from '../kernel-drops.js';
 import { SendRoom } from '../send-room.js';
 import { filterFlows } from './flow-filter.js';
 import { FragmentSender } from './fragment-sender.js';
-import { Ipv4Arrival, openIpv4Receiver } from './ipv4.js';
+import { Ipv4Arrival, openIpv4Receiver, tellLink } from './ipv4.js';
 import { Ipv6Arrival, openIpv6Receiver } from './ipv6.js';
 import { RawReceiver, type RawSocket } from './receiver.js';
 import { RawSender } from './sender.js';
@@ -36,51 +36,126 @@ export interface RawUnderlayOptions {
   readonly laneCount: number;
 }
 
+/** What the sockets are opened for, of that which may change while they are open. */
+export type RawSockets = Omit<RawUnderlayOptions, 'linkOf' | 'lane' | 'laneCount'>;
+
 /** A socket, and how packets come out of it. */
 interface Source {
   readonly socket: RawSocket;
+  readonly version: 4 | 6;
   readonly receiver: RawReceiver;
 }
 
 export class RawUnderlay implements Underlay {
   readonly name = 'raw';
-  readonly fds: readonly number[];
-  readonly #sources: readonly Source[];
+  #sources: readonly Source[] = [];
+  readonly #options: RawUnderlayOptions;
+  readonly #memory: WebAssembly.Memory;
   readonly #bytes: Uint8Array;
+  readonly #base: number;
   /** By version. */
   readonly #senders: (RawSender | undefined)[] = [];
   /** The only sender, where there is one. */
-  readonly #onlySender: RawSender | undefined;
-  readonly #groups: GroupMembership;
+  #onlySender: RawSender | undefined;
+  readonly #receivers = new Map<string, RawReceiver>();
+  #groups = new GroupMembership([]);
+  #groupNames = '';
   readonly #fragments: FragmentSender;
-  readonly #hasLinks: boolean;
-  readonly #linkOf: (record: number) => number;
+  #hasLinks = false;
   readonly #room = new SendRoom();
   #nextSocket = 0;
 
   /** Opens the sockets. Throws a Failure when a right is missing. */
   constructor(memory: WebAssembly.Memory, options: RawUnderlayOptions) {
-    const { links, groups, versions } = options;
+    this.#memory = memory;
+    this.#options = options;
     this.#bytes = new Uint8Array(memory.buffer);
+    this.#base = addressOf(this.#bytes);
     this.#fragments = new FragmentSender(memory);
-    this.#hasLinks = links.size > 0;
-    this.#linkOf = options.linkOf;
-    const base = addressOf(this.#bytes);
-    const undo: (() => void)[] = [];
     try {
-      for (const version of versions) {
-        const sender = new RawSender(version, memory, base, links, this.#room, this.#fragments);
-        undo.push(() => sender.close());
-        this.#senders[version] = sender;
-      }
-      this.#sources = openSources(memory, base, options, undo);
-      this.#groups = new GroupMembership(groups);
+      this.change(options);
     } catch (error) {
-      for (const step of undo) step();
+      this.close();
       throw error;
     }
-    this.fds = this.#sources.map(({ socket }) => socket.fd);
-    this.#onlySender = versions.length === 1 ? this.#senders[versions[0] ?? 4] : undefined;
+  }
+
+  get fds(): readonly number[] {
+    return this.#sources.map(({ socket }) => socket.fd);
+  }
+
+  /**
+   * Opens what is missing, between two batches; what is open already loses no packet. Returns the descriptors that are
+   * no longer among `fds`: the caller's to close. Throws a Failure when the kernel refuses; what was open is then
+   * open still.
+   */
+  change({ protocols, versions, groups, links }: RawSockets): number[] {
+    for (const version of [4, 6] as const) this.#changeSender(version, versions, links);
+    const senders = this.#senders.filter((sender) => sender !== undefined);
+    this.#onlySender = senders.length === 1 ? senders[0] : undefined;
+    const names = groups.map(({ address, link }) => `${address} ${link}`).join();
+    if (names !== this.#groupNames) {
+      const joined = new GroupMembership(groups);
+      this.#groups.close();
+      this.#groups = joined;
+      this.#groupNames = names;
+    }
+    this.#hasLinks = links.size > 0;
+    const before = this.#sources;
+    const opened: number[] = [];
+    try {
+      this.#sources = protocols.map((outer) => {
+        const open = before.find(({ version, socket }) => {
+          return version === outer.version && socket.protocol === outer.protocol;
+        });
+        return this.#source(outer, open?.socket.fd ?? this.#open(outer, opened));
+      });
+    } catch (error) {
+      for (const fd of opened) close(fd);
+      throw error;
+    }
+    const kept = new Set(this.fds);
+    return before.map(({ socket }) => socket.fd).filter((fd) => !kept.has(fd));
+  }
+
+  #changeSender(
+    version: 4 | 6,
+    versions: readonly (4 | 6)[],
+    links: ReadonlyMap<number, string>,
+  ): void {
+    const sender = this.#senders[version];
+    if (!versions.includes(version)) {
+      sender?.close();
+      this.#senders[version] = undefined;
+    } else if (sender !== undefined) {
+      sender.bind(links);
+    } else {
+      const shared = [this.#room, this.#fragments] as const;
+      this.#senders[version] = new RawSender(version, this.#memory, this.#base, links, ...shared);
+    }
+  }
+
+  #open({ version, protocol }: OuterProtocol, opened: number[]): number {
+    const { lane, laneCount } = this.#options;
+    const fd =
+      version === 4 ? openIpv4Receiver(protocol, this.#hasLinks) : openIpv6Receiver(protocol);
+    opened.push(fd);
+    if (laneCount > 1) filterFlows(fd, { version, protocol }, lane, laneCount);
+    return fd;
+  }
+
+  /** A socket with the receiver of its family, which says where packets came in where tunnels ask for it. */
+  #source({ version, protocol }: OuterProtocol, fd: number): Source {
+    const wantsLink = version === 4 && this.#hasLinks;
+    if (wantsLink) tellLink(fd);
+    const id = `${version} ${wantsLink}`;
+    let receiver = this.#receivers.get(id);
+    if (receiver === undefined) {
+      const arrival = version === 4 ? new Ipv4Arrival(wantsLink) : new Ipv6Arrival(this.#memory);
+      receiver = new RawReceiver(this.#base, arrival);
+      this.#receivers.set(id, receiver);
+    }
+    return { socket: { fd, protocol }, version, receiver };
   }
 
   receive(ring: Ring, max: number): number {
@@ -103,7 +178,7 @@ export class RawUnderlay implements Underlay {
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       if (ring.reason(position) !== REASON_NONE) continue;
       const address = ring.processedAddress(position);
-      const link = this.#hasLinks ? this.#linkOf(ring.tunnel(position)) : 0;
+      const link = this.#hasLinks ? this.#options.linkOf(ring.tunnel(position)) : 0;
       const sender = this.#onlySender ?? this.#senders[(this.#bytes[address] as number) >>> 4];
       if (sender === undefined) {
         ring.setReason(position, REASON_TX_ERROR); // a codec wrote what no tunnel asked for
@@ -135,28 +210,4 @@ export class RawUnderlay implements Underlay {
     for (const sender of this.#senders) sender?.close();
     this.#groups.close();
   }
-}
-
-/** Opens the sockets to receive from; `undo` gets what closes them. */
-function openSources(
-  memory: WebAssembly.Memory,
-  base: number,
-  options: RawUnderlayOptions,
-  undo: (() => void)[],
-): Source[] {
-  const { protocols, links, lane, laneCount } = options;
-  const wantsLink = links.size > 0;
-  const receivers = new Map<4 | 6, RawReceiver>();
-  return protocols.map(({ version, protocol }) => {
-    const fd = version === 4 ? openIpv4Receiver(protocol, wantsLink) : openIpv6Receiver(protocol);
-    undo.push(() => close(fd));
-    if (laneCount > 1) filterFlows(fd, { version, protocol }, lane, laneCount);
-    let receiver = receivers.get(version);
-    if (receiver === undefined) {
-      const arrival = version === 4 ? new Ipv4Arrival(wantsLink) : new Ipv6Arrival(memory);
-      receiver = new RawReceiver(base, arrival);
-      receivers.set(version, receiver);
-    }
-    return { socket: { fd, protocol }, receiver };
-  });
 }

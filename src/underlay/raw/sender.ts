@@ -51,7 +51,7 @@ export class RawSender {
   readonly #positions = new Uint32Array(SLOT_COUNT);
   readonly #room: SendRoom;
   readonly #fragments: FragmentSender;
-  readonly #links: ReadonlyMap<number, string>;
+  #links: ReadonlyMap<number, string> = new Map();
   readonly #socket: number;
   /** By device. */
   readonly #bound = new Map<number, number>();
@@ -69,7 +69,6 @@ export class RawSender {
     fragments: FragmentSender,
   ) {
     this.version = version;
-    this.#links = links;
     this.#fragments = fragments;
     const shape = SHAPES[version];
     this.#shape = shape;
@@ -80,22 +79,36 @@ export class RawSender {
       // The rest of it stays 0. A link-local destination counts on the device that the socket is bound to.
       this.#batch.names.setUint16(index * this.#batch.nameStride, shape.family, true);
     }
-    const open = (): number => {
-      const fd = openRaw(shape.family, IPPROTO_RAW);
-      setOption(fd, shape.level, shape.loop, 0); // what goes to a group is for others
-      return fd;
-    };
-    this.#socket = open();
+    this.#socket = this.#open();
     try {
-      for (const [index, name] of links) {
-        const fd = open();
-        bindToDevice(fd, name); // closes it where that fails
-        this.#bound.set(index, fd);
-      }
+      this.bind(links);
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Has a socket for each of `links` from here on, and none for any other device. Throws a Failure as when opened. */
+  bind(links: ReadonlyMap<number, string>): void {
+    this.#links = links;
+    for (const [index, name] of links) {
+      if (this.#bound.has(index)) continue;
+      const fd = this.#open();
+      bindToDevice(fd, name); // closes it where that fails
+      this.#bound.set(index, fd);
+    }
+    for (const [index, fd] of this.#bound) {
+      if (links.has(index)) continue;
+      close(fd);
+      this.#bound.delete(index);
+    }
+  }
+
+  #open(): number {
+    const { family, level, loop } = this.#shape;
+    const fd = openRaw(family, IPPROTO_RAW);
+    setOption(fd, level, loop, 0); // what goes to a group is for others
+    return fd;
   }
 
   /** Adds the packet at `position`, which begins at `address`, to those that `flush` sends. */

@@ -34,6 +34,7 @@ import { UdpReceiver } from './receiver.js';
 import { UdpSender, type UdpSenderOptions } from './sender.js';
 
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const IP_RECVTTL = 12;
 const IP_RECVTOS = 13;
@@ -69,48 +70,107 @@ export interface UdpUnderlayOptions extends UdpSenderOptions {
   readonly isShared: boolean;
 }
 
+/** What the sockets are opened for, of that which may change while they are open. */
+export type UdpSockets = Pick<UdpUnderlayOptions, 'locals' | 'groups' | 'links'>;
+
 /** A socket, and how datagrams come out of it. */
 interface Source {
   readonly fd: number;
+  readonly place: Place;
   readonly receiver: UdpReceiver;
 }
 
 export class UdpUnderlay implements Underlay {
   readonly name = 'udp';
-  readonly fds: readonly number[];
-  readonly #sources: readonly Source[];
+  #sources: readonly Source[] = [];
+  readonly #memory: WebAssembly.Memory;
+  readonly #options: UdpUnderlayOptions;
   readonly #bytes: Uint8Array;
   /** By version. */
   readonly #senders: (UdpSender | undefined)[] = [];
+  readonly #receivers = new Map<string, UdpReceiver>();
   /** The only sender, where there is one. */
-  readonly #onlySender: UdpSender | undefined;
+  #onlySender: UdpSender | undefined;
   #nextSocket = 0;
 
   /** Opens the sockets to receive from. Throws a Failure when one is taken. */
   constructor(memory: WebAssembly.Memory, options: UdpUnderlayOptions) {
+    this.#memory = memory;
+    this.#options = options;
     this.#bytes = new Uint8Array(memory.buffer);
-    const sources: Source[] = [];
+    this.change(options);
+  }
+
+  get fds(): readonly number[] {
+    return this.#sources.map(({ fd }) => fd);
+  }
+
+  /**
+   * Opens what is missing, between two batches; what is open already loses no packet. Returns the descriptors that are
+   * no longer among `fds`: the caller's to close. Throws a Failure when one is taken; what was open is then open still.
+   */
+  change(sockets: UdpSockets): number[] {
+    const before = this.#sources;
+    const opened: Source[] = [];
     try {
-      for (const version of [4, 6] as const) {
-        const places = receivedAt(options, version);
-        if (places.length === 0) continue;
-        const outer = UDP_OUTER[version];
-        const receiver = new UdpReceiver(memory, outer, GRE_UDP_PORT, options.links.size > 0);
-        for (const { groups, ...local } of places) {
-          const fd = openReceiver(outer.family, local, options.isShared);
-          sources.push({ fd, receiver });
-          for (const group of groups) joinGroup(fd, group);
-        }
-        this.#senders[version] = new UdpSender(memory, outer, options);
-      }
+      this.#sources = ([4, 6] as const).flatMap((version) => {
+        const open = before.filter(({ place }) => versionOf(place.address) === version);
+        return receivedAt(
+          sockets,
+          version,
+          open.map(({ place }) => place),
+        ).map((place) => {
+          const found = open.find((one) => idOf(one.place) === idOf(place));
+          const fd = found?.fd ?? this.#open(version, place, open);
+          const source = { fd, place, receiver: this.#receiver(version, sockets.links.size > 0) };
+          if (found === undefined) opened.push(source);
+          joinMissing(fd, place.groups, found?.place.groups ?? []);
+          return source;
+        });
+      });
     } catch (error) {
-      for (const { fd } of sources) close(fd);
+      for (const { fd } of opened) close(fd);
       throw error;
     }
-    this.#sources = sources;
-    this.fds = sources.map(({ fd }) => fd);
+    for (const version of [4, 6] as const) this.#changeSender(version);
     const senders = this.#senders.filter((sender) => sender !== undefined);
     this.#onlySender = senders.length === 1 ? senders[0] : undefined;
+    const kept = new Set(this.fds);
+    return before.map(({ fd }) => fd).filter((fd) => !kept.has(fd));
+  }
+
+  /** Opens a socket at `place`. One for all addresses is let in beside those that are open for some. */
+  #open(version: 4 | 6, place: Place, open: readonly Source[]): number {
+    const { family } = UDP_OUTER[version];
+    const isBeside = open.length > 0;
+    const reuse = (on: number): void => {
+      for (const { fd } of isBeside ? open : []) setOption(fd, SOL_SOCKET, SO_REUSEADDR, on);
+    };
+    reuse(1);
+    try {
+      return openReceiver(family, place, this.#options.isShared, isBeside);
+    } finally {
+      reuse(0); // no other process is let in
+    }
+  }
+
+  #receiver(version: 4 | 6, wantsLink: boolean): UdpReceiver {
+    const id = `${version} ${wantsLink}`;
+    const known = this.#receivers.get(id);
+    if (known !== undefined) return known;
+    const made = new UdpReceiver(this.#memory, UDP_OUTER[version], GRE_UDP_PORT, wantsLink);
+    this.#receivers.set(id, made);
+    return made;
+  }
+
+  #changeSender(version: 4 | 6): void {
+    const isWanted = this.#sources.some(({ place }) => versionOf(place.address) === version);
+    if (isWanted) {
+      this.#senders[version] ??= new UdpSender(this.#memory, UDP_OUTER[version], this.#options);
+    } else {
+      this.#senders[version]?.close();
+      this.#senders[version] = undefined;
+    }
   }
 
   receive(ring: Ring, max: number): number {
@@ -176,20 +236,37 @@ interface Place extends UdpLocal {
   readonly groups: readonly Group[];
 }
 
-/** The places of one family: each local address and each group, or one for all there are. */
-function receivedAt(options: UdpUnderlayOptions, version: 4 | 6): readonly Place[] {
+/**
+ * The places of one family: each local address and each group, or one for all there are. What is open for all stays so,
+ * and no address that has a socket loses it.
+ */
+function receivedAt(
+  { locals: all, groups: allGroups }: UdpSockets,
+  version: 4 | 6,
+  open: readonly Place[],
+): readonly Place[] {
   const isOurs = ({ address }: UdpLocal): boolean => versionOf(address) === version;
-  const locals = options.locals.filter(isOurs);
-  const groups = options.groups.filter(isOurs);
-  const own = new Map(locals.map((local) => [`${local.address}%${local.link}`, local]));
-  const all = ALL[version];
-  if (own.size > LOCAL_LIMIT || locals.some(({ address }) => address === all)) {
-    return [{ address: all, link: 0, groups }];
+  const locals = all.filter(isOurs);
+  const groups = allGroups.filter(isOurs);
+  if (locals.length + groups.length === 0) return [];
+  const any = ALL[version];
+  const own = new Map(locals.map((local) => [idOf(local), { ...local, groups: [] as Group[] }]));
+  const isOpenToAll = open.some(({ address }) => address === any);
+  const wantsAll = locals.some(({ address }) => address === any);
+  if (isOpenToAll || (open.length === 0 && (wantsAll || own.size > LOCAL_LIMIT))) {
+    const kept = open.filter((place) => place.address !== any && own.has(idOf(place)));
+    return [{ address: any, link: 0, groups }, ...kept];
   }
-  return [
-    ...[...own.values()].map((local) => ({ ...local, groups: [] })),
-    ...groups.map((group) => ({ ...group, groups: [group] })),
-  ];
+  return [...own.values(), ...groups.map((group) => ({ ...group, groups: [group] }))];
+}
+
+function joinMissing(fd: number, groups: readonly Group[], joined: readonly Group[]): void {
+  const known = new Set(joined.map(idOf));
+  for (const group of groups) if (!known.has(idOf(group))) joinGroup(fd, group);
+}
+
+function idOf({ address, link }: UdpLocal): string {
+  return `${address}%${link}`;
 }
 
 const ALL = { 4: '0.0.0.0', 6: '::' } as const;
@@ -198,8 +275,13 @@ function versionOf(address: string): 4 | 6 {
   return address.includes(':') ? 6 : 4;
 }
 
-/** Opens the socket for datagrams to `local`. */
-function openReceiver(family: number, { address, link }: UdpLocal, isShared: boolean): number {
+/** Opens the socket for datagrams to `local`; `isBeside` others of ours that let it in. */
+function openReceiver(
+  family: number,
+  { address, link }: UdpLocal,
+  isShared: boolean,
+  isBeside: boolean,
+): number {
   const version = versionOf(address);
   const fd = openSocket(family, SOCK_DGRAM | SOCK_NONBLOCK, 0, 'UDP socket for gre-udp');
   setBuffers(fd, BUFFER_SIZE);
@@ -209,7 +291,11 @@ function openReceiver(family: number, { address, link }: UdpLocal, isShared: boo
   setOption(fd, level, version === 4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL, 0);
   setOption(fd, SOL_UDP, UDP_GRO, 1); // before Linux 5.0 datagrams come one by one
   if (isShared) setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1); // a flow always comes to the same
-  if (bindSocket(fd, addressBytes(address), GRE_UDP_PORT, link)) return fd;
+  if (isBeside) setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (bindSocket(fd, addressBytes(address), GRE_UDP_PORT, link)) {
+    if (isBeside) setOption(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+    return fd;
+  }
   const error = errno();
   close(fd);
   const place = address === ALL[version] ? 'all addresses' : address;

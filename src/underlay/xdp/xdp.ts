@@ -23,7 +23,7 @@ import type { Ring } from '../../ring/ring.js';
 import type { KernelDrops, Underlay } from '../contract.js';
 import { xdpDrops } from '../kernel-drops.js';
 import { PacketSender } from '../packet-socket/sender.js';
-import type { RawUnderlay } from '../raw/raw.js';
+import type { RawSockets, RawUnderlay } from '../raw/raw.js';
 import { SendRoom } from '../send-room.js';
 import { kick, wakeReceive, type XskHandle } from './xsk.js';
 import { openXdpModule, writeXskBlock, type XdpModule } from './xsk-rings.js';
@@ -64,14 +64,13 @@ const KICK_TRIES = 4;
 
 export class XdpUnderlay implements Underlay {
   readonly name = 'xdp';
-  readonly fds: readonly number[];
   readonly #raw: RawUnderlay;
   readonly #module: XdpModule;
   readonly #words: Uint32Array;
   readonly #devices: readonly OpenDevice[];
   readonly #onSuperpacketsRefused: (device: string) => void;
   readonly #sockets: readonly XskHandle[];
-  readonly #outerLengths: ReadonlyMap<number, number>;
+  #outerLengths: ReadonlyMap<number, number>;
   readonly #nextHops: number;
   readonly #room = new SendRoom();
   #turn = 0;
@@ -99,7 +98,16 @@ export class XdpUnderlay implements Underlay {
       throw error;
     }
     this.#devices = opened;
-    this.fds = [...raw.fds, ...this.#sockets.map(({ fd }) => fd)];
+  }
+
+  get fds(): readonly number[] {
+    return [...this.#raw.fds, ...this.#sockets.map(({ fd }) => fd)];
+  }
+
+  /** As `RawUnderlay.change`. `outerLengths` as it was opened with. */
+  change(sockets: RawSockets, outerLengths: ReadonlyMap<number, number>): number[] {
+    this.#outerLengths = outerLengths;
+    return this.#raw.change(sockets);
   }
 
   keeps(record: number): number {
