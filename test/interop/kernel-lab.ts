@@ -55,6 +55,9 @@ export interface KernelLab {
   /** Runs a command beside grebe and returns its stdout. */
   command(...words: string[]): Promise<string>;
 
+  /** Throws, with what the devices on it have counted, when the wire itself carries nothing: no tunnel can then. */
+  requireWire(): Promise<void>;
+
   /** Sends IP packets to the guest, or by way of it, as they are, and returns when it has dealt with them. */
   inject(packets: readonly Uint8Array[]): Promise<void>;
 
@@ -148,6 +151,18 @@ async function prepare(
   return {
     peer,
     command,
+    requireWire: async () => {
+      try {
+        await command('busybox', 'ping', '-c', '3', '-i', '0.2', '-W', '2', KERNEL[4]);
+      } catch {
+        const ours = [
+          namespaces.run(router, 'ip', ['-s', 'link', 'show', 'u0']),
+          namespaces.run(wire, 'ip', ['-s', 'link']),
+        ];
+        const its = await peer.ask('ip -s link show eth0; cat /proc/meminfo | head -n 3');
+        throw new Error(`the wire to the guest is dead:\n${[...ours, its].join('\n')}`);
+      }
+    },
     inject: async (packets) => {
       injectPackets(namespaces, router, packets);
       // The wire keeps the order: what was sent before has arrived when this is answered.

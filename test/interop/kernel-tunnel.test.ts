@@ -324,6 +324,7 @@ async function openTunnel(lab: KernelLab, pairing: Pairing): Promise<OpenTunnel>
   const inner = pairing.carries.map((version) => INNER[version]);
   lab.setOffloads('off');
   await lab.setGuestMerging(pairing.guestMerges ?? true);
+  await lab.requireWire();
   const router = await lab.startGrebe(
     pairing.grebe,
     inner.map(({ grebe, bits }) => `${grebe}/${bits}`),
