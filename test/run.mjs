@@ -17,17 +17,20 @@ import { fileURLToPath } from 'node:url';
 
 /** Rooms whose tests run alone. */
 const ALONE = ['netns', 'interop'];
-/** Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work. */
+/**
+ * Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work; and what other
+ * programs are the other side of: kernels under emulation, FRR, the tunnels that the bench compares with.
+ */
 const LONG = [
   'property/agreement-million',
   'property/explain-million',
-  'interop/frr-faults',
-  'interop/pages',
+  'interop/',
   'netns/faults',
   'netns/host-name-moves',
   'netns/lanes',
   'netns/merging',
   'netns/offload-matrix',
+  'netns/path-bench',
   'netns/reload-underlays',
   'netns/page.test',
   'netns/top.test',
