@@ -3,11 +3,10 @@
 //   1. filled   a batch begins: one look at the clock; of a decap batch where its packets lie
 //   2. taken    behind the codec: their first bytes are copied
 //   3. done     behind the draining end: what became of them, and when
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+
 import type { RecorderPlan } from '../ring/recorder.js';
 import type { Ring } from '../ring/ring.js';
-import { EXIT, Failure } from '../sys/failure.js';
+import { openModule } from '../sys/module.js';
 import { BatchClock } from './batch-clock.js';
 
 /** The exports of asm/recorder.ts, which documents each. */
@@ -32,7 +31,7 @@ export class Recorder {
   #codecNs = 0;
 
   constructor(memory: WebAssembly.Memory, { header }: RecorderPlan) {
-    this.#module = openModule(memory);
+    this.#module = openModule(MODULE, memory) as RecorderModule;
     this.#header = header;
   }
 
@@ -60,20 +59,4 @@ export class Recorder {
     const endNs = this.#clock.elapsedNs();
     this.#module.finish(this.#header, ring.address, startedMs, this.#codecNs, endNs);
   }
-}
-
-function openModule(memory: WebAssembly.Memory): RecorderModule {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(MODULE);
-  } catch (error) {
-    throw new Failure(
-      EXIT.failed,
-      `cannot read ${fileURLToPath(MODULE)}: ${error instanceof Error ? error.message : error}`,
-      'build it: node build.mjs',
-    );
-  }
-  const module = new WebAssembly.Module(bytes);
-  const exports: unknown = new WebAssembly.Instance(module, { env: { memory } }).exports;
-  return exports as RecorderModule;
 }

@@ -1,6 +1,5 @@
 // The rings of an AF_XDP socket as asm/xdp.ts works them, from the host's side.
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+
 import {
   XDP_COMPLETED_FRAMES,
   XDP_COMPLETION,
@@ -26,7 +25,7 @@ import {
   XDP_UMEM,
 } from '../../../asm/xdp-layout.js';
 import type { XskPlan } from '../../ring/xsk-plan.js';
-import { EXIT, Failure } from '../../sys/failure.js';
+import { openModule } from '../../sys/module.js';
 import type { Xsk, XskRing } from './xsk.js';
 
 /** The exports of asm/xdp.ts, which documents each. `block` is XskPlan.block, `ring` Ring.address. */
@@ -55,19 +54,7 @@ const MODULE = new URL('../../../asm/xdp.wasm', import.meta.url);
 
 /** An instance over `memory`: one for each thread. */
 export function openXdpModule(memory: WebAssembly.Memory): XdpModule {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(MODULE);
-  } catch (error) {
-    throw new Failure(
-      EXIT.failed,
-      `cannot read ${fileURLToPath(MODULE)}: ${error instanceof Error ? error.message : error}`,
-      'build it: node build.mjs',
-    );
-  }
-  const module = new WebAssembly.Module(bytes);
-  const exports: unknown = new WebAssembly.Instance(module, { env: { memory } }).exports;
-  return exports as XdpModule;
+  return openModule(MODULE, memory) as XdpModule;
 }
 
 /**
