@@ -12,32 +12,48 @@ export type Path = readonly (string | number)[];
 /** A TOML table. Has no prototype: `__proto__` is a key like any other. */
 export type Table = { [key: string]: unknown };
 
+/** A key of a parsed file, the nodes that it and its value stand in, and what is below it. */
+interface Mention {
+  key?: AST.HasLocs;
+  value?: AST.HasLocs;
+  below?: Map<string | number, Mention>;
+}
+
 /** Where keys and values of a parsed file stand. */
 export class Places {
-  readonly #keys = new Map<string, Place>();
-  readonly #values = new Map<string, Place>();
+  readonly #file: Mention = {};
 
-  /** Notes a key's place, and its value's; the first mention of a key counts. */
-  note(path: Path, key: Place, value: Place): void {
-    const id = JSON.stringify(path);
-    if (!this.#keys.has(id)) this.#keys.set(id, key);
-    if (!this.#values.has(id)) this.#values.set(id, value);
+  /** Notes a key's node, and its value's; the first mention of a key counts. */
+  note(path: Path, key: AST.HasLocs, value: AST.HasLocs): void {
+    let at = this.#file;
+    for (const step of path) {
+      at.below ??= new Map();
+      const next = at.below.get(step) ?? {};
+      at.below.set(step, next);
+      at = next;
+    }
+    at.key ??= key;
+    at.value ??= value;
   }
 
   /** Place of the last key of `path`, or of the nearest one around it. */
   key(path: Path): Place {
-    return this.#keys.get(JSON.stringify(path)) ?? this.#around(path, (outer) => this.key(outer));
+    return this.#place(path, 'key');
   }
 
   /** Place of the value at `path`, or of the nearest one around it. */
   value(path: Path): Place {
-    return (
-      this.#values.get(JSON.stringify(path)) ?? this.#around(path, (outer) => this.value(outer))
-    );
+    return this.#place(path, 'value');
   }
 
-  #around(path: Path, find: (outer: Path) => Place): Place {
-    return path.length === 0 ? FILE_START : find(path.slice(0, -1));
+  #place(path: Path, part: 'key' | 'value'): Place {
+    let at: Mention | undefined = this.#file;
+    let nearest: AST.HasLocs | undefined;
+    for (const step of path) {
+      at = at?.below?.get(step);
+      nearest = at?.[part] ?? nearest;
+    }
+    return nearest === undefined ? FILE_START : placeOf(nearest);
   }
 }
 
@@ -150,8 +166,7 @@ function addTable(root: Table, node: AST.TOMLTable, places: Places, report: Repo
   const names = keyNames(node.key);
   for (const [depth, step] of node.resolvedKey.entries()) {
     const path = node.resolvedKey.slice(0, depth + 1);
-    const place = placeOf(names[Math.min(depth, names.length - 1)]?.node ?? node);
-    places.note(path, place, placeOf(node.key));
+    places.note(path, names[Math.min(depth, names.length - 1)]?.node ?? node, node.key);
     if (typeof step === 'string') table = enter(table, step, node.resolvedKey[depth + 1]);
     else table = enterElement(table, node.resolvedKey[depth - 1], step);
   }
@@ -194,11 +209,11 @@ function addKeyValue(
   let inner = table;
   for (const name of names) {
     path = [...path, name.text];
-    places.note(path, placeOf(name.node), placeOf(node.key));
+    places.note(path, name.node, node.key);
     inner = enter(inner, name.text, undefined);
   }
   path = [...path, last.text];
-  places.note(path, placeOf(last.node), placeOf(node.value));
+  places.note(path, last.node, node.value);
   inner[last.text] = readValue(node.value, path, places, report);
 }
 
@@ -213,7 +228,7 @@ function readValue(node: AST.TOMLContentNode, path: Path, places: Places, report
     case 'TOMLArray':
       return node.elements.map((element, index) => {
         const inner = [...path, index];
-        places.note(inner, placeOf(element), placeOf(element));
+        places.note(inner, element, element);
         return readValue(element, inner, places, report);
       });
     case 'TOMLInlineTable': {

@@ -42,6 +42,9 @@ export interface LaneHandle {
   /** Resolves once the lane moves packets; rejects with the Failure that kept it from starting. */
   ready(): Promise<void>;
 
+  /** The kernel's number of the thread that the lane has to itself, once it is ready; undefined: it has none. */
+  readonly threadId?: number | undefined;
+
   /** Resolves once the lane runs `build`. */
   useCodec(build: CodecBuild): Promise<void>;
 

@@ -102,7 +102,8 @@ export type LaneRequest =
 
 /** What a lane tells. */
 export type LaneEvent =
-  | { readonly kind: 'ready' }
+  /** `threadId`: the kernel's number of the lane's thread. */
+  | { readonly kind: 'ready'; readonly threadId: number }
   | { readonly kind: 'codec'; readonly id: number; readonly name: string; readonly error?: string }
   | { readonly kind: 'kernel-drops'; readonly id: number; readonly drops: KernelDrops }
   | { readonly kind: 'change'; readonly id: number; readonly fault?: LaneFault }

@@ -29,6 +29,7 @@ export class LaneThread implements LaneHandle {
   readonly #asked = new Map<number, (answer: Answer | undefined) => void>();
   readonly #ready: Promise<void>;
   readonly #exited: Promise<void>;
+  #threadId: number | undefined;
   #nextId = 1;
   #stopping = false;
   #ended = false;
@@ -57,6 +58,7 @@ export class LaneThread implements LaneHandle {
       this.#worker.on('message', (event: LaneEvent) => {
         if (event.kind === 'ready') {
           isReady = true;
+          this.#threadId = event.threadId;
           resolve();
         } else if (event.kind === 'failed') {
           fail(fromFault(event));
@@ -70,6 +72,10 @@ export class LaneThread implements LaneHandle {
 
   ready(): Promise<void> {
     return this.#ready;
+  }
+
+  get threadId(): number | undefined {
+    return this.#threadId;
   }
 
   useCodec(build: CodecBuild): Promise<void> {

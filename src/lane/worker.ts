@@ -2,6 +2,7 @@
 // of the router are taken between two batches.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { openCodec } from '../codec/builds.js';
+import { threadId } from '../sys/priority.js';
 import { routeMtu } from '../sys/route-mtu.js';
 import { IcmpErrors } from '../underlay/icmp-errors.js';
 import { applyChange, toFault } from './change.js';
@@ -54,7 +55,7 @@ function runLane(start: LaneStart): void {
       },
     });
   };
-  tell({ kind: 'ready' });
+  tell({ kind: 'ready', threadId: threadId() });
   try {
     runLoop(lane, {
       wakeFd: start.wakeFd,

@@ -291,6 +291,10 @@ export interface Router {
 
   /** Begins to copy packets whole. Throws a Failure for a tunnel that is not there, and while another capture is open. */
   capture(request: CaptureRequest): Capture;
+
+  /** The kernel's numbers of the threads that move packets; empty or absent where this thread does. */
+  readonly laneThreads?: readonly number[];
+
   /** Absent: its tunnels stay as they are. */
   readonly reloads?: ReloadControl;
 

@@ -62,6 +62,11 @@ export class Lanes {
     await Promise.all(this.#lanes.map((lane) => lane.ready()));
   }
 
+  /** The kernel's numbers of the threads that lanes have to themselves. */
+  get threadIds(): readonly number[] {
+    return this.#lanes.flatMap(({ threadId }) => threadId ?? []);
+  }
+
   /** Resolves once all run `build`. */
   async useCodec(build: CodecBuild): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.useCodec(build)));

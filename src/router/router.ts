@@ -134,6 +134,10 @@ class RunningRouter implements Router {
     });
   }
 
+  get laneThreads(): readonly number[] {
+    return this.#dataplane.lanes?.threadIds ?? [];
+  }
+
   /** Starts the lanes. What was opened for them is the caller's to close when it fails. */
   async start(build: CodecBuild): Promise<void> {
     const { xdp } = this.#choices;

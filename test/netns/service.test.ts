@@ -1,7 +1,7 @@
 // The router as its unit runs it: a user of its own, two capabilities, a read-only system, a manager that listens.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ip } from '../../src/demo/namespaces.js';
@@ -86,6 +86,7 @@ test('a router runs as its own user on a read-only system, and tells its manager
       ]);
       await assertAnswered(namespaces, rA, '10.9.0.2');
       assertRights(a.child.pid);
+      assertLanesFirst(a.child.pid);
 
       const told: string[] = [];
       const beats = (): number => {
@@ -120,6 +121,17 @@ test('a router runs as its own user on a read-only system, and tells its manager
     }
   });
 });
+
+/** Fails unless one thread, that of the lane, is less nice than all others. */
+function assertLanesFirst(pid: number | undefined): void {
+  const niceness = readdirSync(`/proc/${pid}/task`).map((id) => {
+    const stat = readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+  const least = Math.min(...niceness);
+  assert.equal(niceness.filter((one) => one === least).length, 1, niceness.join(' '));
+  assert.ok(niceness.every((one) => one === least || one === Math.min(19, least + 10)));
+}
 
 /** Fails unless the process has the rights of the unit, and none besides. */
 function assertRights(pid: number | undefined): void {

@@ -22,6 +22,7 @@ import type { ReloadHooks } from '../../router/reload.js';
 import { resolveTunnels } from '../../router/resolve.js';
 import { startRouter } from '../../router/router.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
+import { favourThreads } from '../../sys/priority.js';
 import { requireCapabilities } from '../capability.js';
 import type { Call } from '../command.js';
 import { DropLog, PERIOD_MS } from '../drop-log.js';
@@ -31,6 +32,12 @@ import { namedSocket } from '../socket-path.js';
 
 /** A router that does not stop in this time is left behind: the kernel removes the devices of a dead process. */
 const STOP_LIMIT_MS = 900;
+
+/**
+ * How much nicer than lanes all other threads are: docs/decisions/0029-lanes-go-first.md. A lane that fills a core leaves them
+ * a tenth of it.
+ */
+const CONTROL_NICENESS = 10;
 
 export async function runRun(call: Call): Promise<ExitCode> {
   const { config, warnings } = readConfig(call);
@@ -51,6 +58,7 @@ export async function runRun(call: Call): Promise<ExitCode> {
     throw error;
   });
   service = new Service({ router, log });
+  favourLanes(router, log);
   for (const listener of listeners) listener.serve(router);
   await announce(config, socket, log, service);
   hangup.serve(router);
@@ -59,6 +67,15 @@ export async function runRun(call: Call): Promise<ExitCode> {
   clearInterval(watch);
   await service.stopping();
   return stop(cause, router, listeners, log);
+}
+
+/** Lets packets go before everything else that the router does. */
+function favourLanes({ laneThreads = [] }: Router, log: Logger): void {
+  if (laneThreads.length === 0 || favourThreads(new Set(laneThreads), CONTROL_NICENESS)) return;
+  log.info(
+    { event: 'priority' },
+    'the kernel lets no thread be nicer: a reload may hold packets up for some milliseconds (setpriority is refused)',
+  );
 }
 
 /** SIGHUP lets the router reload; one that comes before it is ready, once it is. What comes of it is in the log. */
