@@ -18,29 +18,11 @@ import { fileURLToPath } from 'node:url';
 /** Rooms whose tests run alone. */
 const ALONE = ['netns', 'interop'];
 /**
- * Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work; and what other
- * programs are the other side of: kernels under emulation, FRR, the tunnels that the bench compares with.
+ * Files of `npm run test:long`: combinations, faults and numbers beyond what the others show to work, and all that takes
+ * long; and what other programs are the other side of, by rooms: kernels under emulation, FRR, npm.
  */
-const LONG = [
-  'property/agreement-million',
-  'property/explain-million',
-  'interop/',
-  'netns/faults',
-  'netns/host-name-moves',
-  'netns/lanes',
-  'netns/merging',
-  'netns/offload-matrix',
-  'netns/path-bench',
-  'netns/reload-underlays',
-  'netns/page.test',
-  'netns/top.test',
-  'netns/service-faults',
-  'netns/systemd',
-  'netns/xdp-next-hop',
-  'netns/xdp-refused',
-  'netns/xdp.test',
-  'package/',
-];
+const LONG = '.long.test.ts';
+const LONG_ROOMS = ['interop', 'package'];
 /** Bound for one file; the slowest boots a kernel under emulation. */
 const FILE_TIMEOUT_MS = 10 * 60_000;
 /** What node:test says at the end of a run, in its order. */
@@ -49,7 +31,7 @@ const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
 const isCi = process.env.CI === 'true';
 const words = process.argv.slice(2);
-const files = words.includes('--long') ? findTests(LONG) : findTests(words);
+const files = findTests(words);
 const alone = files.filter((file) => ALONE.some((room) => file.startsWith(join('test', room))));
 const together = files.filter((file) => !alone.includes(file));
 
@@ -97,20 +79,25 @@ function diagnostic(message) {
   return { type: 'test:diagnostic', data: { nesting: 0, message, level: 'info' } };
 }
 
-/** Sources of the tests whose path contains one of `patterns`, or of all without patterns. */
-function findTests(patterns) {
+/** Sources of the tests that the words of the command line choose. */
+function findTests(words) {
+  const patterns = words.filter((word) => word !== '--long');
   const found = readdirSync('test', { recursive: true })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('test', name))
     .filter((file) =>
       patterns.length === 0
-        ? !LONG.some((name) => file.includes(name))
+        ? isLong(file) === words.includes('--long')
         : patterns.some((pattern) => file.includes(pattern)),
     )
     .sort();
   if (found.length > 0) return found;
   console.error(`no test file under test/ has ${patterns.join(' or ')} in its path`);
   process.exit(1);
+}
+
+function isLong(file) {
+  return file.endsWith(LONG) || LONG_ROOMS.some((room) => file.startsWith(join('test', room)));
 }
 
 function compiledFile(source) {

@@ -25,7 +25,7 @@ const OTHERWISE: Record<string, string> = {
   'etherip-res': 'EtherIP is no mode, and IP protocol 97 is nothing else (RFC 3378): no-tunnel',
 };
 
-/** ICMP errors from the underlay: not for decap. What they change and count: test/netns/hostile-errors.test.ts. */
+/** ICMP errors from the underlay: not for decap. What they change and count: test/netns/hostile-errors.long.test.ts. */
 const CONTROL = CASES.filter(({ direction }) => direction === 'control');
 
 /** The tunnels that packets of a mode are meant for, over IPv4 and where there is one over IPv6. */

@@ -110,8 +110,8 @@ export class Plane {
   /** Makes `tunnels` the live table and forgets all sequence numbers. */
   publish(tunnels: readonly (Tunnel | undefined)[]): void {
     this.table.publish(tunnels);
-    for (let record = 0; record <= recordsOf(tunnels).length; record++)
-      this.table.resetState(record);
+    const { length } = recordsOf(tunnels);
+    for (let record = 0; record <= length; record++) this.table.resetState(record);
   }
 
   counters(): Counters {

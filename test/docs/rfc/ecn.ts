@@ -64,7 +64,7 @@ export const RFC_6040: Rfc = {
           'every ten seconds a line of each tunnel that had odd pairs says how many of which',
         ),
         test(
-          'netns/ecn',
+          'netns/ecn.long',
           'packets whose outer ECN no sender left are told of in one line of the log',
         ),
       ),

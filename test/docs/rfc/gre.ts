@@ -276,7 +276,7 @@ export const RFC_7676: Rfc = {
       'MUST',
       'carry an IPv6 packet of 1280 bytes without fragmenting it',
       done(
-        test('netns/over-ipv6', 'carries pings of one packet and of three, each counted once'),
+        test('netns/over-ipv6.long', 'carries pings of one packet and of three, each counted once'),
         test(
           'netns/bad-input',
           'an IPv6 address on a device that is told to be too small for IPv6 is refused with the MTUs',
@@ -289,7 +289,7 @@ export const RFC_7676: Rfc = {
       'verify that from time to time, and use the tunnel as long as it holds (`probe` with `size = 1280`)',
       done(
         test(
-          'netns/small-path',
+          'netns/small-path.long',
           'probes of 1280 bytes take a tunnel down whose path loses them, and up again',
         ),
       ),
@@ -302,9 +302,9 @@ export const RFC_7676: Rfc = {
       'MUST',
       'without such a trial, in places where less than 1280 may be left: be able to fragment delivery packets',
       done(
-        test('netns/small-path', 'in fragments, and no more'),
+        test('netns/small-path.long', 'in fragments, and no more'),
         test(
-          'netns/path-mtu',
+          'netns/path-mtu.long',
           'over IPv6, IPv6 of 1280 bytes passes a path of 1280, in fragments of the router',
         ),
       ),
@@ -328,7 +328,7 @@ export const RFC_7676: Rfc = {
       '3.3',
       'MUST',
       'when it is less than 1280: encapsulate the packet and fragment what carries it',
-      done(test('netns/small-path', 'in fragments, and no more')),
+      done(test('netns/small-path.long', 'in fragments, and no more')),
     ),
     r(
       '4.1',
@@ -364,7 +364,7 @@ export const RFC_7676: Rfc = {
       '–',
       'learn the path’s MTU from Packet Too Big',
       done(
-        test('netns/path-mtu', 'is told of a narrow path by its first packet, both ways'),
+        test('netns/path-mtu.long', 'is told of a narrow path by its first packet, both ways'),
         test('packet/icmp-quote', 'over IPv6 the options header in front of GRE is walked'),
       ),
     ),

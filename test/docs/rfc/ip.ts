@@ -19,16 +19,19 @@ const TOLD = test(
   'lane/answers',
   'an error about a packet on its way: the path is learned, the sender told',
 );
-const NARROW = test('netns/path-mtu', 'is told of a narrow path by its first packet, both ways');
+const NARROW = test(
+  'netns/path-mtu.long',
+  'is told of a narrow path by its first packet, both ways',
+);
 const KEPT = test(
   'router/path-mtus',
   'what was learned counts for ten minutes, for the tunnel and for its device, and then the old MTU again',
 );
 const BELOW = test(
-  'netns/path-mtu',
+  'netns/path-mtu.long',
   'a path below 1280 bytes: IPv4 goes in fragments or is answered, IPv6 passes in fragments',
 );
-const SMALL = test('netns/small-path', 'in fragments, and no more');
+const SMALL = test('netns/small-path.long', 'in fragments, and no more');
 const STACK: State = { other: 'the host’s IP stack does' };
 
 export const RFC_2003: Rfc = {
@@ -267,7 +270,7 @@ export const RFC_4213: Rfc = {
           'netns/strangers',
           'a stranger is dropped, counted once under its reason, and answered by nobody but a tunnel',
         ),
-        test('netns/probes', 'no probe is answered by a router with tunnels'),
+        test('netns/probes.long', 'no probe is answered by a router with tunnels'),
       ),
     ),
     r('3.6', 'MAY', 'verify outer sources more strictly, off by default', {
@@ -279,7 +282,7 @@ export const RFC_4213: Rfc = {
       'put together and take packets of 1500 bytes, or of the largest interface’s MTU',
       done(
         test(
-          'netns/xdp',
+          'netns/xdp.long',
           'outer fragments pass to the kernel, which puts them together for the raw socket',
         ),
       ),
@@ -333,7 +336,7 @@ export const RFC_4213: Rfc = {
       'send such probes, to notice a tunnel that fails (`probe`)',
       done(
         test(
-          'netns/liveness',
+          'netns/liveness.long',
           'probes of both versions: a peer whose device goes is down, and comes back with it',
         ),
       ),
@@ -451,7 +454,7 @@ export const RFC_2473: Rfc = {
           'config/modes',
           'an encapsulation limit takes 8 bytes of the MTU, key, checksum and number 4 each',
         ),
-        test('netns/endpoints', 'the MTU follows from the route to an IPv6 remote'),
+        test('netns/endpoints.long', 'the MTU follows from the route to an IPv6 remote'),
       ),
     ),
     r(
@@ -467,7 +470,7 @@ export const RFC_2473: Rfc = {
       done(
         SMALL,
         test(
-          'netns/path-mtu',
+          'netns/path-mtu.long',
           'over IPv6, IPv6 of 1280 bytes passes a path of 1280, in fragments of the router',
         ),
       ),

@@ -2,7 +2,7 @@
 import { answer, done, packet, type Rfc, requirement as r, test } from './requirement.js';
 
 const ALIKE = test(
-  'netns/gre-udp',
+  'netns/gre-udp.long',
   'tshark finds gre-udp well-formed: checksums, TTL, TOS with ECN, DF of the packet inside',
 );
 
@@ -177,7 +177,7 @@ export const RFC_8086: Rfc = {
       '4.1',
       '–',
       'follow the path’s MTU when it is less than the device’s',
-      done(test('netns/path-mtu', 'is told of a narrow path by its first packet, both ways')),
+      done(test('netns/path-mtu.long', 'is told of a narrow path by its first packet, both ways')),
     ),
     r('4.2', 'MUST', 'ECN as RFC 6040 says', done(answer('gre-udp carries IPv6'), ALIKE)),
     r('5', 'SHOULD', 'DTLS, where what is carried needs protection', {

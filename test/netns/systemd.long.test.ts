@@ -26,6 +26,8 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Where the unit finds grebe: the unit hides home folders. */
 const HOME = '/opt/grebe';
 const BOOT_MS = 60_000;
+const PATIENCE_MS = 10_000;
+const LANES = 2;
 /** The watchdog's interval in this test; the unit's own is 30 s. */
 const WATCHDOG_S = 3;
 const LENGTH = 'const length = first + load<u32>(descriptor, DESCRIPTOR_PAYLOAD_LENGTH);';
@@ -34,7 +36,7 @@ const FATAL_LENGTH = 1234;
 const NET_ADMIN_AND_NET_RAW = '0000000000003000';
 
 const CONFIG = `[router]
-lanes = 2
+lanes = ${LANES}
 [tunnel.gre1]
 mode = "gre"
 local = "192.0.2.1"
@@ -136,6 +138,27 @@ describe('the unit under systemd', { skip: lackingHere(), timeout: 180_000 }, ()
     assert.match(status, /^NoNewPrivs:\s1$/m);
     assert.match(status, /^Seccomp:\s2$/m);
     assert.doesNotMatch(status, /^Uid:\s0/m);
+    const niceness = inside('ps', '-L', '-o', 'ni=', '-p', property('MainPID')).output;
+    const lanes = niceness.split('\n').filter((line) => line.trim() === '0');
+    assert.equal(lanes.length, LANES, `the unit lets lanes go first:\n${niceness}`);
+  });
+
+  test('systemctl reload takes another config, and a wrong one changes nothing', async () => {
+    const first = property('MainPID');
+    const shown = (): string => inside('grebe', 'tunnel', 'show').output;
+    assert.doesNotMatch(shown(), /ttl 77/);
+    inside('sed', '-i', '$a ttl = 77', '/etc/grebe/grebe.toml');
+    const done = inside('systemctl', 'reload', 'grebe');
+    assert.equal(done.status, 0, done.output);
+    assert.match(shown(), /ttl 77/);
+    inside('sed', '-i', 's/ttl = 77/ttl = 777/', '/etc/grebe/grebe.toml');
+    assert.notEqual(inside('systemctl', 'reload', 'grebe').status, 0);
+    assert.equal(property('ActiveState'), 'active');
+    assert.match(shown(), /ttl 77\b/);
+    inside('sed', '-i', '/ttl = 777/d', '/etc/grebe/grebe.toml');
+    assert.equal(inside('systemctl', 'reload', 'grebe').status, 0);
+    assert.equal(property('MainPID'), first);
+    assert.ok(await eventually(() => property('StatusText') === '1 tunnel up', PATIENCE_MS));
   });
 
   test('the doctor finds nothing to repair, and the journal has priorities', () => {
