@@ -32,6 +32,8 @@ const BODIES: { readonly [route: string]: object } = {
   'PUT /v1/codec': { name: 'scalar' },
   'POST /v1/diff': { file: 'other.toml', text: configText(3) },
   'POST /v1/reload': { confirmMs: 60_000 },
+  'POST /v1/confirm': { dryRun: true },
+  'POST /v1/undo': { dryRun: true },
   'POST /v1/tunnels': { verb: 'change', name: 'gre1', words: ['ttl', '4'] },
 };
 
