@@ -54,13 +54,13 @@ function findingOf(
 }
 
 /** Commands that ask a router, or start one. */
-const ASKS = /\bgrebe (reload|trace|status|doctor|diff|run)\b[^;]*/g;
+const ASKS = /\bgrebe (?:reload|trace|status|doctor|diff|run)\b[^;]*/g;
 
 /** The next step, for the router and the config that this doctor was called for. */
 function withOptions(next: string, { socket, config }: Subject['given']): string {
   const isNamed = next.includes('--socket');
-  return next.replace(ASKS, (command: string, word: string) => {
-    const file = config === undefined || word === 'diff' || next.includes('--config');
+  return next.replace(ASKS, (command: string) => {
+    const file = config === undefined || next.includes('--config');
     const words = [
       ...(socket === undefined || isNamed ? [] : ['--socket', socket]),
       ...(file ? [] : ['--config', config]),

@@ -29,8 +29,8 @@ const LOG_SIZE = 1 << 18;
 const LOG_LINES = 6;
 
 const CAPABILITIES =
-  'run it as root, or grant: sudo setcap cap_bpf,cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
-  ' (systemd: AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_NET_RAW)';
+  'sudo setcap cap_bpf,cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
+  '; or run it as root; systemd: AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_NET_RAW';
 
 export interface ProgramOptions {
   readonly type: (typeof PROGRAM_TYPE)[keyof typeof PROGRAM_TYPE];

@@ -31,7 +31,7 @@ function examineOne({ machine }: Subject, target: Target): Outcome[] {
   const flags = machine.links.get(first.device)?.flags ?? [];
   if (found.every(({ isTentative }) => isTentative)) {
     const text = `local ${own} on ${first.device} is not usable yet, or another machine has it`;
-    const next = `ip -6 address show dev ${first.device} (tentative, dadfailed)`;
+    const next = `ip -6 address show dev ${first.device}; see tentative, dadfailed`;
     return [{ severity: 'warning', tunnel: name, found: text, next }];
   }
   if (flags.includes('UP')) return [];
