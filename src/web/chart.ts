@@ -2,7 +2,8 @@
 
 import type UPlot from 'uplot';
 import { formatBitRate } from '../view/format.js';
-import type { LiveTunnel, LiveView } from '../view/live.js';
+import type { LiveView } from '../view/live.js';
+import type { LiveTunnel } from '../view/live-tunnel.js';
 import { byId, element } from './element.js';
 
 export type Way = 'rx' | 'tx';

@@ -1,7 +1,9 @@
 // The tunnels as a table: a row each, kept and changed in place, so that focus and selection stay where they are.
 
 import { formatBitRate, formatBytes, formatPacketRate, formatSeconds } from '../view/format.js';
-import { type LiveTunnel, type LiveView, total } from '../view/live.js';
+import type { LiveView } from '../view/live.js';
+import { total } from '../view/live-counts.js';
+import type { LiveTunnel } from '../view/live-tunnel.js';
 import { LINES_MAX, type Line } from './chart.js';
 import { byId, element, setText } from './element.js';
 
