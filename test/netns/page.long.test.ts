@@ -1,14 +1,11 @@
 // The web page in Chromium, inside the namespace of a router that carries real packets.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-import { z } from 'zod';
+import type { Page } from 'playwright-core';
 import { fetchWeb } from '../../src/control/client.js';
 import { ip } from '../../src/demo/namespaces.js';
 import { readStatus, startRouter } from '../../src/demo/router-process.js';
-import { withBrowser, withoutBrowser } from '../support/browser.js';
+import { withoutBrowser } from '../support/browser.js';
 import {
   assertAnswered,
   eventually,
@@ -22,9 +19,15 @@ import {
 } from '../support/lab.js';
 import { injectPackets } from '../support/packet-task.js';
 import { gre, ipv4 } from '../support/packets.js';
+import {
+  API,
+  assertAccessible,
+  fitsWidth,
+  type OpenedPage,
+  withOpenedPage,
+} from '../support/page.js';
 
 const skip = lacking('ping') || withoutBrowser;
-const API = '127.0.0.1:9477';
 
 const tunnels = (side: Side): string => {
   const n = side === 'A' ? 1 : 2;
@@ -42,36 +45,16 @@ const WRONG_KEY = ipv4({
   payload: gre({ key: 8, payload: INNER }),
 });
 
-interface Opened {
+interface Opened extends OpenedPage {
   readonly lab: Lab;
-  readonly browser: Browser;
-  readonly page: Page;
-  /** With the token. */
-  readonly url: string;
-  /** Addresses of all requests that the page made. */
-  readonly asked: readonly string[];
-  /** What it said is wrong. */
-  readonly faults: readonly string[];
 }
 
-/** Opens the page of router B as somebody does who has typed `grebe web`. */
+/** Opens the page of router B. */
 async function withPage(label: string, use: (opened: Opened) => Promise<void>): Promise<void> {
   const router = (side: Side): string => (side === 'B' ? `api = "${API}"` : '');
   await withLab(label, { tunnels, router, ipv6: false }, async (lab) => {
-    const url = (await fetchWeb(lab.b.socket)).url ?? '';
-    await withBrowser(lab.namespaces, lab.rB, async (browser) => {
-      const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
-      const asked: string[] = [];
-      const faults: string[] = [];
-      page.on('request', (request) => asked.push(request.url()));
-      page.on('pageerror', (error) => faults.push(error.message));
-      page.on('console', (message) => {
-        if (message.type() === 'error') faults.push(message.text());
-      });
-      await page.goto(url);
-      await page.getByRole('rowheader', { name: 'gre1' }).waitFor();
-      await use({ lab, browser, page, url, asked, faults });
-    });
+    const { namespaces, rB, b } = lab;
+    await withOpenedPage(namespaces, rB, b, 'gre1', (opened) => use({ lab, ...opened }));
   });
 }
 
@@ -234,11 +217,7 @@ test('on a narrow screen nothing has to be scrolled sideways, and every value ke
     await page.locator('#packets details').waitFor();
     for (const width of [320, 380, 600, 768, 1000]) {
       await page.setViewportSize({ width, height: 800 });
-      const needs = 'document.documentElement.scrollWidth';
-      assert.ok(
-        await eventually(async () => Number(await page.evaluate(needs)) <= width),
-        `${width}`,
-      );
+      assert.ok(await eventually(() => fitsWidth(page)), `${width}`);
     }
     await page.setViewportSize({ width: 380, height: 800 });
     const label = await page.evaluate(
@@ -294,29 +273,12 @@ test('all of it can be used by keyboard, and every control and region has a name
 });
 
 test('a judge of accessibility finds nothing wrong, light, dark and narrow', { skip }, async () => {
-  const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
   await withPage('axe', async ({ lab, page }) => {
     injectPackets(lab.namespaces, lab.rA, [WRONG_KEY]);
     await page.locator('#packets details').waitFor();
     ip('-n', lab.rB, 'link', 'set', 'ipip1', 'down');
     await page.getByText('2 tunnels, 1 down').waitFor();
-    for (const [colorScheme, width] of [
-      ['light', 1200],
-      ['dark', 1200],
-      ['light', 380],
-    ] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 800 });
-      const found = await page.evaluate(`${axe}; axe.run().then(({ violations, passes }) => ({
-        passes: passes.length,
-        violations: violations.map(({ id, nodes }) => id + ' ' + nodes.map(({ html }) => html).join(' ')),
-      }))`);
-      const { passes, violations } = z
-        .object({ passes: z.number(), violations: z.array(z.string()) })
-        .parse(found);
-      assert.deepEqual(violations, [], `${colorScheme} ${width}`);
-      assert.ok(passes > 20, `${passes} rules`);
-    }
+    await assertAccessible(page);
   });
 });
 

@@ -7,7 +7,7 @@ import type { Line } from './line.js';
 /** From so many columns on there is room for an IPv6 address. */
 const WIDE = 110;
 const RATE = 13;
-const HEARD = 18;
+const DROPS = 14;
 
 /** The peers of a tunnel with several, `rows` of them from `first` on, a heading on top. */
 export function peerLines(
@@ -21,12 +21,8 @@ export function peerLines(
   const seen = peers.slice(from, from + rows);
   const part =
     seen.length < peers.length ? `, ${from + 1} to ${from + seen.length} seen: page up, down` : '';
-  const titles = [
-    'PEER'.padEnd(width),
-    ...['RECEIVED', 'SENT'].map((title) => title.padEnd(RATE)),
-    'HEARD'.padEnd(HEARD),
-    'DROPS',
-  ];
+  const rates = ['RECEIVED', 'SENT'].map((title) => title.padEnd(RATE));
+  const titles = ['PEER'.padEnd(width), 'DROPS'.padEnd(DROPS), ...rates, 'HEARD'];
   return [
     [`${peers.length} peers`, ...downText(peers), ['dim', part]],
     [['dim', titles.join('')]],
@@ -48,12 +44,16 @@ function rowOf(peer: LivePeer, nowMs: number, width: number): Line {
   const { status, rxRate, txRate, drops, newDrops } = peer;
   const { remote, remoteAddress, downReason, lastReceivedMs } = status;
   const far = remoteAddress === undefined ? remote : `${remote} (${remoteAddress})`;
-  return [
-    (far.length < width ? far : `${far.slice(0, width - 2)}…`).padEnd(width),
-    ...[rxRate, txRate].map(({ bytes }) => formatBitRate(bytes).padEnd(RATE)),
-    heardText(lastReceivedMs, nowMs).padEnd(HEARD),
-    String(total(drops)),
-    ['red', newDrops > 0 ? ` +${newDrops}` : ''],
-    ['red', downReason === undefined ? '' : `  ${downReason}`],
+  const name = far.length < width ? far : `${far.slice(0, width - 2)}…`;
+  const dropped = String(total(drops));
+  const fresh = newDrops > 0 ? ` +${newDrops}` : '';
+  const head: Line = [
+    name.padEnd(width),
+    dropped,
+    ['red', fresh.padEnd(Math.max(1, DROPS - dropped.length))],
   ];
+  // Nothing passes in between: the reason has the place of the rates.
+  if (downReason !== undefined) return [...head, ['red', `down: ${downReason}`]];
+  const rates = [rxRate, txRate].map(({ bytes }) => formatBitRate(bytes).padEnd(RATE));
+  return [...head, ...rates, heardText(lastReceivedMs, nowMs)];
 }
