@@ -1,5 +1,6 @@
 // The web page in Chromium, inside the namespace of a router that carries real packets.
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { fetchWeb } from '../../src/control/client.js';
@@ -44,6 +45,9 @@ const WRONG_KEY = ipv4({
   identification: 1,
   payload: gre({ key: 8, payload: INNER }),
 });
+
+/** The page asks each ten seconds. */
+const DIFF_MS = 12_000;
 
 interface Opened extends OpenedPage {
   readonly lab: Lab;
@@ -112,6 +116,63 @@ test('the page shows traffic as it passes, a drop with its reason, and a tunnel 
 
     assert.deepEqual(faults, []);
     for (const address of asked) assert.ok(address.startsWith(`http://${API}/`), address);
+  });
+});
+
+test('what a reload would change is shown in words, and what is wrong with the file by line and column', {
+  skip,
+}, async () => {
+  await withPage('pagediff', async ({ lab, page, browser, faults }) => {
+    const { config } = lab.b;
+    const running = readFileSync(config, 'utf8');
+    const panel = page.getByRole('region', { name: 'What a reload would change' });
+    assert.equal(await panel.isVisible(), false, 'nothing differs');
+    const other = running
+      .replace('key = 7', 'key = 8\nttl = 32')
+      .replace('mode = "ipip"', 'mode = "gre"')
+      .replace('[router]', '[router]\ncodec = "scalar"\nlanes = 2');
+    const another = tunnelTable('new1', 'B', 'mode = "gre"', 'key = 9', 'allow = ["any"]');
+    writeFileSync(config, other + another);
+    const shows = (kind: string, name: string, how: RegExp | string): Promise<void> =>
+      panel
+        .getByRole('row', { name: new RegExp(`^${kind} ${name.replace(/[[\]]/g, '\\$&')} `) })
+        .filter({ hasText: how })
+        .waitFor({ timeout: DIFF_MS });
+    await shows('change', 'gre1', /ttl: (?:64|default|"inherit") → 32/);
+    await shows('change', 'gre1', 'key: 7 → 8');
+    await shows(
+      'rebuild',
+      'ipip1',
+      /mode: "ipip" → "gre"; a new device: packets under way are lost/,
+    );
+    await shows('add', 'new1', 'a new tunnel, with its device');
+    await shows('change', '[router]', /codec: .* → "scalar"/);
+    await shows('with a restart', '[router]', /lanes: .* → 2/);
+    assert.equal(await panel.getByRole('row').count(), 6, 'a heading, and these');
+    await assertAccessible(page);
+
+    const tokenless = await browser.newPage();
+    await tokenless.goto(`http://${API}/`);
+    await tokenless.getByText('2 tunnels up').waitFor();
+    writeFileSync(config, running.replace('key = 7', 'key = "seven"'));
+    const lines = running.slice(0, running.indexOf('key = 7')).split('\n');
+    const wrong = panel.locator('pre');
+    await wrong.getByText(`:${lines.length}:7`).waitFor({ timeout: DIFF_MS });
+    assert.match(await wrong.innerText(), /key = "seven"\n.*\^/);
+    await panel.getByText('Nothing: the config file cannot be taken as it is.').waitFor();
+    await panel.getByText(`after a change: grebe check ${config}`).waitFor();
+    assert.equal(await panel.getByRole('row').count(), 0);
+    assert.equal(await tokenless.locator('#diff').isVisible(), false, 'the file is not for all');
+    await assertAccessible(page);
+    assert.ok(await fitsWidth(page), 'narrow');
+
+    writeFileSync(config, running);
+    await panel.waitFor({ state: 'hidden', timeout: DIFF_MS });
+    // Chromium itself says of every answer from 400 on that it is one.
+    assert.deepEqual(
+      faults.filter((fault) => !fault.includes('status of 409')),
+      [],
+    );
   });
 });
 
