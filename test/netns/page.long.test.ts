@@ -252,15 +252,26 @@ test('light and dark follow the system until somebody chooses, and the choice is
   await withPage('theme', async ({ page }) => {
     const ground = (): Promise<unknown> =>
       page.evaluate('getComputedStyle(document.body).backgroundColor');
+    // What uPlot has drawn with: the first line of the chart, in #0b6b6b or #4cc2bd.
+    const isLine = (color: string) => (): Promise<boolean> =>
+      page
+        .evaluate(
+          `getComputedStyle(document.querySelector('#chart .u-series + .u-series .u-marker')).borderColor`,
+        )
+        .then((found) => found === color);
+    const [lightLine, darkLine] = [isLine('rgb(11, 107, 107)'), isLine('rgb(76, 194, 189)')];
     await page.emulateMedia({ colorScheme: 'light' });
     const light = await ground();
+    assert.ok(await eventually(lightLine));
     await page.emulateMedia({ colorScheme: 'dark' });
     const dark = await ground();
     assert.notEqual(dark, light);
+    assert.ok(await eventually(darkLine), 'the chart is drawn anew');
     const button = page.getByRole('button', { name: /^Theme/ });
     await button.click();
     assert.equal(await button.innerText(), 'Theme: light');
     assert.equal(await ground(), light);
+    assert.ok(await eventually(lightLine));
     await page.reload();
     await page.getByText('2 tunnels up').waitFor();
     assert.equal(await ground(), light);
