@@ -130,9 +130,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     more: [
       'Words: mode M, local A, remote A, dev D, [i|o]key K, [i|o]csum, [i|o]seq, ttl N|inherit,',
-      'tos T|inherit, [no]pmtudisc, ignore-df, encaplimit N|none, flowlabel F, mtu N. What they leave',
-      'out is as ip tunnel has it: ttl inherit, and every inner sender accepted. Addresses and routes',
-      'are for the config, or for ip address and ip route.',
+      'tos T|inherit, [no]pmtudisc, ignore-df, encaplimit N|none, flowlabel F|inherit|flow, mtu N. What',
+      'they leave out is as ip tunnel has it: ttl inherit, and every inner sender accepted. Addresses',
+      'and routes are for the config, or for ip address and ip route.',
     ],
     load: async () => (await import('./commands/tunnel.js')).runTunnel,
   },

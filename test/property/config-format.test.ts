@@ -40,6 +40,21 @@ test('what tunnel show prints, tunnel add takes, and makes the same tunnel of it
   );
 });
 
+test('a label for each flow has a word, where there are labels and all need not stay in order', () => {
+  assert.ok(EMPTY);
+  const ends = ['remote', '2001:db8::2', 'local', '2001:db8::1'];
+  const add = (...words: string[]) =>
+    editTunnels(EMPTY, { verb: 'add', name: 'new', words }).config;
+  for (const mode of ['ip6gre', 'gre-udp']) {
+    const added = add('mode', mode, ...ends, 'flowlabel', 'flow').tunnels[1];
+    assert.equal(added?.flowLabel, 'flow', mode);
+    assert.match(tunnelWords(added).join(' '), / flowlabel flow( |$)/);
+  }
+  assert.throws(() => add('mode', 'gre', 'remote', '192.0.2.2', 'flowlabel', 'flow'), /over IPv4/);
+  assert.throws(() => add('mode', 'ip6gre', ...ends, 'flowlabel', 'flow', 'seq'), /overtaken/);
+  assert.throws(() => add('mode', 'ip6gre', ...ends, 'flowlabel', 'flows'), /"flows"/);
+});
+
 test('a table is changed in its file to what is wanted, and every comment stays', () => {
   let changed = 0;
   fc.assert(
