@@ -5,7 +5,6 @@ import {
   IMAGE_ROUTE_MASK,
   IMAGE_ROUTES,
   NO_TUNNEL,
-  OWN_INNER,
   RECORD_DEFAULT,
   RECORD_LENGTHS,
   ROUTE_ADDRESS,
@@ -91,11 +90,12 @@ function probeRoute(image: usize, tunnel: u32, high: u64, low: u64, bits: u32): 
 
 /**
  * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
- * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
+ * packets would do so, again and again. It is told by its source, which the tunnel accepts from others. A bridge sends no
+ * frame back to where it came from.
  */
 export function isBack(image: usize, record: usize, flags: u32, inner: usize, family: u32): bool {
   if (flags & (FLAG_ETHERNET | FLAG_ALLOW_ANY)) return false;
   const source = inner + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
-  if (ownFlags(image, source, family) & OWN_INNER) return false;
+  if (ownFlags(image, source, family) !== 0) return false;
   return acceptsSource(record, source, family);
 }

@@ -287,7 +287,7 @@ for (const [what, given, source, isSent, isAnswered] of [
   ['which does not', { allow: SEGMENT }, '10.1.0.2', true, true],
   ['from the address of its device', { allow: SEGMENT }, '10.9.0.1', true, true],
   ['from its local end', { allow: SEGMENT }, '192.0.2.1', true, true],
-  ['from its local end, which it accepts', { allow: OUTER_TOO }, '192.0.2.1', false, true],
+  ['from its local end, which it accepts', { allow: OUTER_TOO }, '192.0.2.1', true, true],
   ['which accepts every source', { allow: 'any' }, '10.1.0.2', true, false],
   ['which accepts every source, from us', { allow: 'any' }, '10.9.0.1', true, true],
   // A bridge sends no frame back to where it came from.
