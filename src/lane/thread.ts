@@ -4,7 +4,7 @@ import { EXIT, Failure } from '../sys/failure.js';
 import { close, eventfd, NativeBlock, write } from '../sys/libc.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import { fromFault } from './change.js';
-import type { LaneEvents, LaneHandle } from './lane.js';
+import type { LaneEvents, LaneHandle } from './contract.js';
 import type { LaneChange, LaneEvent, LaneRequest, LaneStart } from './message.js';
 
 const EFD_NONBLOCK = 0o4000;

@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import type { CodecBuild } from '../codec/builds.js';
 import type { Config } from '../config/config.js';
 import { Board } from '../lane/board.js';
-import type { LaneEvents } from '../lane/lane.js';
+import type { LaneEvents } from '../lane/contract.js';
 import type { LaneChange, LaneDevice } from '../lane/message.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { PathMtus } from '../ring/path-mtus.js';

@@ -1,8 +1,8 @@
 // The lanes of a router: started together, asked together.
 import type { CodecBuild } from '../codec/builds.js';
+import type { LaneEvents, LaneHandle } from '../lane/contract.js';
 import { EventedLane } from '../lane/evented.js';
 import { kernelDevices } from '../lane/kernel-devices.js';
-import type { LaneEvents, LaneHandle } from '../lane/lane.js';
 import type { LaneChange, LaneStart } from '../lane/message.js';
 import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';

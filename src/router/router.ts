@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config, TunnelConfig } from '../config/config.js';
-import type { LaneEvents } from '../lane/lane.js';
+import type { LaneEvents } from '../lane/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import type { Underlay } from '../underlay/contract.js';
