@@ -214,19 +214,19 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
     cause: /segment, TCP that stays whole: 0: 65 bytes, not 145/,
   },
   {
-    file: 'run-choice.ts',
+    file: 'coalesce.ts',
     before: 'if (!isWhole(descriptor, packet, length, isTcp)) return false;',
     after: '',
     cause: /coalesce, what comes behind a pure ACK: packets 15 16 17, not 15 16/,
   },
   {
-    file: 'run-choice.ts',
+    file: 'coalesce.ts',
     before: 'if (open !== 0) closeRun(runAt(places, open - 1));',
     after: '',
     cause: /coalesce, what comes behind PSH: packets 8 15/,
   },
   {
-    file: 'run-choice.ts',
+    file: 'coalesce.ts',
     before: '(load<u32>(upper, TCP_ACKNOWLEDGEMENT) !== load<u32>(other, TCP_ACKNOWLEDGEMENT))',
     after: '(true)',
     cause: /coalesce, TCP over IPv4 up to PSH.*: packets 0, not 0 3 7/,
