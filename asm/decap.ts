@@ -69,7 +69,7 @@ import {
   REASON_OUTER_HEADER,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
-import { lookup, recordAt } from './tunnel';
+import { lookup, recordAt } from './table';
 import { finish, sum } from './wire/checksum';
 import {
   GRE_BASE_LENGTH,

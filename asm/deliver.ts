@@ -41,7 +41,7 @@ import {
   REASON_NESTING_LIMIT,
   REASON_NONE,
 } from './reason';
-import { acceptsSource, ownFlags } from './tunnel';
+import { acceptsSource, ownFlags } from './table';
 import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { ECN_DROP, ECN_ECT_1, ECN_MASK, ECN_NOT_ECT, isOddEcn, mergeEcn } from './wire/ecn';
 import {

@@ -72,7 +72,7 @@ import {
   REASON_TOO_BIG,
   REASON_TUNNEL_DOWN,
 } from './reason';
-import { recordAt } from './tunnel';
+import { recordAt } from './table';
 import { swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';

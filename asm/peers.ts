@@ -1,3 +1,7 @@
+// Tunnels with several at their far end: peers that are told apart by what is behind them, and groups of receivers.
+//
+// Which peer has a destination: one probe for each length of prefix in use, the longest first. The host files the
+// prefixes (src/tunnel/table.ts) and computes the same hashes.
 import {
   DESCRIPTOR_TUNNEL,
   FLAG_ALLOW_ANY,
@@ -13,15 +17,10 @@ import {
   ROUTE_SIZE,
   ROUTE_TUNNEL,
 } from './layout';
-import { acceptsSource, hashAddress, mix, ownFlags, recordAt } from './tunnel';
+import { acceptsSource, hashAddress, mix, ownFlags, recordAt } from './table';
 import { highOf, isMapped, lowOf } from './wire/address';
 import { IPV4_DESTINATION, IPV4_SOURCE } from './wire/ipv4';
 import { IPV6_DESTINATION, IPV6_SOURCE } from './wire/ipv6';
-
-// Tunnels with several at their far end: peers that are told apart by what is behind them, and groups of receivers.
-//
-// Which peer has a destination: one probe for each length of prefix in use, the longest first. The host files the
-// prefixes (src/tunnel/table.ts) and computes the same hashes.
 
 /** Lengths of IPv4 prefixes, 96 + 0..32, in the word of those from 65 to 128. */
 const LENGTHS_IPV4: u64 = 0x1_ffff_ffff;

@@ -280,7 +280,7 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
     cause: /wrote outside the packet/,
   },
   {
-    file: 'tunnel.ts',
+    file: 'table.ts',
     before: 'pass === PASS_ANY ? FLAG_UP : FLAG_UP | FLAG_KEY_IN',
     after: 'FLAG_UP',
     cause: /decap, gre with checksum, key and sequence: verdict no-tunnel/,
