@@ -8,7 +8,7 @@
 //
 // A flow has one open run at most, and any packet of the flow that does not fit closes it: nothing overtakes
 // anything within a flow. All of it is forgotten at the end of a batch: no packet waits for another.
-import { sumPseudo } from './device';
+import { sumPseudo } from './device-header';
 import {
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_EMIT,

@@ -10,7 +10,7 @@
 //   3. deliver          deliver.ts: the inner packet or frame
 //      endHere          local.ts: what is meant for the router itself
 import { CARRIES_ETHERNET, deliver, innerLength } from './deliver';
-import { partialTcpHeaders } from './device';
+import { partialTcpHeaders } from './device-header';
 import { ETHERNET_LENGTH, findIp } from './frame';
 import {
   CONTROL_TABLE,

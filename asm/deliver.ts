@@ -4,9 +4,9 @@
 //   2. checkPolicy      addresses allowed from this tunnel, TTL; local.ts: does it end here?
 //      checkFrame       of an Ethernet frame: the IP packet in it, where there is one
 //   3. arrive           congestion seen on the way (RFC 6040), DSCP, TTL
-//   4. putDeviceHeader  device.ts: what a kernel left open is left to the device
+//   4. putDeviceHeader  device-header.ts: what a kernel left open is left to the device
 //   5. clampMss         mss.ts
-import { putDeviceHeader } from './device';
+import { putDeviceHeader } from './device-header';
 import { ETHERNET_LENGTH, findIp, isGroupSource } from './frame';
 import {
   DESCRIPTOR_ADDRESS,

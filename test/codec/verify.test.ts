@@ -310,7 +310,7 @@ const MISTAKES: readonly (Change & { readonly cause: RegExp })[] = [
     cause: /ECT\(1\) outside, ECT\(0\) inside IPv6: packet/,
   },
   {
-    file: 'device.ts',
+    file: 'device-header.ts',
     before: '(mtu - headers)',
     after: 'mtu',
     cause: /TCP merged past the MTU: device header/,
