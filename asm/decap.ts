@@ -2,8 +2,8 @@
 //
 //   1. decapBatch       every filled slot; shows them to the draining end together
 //   2. decapPacket      one packet, in this order:
-//      checkOuter4/6    outer.ts: outer header sound, whole, from a possible sender
-//      checkUdp         outer.ts: UDP header of GRE-in-UDP whole, checksum right or absent
+//      checkOuter4/6    received.ts: outer header sound, whole, from a possible sender
+//      checkUdp         received.ts: UDP header of GRE-in-UDP whole, checksum right or absent
 //      checkGre         GRE header: known and whole
 //      find             tunnel by (local, remote, key)
 //      receiveGre       reserved bits, checksum, sequence, protocol type
@@ -53,7 +53,6 @@ import {
   STATE_STALE_NEXT,
 } from './layout';
 import { endHere } from './local';
-import { checkOuter4, checkSource6, checkUdp } from './outer';
 import {
   REASON_EARLY,
   REASON_GRE_CHECKSUM,
@@ -69,6 +68,7 @@ import {
   REASON_OUTER_HEADER,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
+import { checkOuter4, checkSource6, checkUdp } from './received';
 import { lookup, recordAt } from './table';
 import { finish, sum } from './wire/checksum';
 import {
