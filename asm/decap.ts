@@ -7,9 +7,9 @@
 //      checkGre         GRE header: known and whole
 //      find             tunnel by (local, remote, key)
 //      receiveGre       reserved bits, checksum, sequence, protocol type
-//   3. deliver          deliver.ts: the inner packet or frame
+//   3. leave            leave.ts: may the inner packet or frame leave the tunnel, and how?
 //      endHere          local.ts: what is meant for the router itself
-import { CARRIES_ETHERNET, deliver, innerLength } from './deliver';
+
 import { partialTcpHeaders } from './device-header';
 import { ETHERNET_LENGTH, findIp } from './frame';
 import {
@@ -52,6 +52,7 @@ import {
   STATE_STALE_COUNT,
   STATE_STALE_NEXT,
 } from './layout';
+import { CARRIES_ETHERNET, innerLength, leave } from './leave';
 import { endHere } from './local';
 import {
   REASON_EARLY,
@@ -204,7 +205,7 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
     if (header > available) return REASON_GRE_TRUNCATED;
   }
   const inner = payload + header;
-  return deliver(descriptor, outer, image, record, state, inner, available - header, family);
+  return leave(descriptor, outer, image, record, state, inner, available - header, family);
 }
 
 /** Whether the GRE header is one that RFC 2784 and RFC 2890 know, and whole. */

@@ -82,7 +82,7 @@ export const CARRIES_ETHERNET: u32 = 1;
  * Checks the `available` bytes at `inner` and makes them what the slot holds. `kind`: the IP version that they must
  * be of, or CARRIES_ETHERNET.
  */
-export function deliver(
+export function leave(
   descriptor: usize,
   outer: usize,
   image: usize,
