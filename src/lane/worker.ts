@@ -11,7 +11,7 @@ import type { Lane } from './lane.js';
 import { type LoopControl, runLoop } from './loop.js';
 import type { LaneChange, LaneEvent, LaneRequest, LaneStart } from './message.js';
 import { openLane } from './open.js';
-import { closeSockets, LaneUnderlay } from './sockets.js';
+import { closeSockets, LaneUnderlay } from './underlay.js';
 
 if (parentPort === null) throw new Error('a lane runs in a worker thread');
 const port = parentPort;
