@@ -28,10 +28,10 @@ import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { Aside } from './aside.js';
 import type { Board } from './board.js';
-import type { UnderlayErrors } from './errors.js';
 import { LocalPackets } from './local.js';
 import { ReorderBuffer } from './reorder.js';
 import type { LaneTunnels } from './tunnels.js';
+import type { UnderlayErrors } from './underlay-errors.js';
 import { Watch } from './watch.js';
 
 export interface LaneOptions {

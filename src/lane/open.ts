@@ -8,11 +8,11 @@ import type { Underlay } from '../underlay/contract.js';
 import { Answers } from './answers.js';
 import { Board } from './board.js';
 import type { LaneEvents } from './contract.js';
-import { UnderlayErrors } from './errors.js';
 import { Lane } from './lane.js';
 import type { LaneStart } from './message.js';
 import { Paths, type RouteMtu } from './paths.js';
 import { LaneTunnels } from './tunnels.js';
+import { UnderlayErrors } from './underlay-errors.js';
 
 export interface OpenLaneOptions
   extends Pick<
