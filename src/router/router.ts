@@ -324,7 +324,7 @@ class RunningRouter implements Router {
     const { memory, records } = this.#dataplane;
     if (this.#choices.underlay === 'memory') return new MemoryUnderlay(memory);
     requirePlain(records);
-    const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
+    const { RawSocketUnderlay } = await import('../underlay/raw-socket-package.js');
     return new RawSocketUnderlay(memory, protocolsOf(records));
   }
 
