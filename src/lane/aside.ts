@@ -10,7 +10,7 @@
 import { DEVICE_HEADER_LENGTH, DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import { gather } from '../underlay/queue.js';
+import { gather } from '../underlay/slot-copy.js';
 import type { Lane } from './lane.js';
 
 /** Packets that wait to go out; one more is refused. */
