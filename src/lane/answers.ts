@@ -25,7 +25,7 @@ import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
 import { isFromGroup } from '../packet/policy.js';
 import { isGroup } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
-import type { Aside, Dropped, Onlooker } from './aside.js';
+import type { Aside, Dropped, Responder } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
 import type { Paths } from './paths.js';
 import type { LaneTunnels } from './tunnels.js';
@@ -53,7 +53,7 @@ interface Carried {
   readonly start: number;
 }
 
-export class Answers implements Onlooker {
+export class Answers implements Responder {
   readonly #options: AnswersOptions;
   readonly #near = new TokenBuckets(NEAR_RATE);
   readonly #far = new TokenBuckets(FAR_RATE);

@@ -103,7 +103,7 @@ export class Lane {
     this.#merge = options.merge;
     this.aside = new Aside(this, memory);
     this.board = options.board;
-    if (options.board) this.aside.onlookers.push(new LocalPackets(this, options.board));
+    if (options.board) this.aside.responders.push(new LocalPackets(this, options.board));
   }
 
   get codec(): Codec {

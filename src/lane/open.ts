@@ -57,7 +57,7 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
   const { aside } = lane;
   const onAnswer = (isSent: boolean): void => lane.countAnswer(isSent);
   const answers = new Answers({ aside, tunnels, paths, onAnswer });
-  aside.onlookers.push(answers);
+  aside.responders.push(answers);
   lane.tunnels = tunnels;
   lane.errors = new UnderlayErrors({
     ...{ tunnels, paths, answers },
