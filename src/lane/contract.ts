@@ -28,7 +28,7 @@ export interface LaneHandle {
   emit(record: number, packet: Uint8Array): void;
 
   /** Lets the lane tell of a change of the network again, after it told of one. */
-  watchAgain(): void;
+  watchNetwork(): void;
 
   /** Ends the lane after the batch in hand, or by force after `limitMs`. */
   stop(limitMs: number): Promise<void>;
@@ -40,7 +40,7 @@ export interface LaneEvents {
   readonly onDeviceLost: (record: number) => void;
   /** The kernel refused superpackets of `device` that may be good: nothing is merged any more. */
   readonly onMergeRefused: (device: string) => void;
-  /** What the lane watches changed: routes, links, neighbours. Not told again before `watchAgain`. */
+  /** What the lane watches changed: routes, links, neighbours. Not told again before `watchNetwork`. */
   readonly onNetworkChanged: () => void;
   /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
   readonly onSegmentationRefused: () => void;

@@ -75,7 +75,7 @@ export class EventedLane implements LaneHandle {
     return { loop: await import('./loop.js'), tun: await import('./kernel-devices.js') };
   }
 
-  watchAgain(): void {} // nothing is watched
+  watchNetwork(): void {} // nothing is watched
 
   async stop(): Promise<void> {
     this.#running = false;

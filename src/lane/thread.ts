@@ -114,8 +114,8 @@ export class LaneThread implements LaneHandle {
     this.#ask({ kind: 'emit', record, packet });
   }
 
-  watchAgain(): void {
-    this.#ask({ kind: 'watch' });
+  watchNetwork(): void {
+    this.#ask({ kind: 'watch-network' });
   }
 
   async stop(limitMs: number): Promise<void> {

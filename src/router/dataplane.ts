@@ -347,7 +347,7 @@ export class Dataplane {
     return {
       devices: laneDevices(this.#devices, lane),
       xdp: xdpStart(this.#xdp, this.#records, lane, this.#options.laneCount),
-      watchFd: lane === 0 ? this.#xdp?.watchFd : undefined,
+      networkFd: lane === 0 ? this.#xdp?.watchFd : undefined,
     };
   }
 

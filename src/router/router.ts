@@ -357,7 +357,7 @@ class RunningRouter implements Router {
         const followed = this.#choices.xdp?.onChange().catch((error) => {
           this.#log.warn({ event: 'next-hops' }, `next hops stay as they were: ${String(error)}`);
         });
-        void followed?.then(() => this.#dataplane.lanes?.watchAgain());
+        void followed?.then(() => this.#dataplane.lanes?.watchNetwork());
       },
       onSuperpacketsRefused: (device) => {
         this.#log.warn(
