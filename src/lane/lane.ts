@@ -1,3 +1,5 @@
+// What one lane works with, and the steps that both ways of a packet share: calls of the codec, which can spoil packets and
+// no more, and the lane's totals. The two ways are in encap.ts and decap.ts; who calls them when is in loop.ts.
 import {
   BATCH_CLASSES,
   COUNTER_DECAP_DROPS,
@@ -54,10 +56,7 @@ export interface LaneOptions {
   readonly onFault: (codec: string, error: unknown) => void;
 }
 
-/**
- * What one lane works with: both rings, its devices by tunnel record, the underlay and the live codec.
- * The two ways of a packet are in encap.ts and decap.ts; who calls them when is in loop.ts.
- */
+/** Both rings, the devices by tunnel record, the underlay and the live codec. */
 export class Lane {
   readonly underlay: Underlay;
   readonly encapRing: Ring;

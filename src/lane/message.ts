@@ -1,3 +1,4 @@
+// What the router and a lane's thread say to each other: what a lane starts with, requests, and what it tells.
 import type { CodecBuild } from '../codec/builds.js';
 import type { PeerRange } from '../packet/peers.js';
 import type { Reorder, Tunnel } from '../packet/tunnel.js';

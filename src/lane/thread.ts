@@ -1,3 +1,4 @@
+// A lane's thread from the router's side. Its other side is worker.ts; message.ts has what they say.
 import { Worker } from 'node:worker_threads';
 import type { CodecBuild } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';

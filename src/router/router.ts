@@ -1,10 +1,10 @@
-// A router: makes the devices a config names, publishes the tunnel table, and starts the lane.
+// A router: makes the devices a config names, publishes the tunnel table, and starts the lanes.
 //
 //   1. codec     load and verify the build
 //   2. devices   make them; set MTU, addresses, link state, routes
 //   3. table     publish it to shared memory
 //   4. sinks     silence for the tunnel protocols that no tunnel receives
-//   5. lane      open the underlay last: nothing is taken before it can be handled
+//   5. lanes     open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import type { Logger } from 'pino';
