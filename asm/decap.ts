@@ -5,7 +5,7 @@
 //      checkOuter4/6    received.ts: outer header sound, whole, from a possible sender
 //      checkUdp         received.ts: UDP header of GRE-in-UDP whole, checksum right or absent
 //      checkGre         GRE header: known and whole
-//      find             tunnel by (local, remote, key)
+//      find             table.ts: tunnel by (mode, local, remote, key)
 //      receiveGre       reserved bits, checksum, sequence, protocol type
 //   3. leave            leave.ts: may the inner packet or frame leave the tunnel, and how?
 //      endHere          local.ts: what is meant for the router itself
