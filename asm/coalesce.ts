@@ -117,7 +117,7 @@ function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
   const protocol = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER));
   if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) {
     // Behind extension headers may be a packet of any flow; another protocol has nothing to do with one.
-    if (!is4 && isExtension(protocol)) clearPlaces(places);
+    if (!is4 && hidesFlow(protocol)) clearPlaces(places);
     return 0;
   }
   const start: u32 = is4 ? IPV4_LENGTH : IPV6_LENGTH;
@@ -147,7 +147,7 @@ function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
 }
 
 /** Hop-by-hop, routing, fragment, destination and mobility headers, and the two of IPsec. */
-function isExtension(protocol: u32): bool {
+function hidesFlow(protocol: u32): bool {
   return (
     protocol === 0 ||
     protocol === 43 ||
