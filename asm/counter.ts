@@ -1,3 +1,6 @@
+// Every packet is counted here, once, after the draining end is through with it: that end may have given
+// it a reason of its own (tx-error, queue-full). Only then is its slot free. A superpacket counts as the
+// packets it stands for on the wire.
 import {
   COUNTER_DECAP_DROPS,
   COUNTER_ENCAP_DROPS,
@@ -23,10 +26,6 @@ import {
   TUNNEL_CAPACITY,
 } from './layout';
 import { REASON_CAPACITY, REASON_CODEC_FAULT, REASON_NONE } from './reason';
-
-// Every packet is counted here, once, after the draining end is through with it: that end may have given
-// it a reason of its own (tx-error, queue-full). Only then is its slot free. A superpacket counts as the
-// packets it stands for on the wire.
 
 /** Counts the packets between DRAINED and PROCESSED and moves DRAINED up. */
 export function settleBatch(ring: usize, now: u64): void {

@@ -2,15 +2,15 @@
 //
 //   1. decapBatch       every filled slot; shows them to the draining end together
 //   2. decapPacket      one packet, in this order:
-//      checkOuter4/6    outer.ts: outer header sound, whole, from a possible sender
-//      checkUdp         outer.ts: UDP header of GRE-in-UDP whole, checksum right or absent
+//      checkOuter4/6    received.ts: outer header sound, whole, from a possible sender
+//      checkUdp         received.ts: UDP header of GRE-in-UDP whole, checksum right or absent
 //      checkGre         GRE header: known and whole
-//      find             tunnel by (local, remote, key)
+//      find             table.ts: tunnel by (mode, local, remote, key)
 //      receiveGre       reserved bits, checksum, sequence, protocol type
-//   3. deliver          deliver.ts: the inner packet or frame
+//   3. leave            leave.ts: may the inner packet or frame leave the tunnel, and how?
 //      endHere          local.ts: what is meant for the router itself
-import { CARRIES_ETHERNET, deliver, innerLength } from './deliver';
-import { partialTcpHeaders } from './device';
+
+import { partialTcpHeaders } from './device-header';
 import { ETHERNET_LENGTH, findIp } from './frame';
 import {
   CONTROL_TABLE,
@@ -52,8 +52,8 @@ import {
   STATE_STALE_COUNT,
   STATE_STALE_NEXT,
 } from './layout';
+import { CARRIES_ETHERNET, innerLength, leave } from './leave';
 import { endHere } from './local';
-import { checkOuter4, checkSource6, checkUdp } from './outer';
 import {
   REASON_EARLY,
   REASON_GRE_CHECKSUM,
@@ -69,7 +69,8 @@ import {
   REASON_OUTER_HEADER,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
-import { lookup, recordAt } from './tunnel';
+import { checkOuter4, checkSource6, checkUdp } from './received';
+import { lookup, recordAt } from './table';
 import { finish, sum } from './wire/checksum';
 import {
   GRE_BASE_LENGTH,
@@ -204,7 +205,7 @@ function decapPacket(descriptor: usize, image: usize, states: usize): u32 {
     if (header > available) return REASON_GRE_TRUNCATED;
   }
   const inner = payload + header;
-  return deliver(descriptor, outer, image, record, state, inner, available - header, family);
+  return leave(descriptor, outer, image, record, state, inner, available - header, family);
 }
 
 /** Whether the GRE header is one that RFC 2784 and RFC 2890 know, and whole. */

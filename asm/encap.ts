@@ -2,10 +2,11 @@
 //
 //   1. encapBatch     every filled slot; shows them to the draining end together
 //   2. encapPacket    the tunnel the host chose, and what it carries; enter.ts: may it go in?
-//      choosePeer     in a tunnel with several: whose destination it is
-//   3. isBack         not one that a group of receivers has had already
-//   4. clampMss       what hosts tell each other of segment sizes
-//   5. putOuter4/6    IP header = the record's template + fix-up
+//      choosePeer     peers.ts: in a tunnel with several, whose destination it is
+//      isBack         peers.ts: not one that a group of receivers has had already
+//   3. hashFlow       flow.ts: what tells the network its flow, where the tunnel does
+//   4. putOuter4/6    IP header = the record's template + fix-up
+//   5. clampMss       mss.ts: what hosts tell each other of segment sizes
 //   6. putGre         GRE header = the rest of the template + protocol type, sequence, checksum
 //   7. putUdp         UDP header between the two, for GRE-in-UDP
 import { LIMIT_OFFSET, NO_LIMIT } from './encap-limit';
@@ -72,7 +73,7 @@ import {
   REASON_TOO_BIG,
   REASON_TUNNEL_DOWN,
 } from './reason';
-import { recordAt } from './tunnel';
+import { recordAt } from './table';
 import { swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';

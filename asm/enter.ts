@@ -28,7 +28,7 @@ import {
   REASON_NONE,
   REASON_UNKNOWN_PROTOCOL,
 } from './reason';
-import { ownFlags } from './tunnel';
+import { ownFlags } from './table';
 import { highOf, lowOf } from './wire/address';
 import { load16 } from './wire/bytes';
 import {

@@ -1,6 +1,6 @@
 // The flow of an inner packet, as the source port of GRE-in-UDP and the flow label tell it to the network: the same for
 // all packets of a flow (RFC 8086, 3.2.1; RFC 6438, 2).
-import { mix } from './tunnel';
+import { mix } from './table';
 import { load32 } from './wire/bytes';
 import {
   headerLength4,

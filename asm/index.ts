@@ -3,11 +3,11 @@
 // The module imports the dataplane's memory and nothing else; it has no data, no start function and no
 // state of its own. Everything it reads or writes lies in the regions of layout.ts.
 
+import { coalesceBatch } from './coalesce';
 import { settleBatch } from './counter';
 import { decapBatch } from './decap';
 import { encapBatch } from './encap';
 import { ABI_VERSION } from './layout';
-import { coalesceBatch } from './run-choice';
 import { segmentSlot } from './segment';
 import { separateRun } from './superpacket';
 import { swap16 } from './wire/bytes';

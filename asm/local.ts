@@ -19,7 +19,7 @@ import {
   RECORD_REMOTE,
 } from './layout';
 import { REASON_INNER_SRC_SPOOF, REASON_INNER_TTL, REASON_LOCAL } from './reason';
-import { ownFlags } from './tunnel';
+import { ownFlags } from './table';
 import { highOf, isMulticast, lowOf } from './wire/address';
 import { load16 } from './wire/bytes';
 import {

@@ -1,6 +1,6 @@
 // The maximum segment size that hosts tell each other when a TCP connection opens (RFC 9293, 3.7.1): kept to what
 // the tunnel carries whole, so that connections live where ICMP does not get through.
-import { partialTcpHeaders } from './device';
+import { partialTcpHeaders } from './device-header';
 import { RECORD_MSS4, RECORD_MSS6 } from './layout';
 import { load16, store16, swap16 } from './wire/bytes';
 import { update } from './wire/checksum';

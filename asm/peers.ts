@@ -1,3 +1,7 @@
+// Tunnels with several at their far end: peers that are told apart by what is behind them, and groups of receivers.
+//
+// Which peer has a destination: one probe for each length of prefix in use, the longest first. The host files the
+// prefixes (src/tunnel/table.ts) and computes the same hashes.
 import {
   DESCRIPTOR_TUNNEL,
   FLAG_ALLOW_ANY,
@@ -5,7 +9,6 @@ import {
   IMAGE_ROUTE_MASK,
   IMAGE_ROUTES,
   NO_TUNNEL,
-  OWN_INNER,
   RECORD_DEFAULT,
   RECORD_LENGTHS,
   ROUTE_ADDRESS,
@@ -14,15 +17,10 @@ import {
   ROUTE_SIZE,
   ROUTE_TUNNEL,
 } from './layout';
-import { acceptsSource, hashAddress, mix, ownFlags, recordAt } from './tunnel';
+import { acceptsSource, hashAddress, mix, ownFlags, recordAt } from './table';
 import { highOf, isMapped, lowOf } from './wire/address';
 import { IPV4_DESTINATION, IPV4_SOURCE } from './wire/ipv4';
 import { IPV6_DESTINATION, IPV6_SOURCE } from './wire/ipv6';
-
-// Tunnels with several at their far end: peers that are told apart by what is behind them, and groups of receivers.
-//
-// Which peer has a destination: one probe for each length of prefix in use, the longest first. The host files the
-// prefixes (src/tunnel/table.ts) and computes the same hashes.
 
 /** Lengths of IPv4 prefixes, 96 + 0..32, in the word of those from 65 to 128. */
 const LENGTHS_IPV4: u64 = 0x1_ffff_ffff;
@@ -91,11 +89,12 @@ function probeRoute(image: usize, tunnel: u32, high: u64, low: u64, bits: u32): 
 
 /**
  * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
- * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
+ * packets would do so, again and again. It is told by its source, which the tunnel accepts from others. A bridge sends no
+ * frame back to where it came from.
  */
 export function isBack(image: usize, record: usize, flags: u32, inner: usize, family: u32): bool {
   if (flags & (FLAG_ETHERNET | FLAG_ALLOW_ANY)) return false;
   const source = inner + (family === 4 ? IPV4_SOURCE : IPV6_SOURCE);
-  if (ownFlags(image, source, family) & OWN_INNER) return false;
+  if (ownFlags(image, source, family) !== 0) return false;
   return acceptsSource(record, source, family);
 }

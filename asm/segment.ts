@@ -43,7 +43,7 @@ import {
   SLOT_STRIDE,
 } from './layout';
 import { REASON_NONE } from './reason';
-import { recordAt } from './tunnel';
+import { recordAt } from './table';
 import { load16, load32, store16, swap16 } from './wire/bytes';
 import { copyBytes, finish, fold, sum } from './wire/checksum';
 import {

@@ -2,7 +2,7 @@
 //
 //   finishRun     the first packet's headers stand for all; of the others only the payload is written
 //   separateRun   takes it apart again, for a kernel that refuses it
-import { sumPseudo } from './device';
+import { sumPseudo } from './device-header';
 import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,

@@ -1,3 +1,10 @@
+// A ring of the kernel from our end. `ring` is the address of a ring view. The kernel is at the other end, on
+// another processor:
+//
+//   we produce   plain stores to descriptors, then one atomic store of the producer
+//   we consume   atomic load of the producer, plain loads of descriptors, then one atomic store of the consumer
+//
+// Atomics of WebAssembly are sequentially consistent, which includes the acquire and release that is needed.
 import {
   XDP_COMPLETED_FRAMES,
   XDP_COMPLETION,
@@ -17,14 +24,6 @@ import {
   XDP_SENT_FRAMES,
   XDP_TRANSMIT,
 } from './xdp-layout';
-
-// A ring of the kernel from our end. `ring` is the address of a ring view. The kernel is at the other end, on
-// another processor:
-//
-//   we produce   plain stores to descriptors, then one atomic store of the producer
-//   we consume   atomic load of the producer, plain loads of descriptors, then one atomic store of the consumer
-//
-// Atomics of WebAssembly are sequentially consistent, which includes the acquire and release that is needed.
 
 /** Starts all four rings where the kernel has them, and all counters at 0. */
 export function startRings(block: usize): void {

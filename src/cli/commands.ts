@@ -1,34 +1,4 @@
-import { EXIT, type ExitCode } from '../sys/failure.js';
-import type { CommandSpec, OptionSpec } from './command.js';
-
-/** Options that every command takes, anywhere on the line. */
-export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
-  { name: 'json', short: 'j', description: 'print JSON, for programs' },
-  { name: 'socket', value: 'PATH', description: 'control socket (default /run/grebe/grebe.sock)' },
-  { name: 'config', value: 'FILE', description: 'config (default /etc/grebe/grebe.toml)' },
-  { name: 'quiet', short: 'q', description: 'say less' },
-  { name: 'verbose', short: 'v', description: 'say more' },
-  {
-    name: 'color',
-    value: 'WHEN',
-    choices: ['auto', 'always', 'never'],
-    description: 'colored output; NO_COLOR is honoured',
-  },
-];
-
-/** What a command ends with. */
-export const EXIT_CODES: readonly (readonly [code: ExitCode, meaning: string])[] = [
-  [EXIT.ok, 'ok'],
-  [EXIT.failed, 'failed'],
-  [EXIT.kernelRefused, 'the kernel refused'],
-  [EXIT.down, 'something is down'],
-  [EXIT.usage, 'usage'],
-  [EXIT.noInput, 'no such file or tunnel'],
-  [EXIT.unreachable, 'router not reachable'],
-  [EXIT.bug, 'our bug'],
-  [EXIT.noPermission, 'capability missing'],
-  [EXIT.config, 'config error'],
-];
+import type { CommandSpec } from './command.js';
 
 /** All commands, in the order of the help. */
 export const COMMANDS: readonly CommandSpec[] = [

@@ -1,7 +1,8 @@
 // Completions of three shells, all of them written from the command table.
 
 import type { ArgumentSpec, CommandSpec, OptionSpec } from './command.js';
-import { COMMANDS, GLOBAL_OPTIONS } from './commands.js';
+import { COMMANDS } from './commands.js';
+import { GLOBAL_OPTIONS } from './global-options.js';
 
 const HELP: OptionSpec = { name: 'help', short: 'h', description: 'print help' };
 const VERSION: OptionSpec = { name: 'version', description: 'print the version' };

@@ -1,7 +1,9 @@
 // The man page, written from the command table when grebe is built.
 
 import type { OptionSpec } from './command.js';
-import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from './commands.js';
+import { COMMANDS } from './commands.js';
+import { EXIT_CODES } from './exit-codes.js';
+import { GLOBAL_OPTIONS } from './global-options.js';
 
 /** grebe(1) in man(7). */
 export function manPage(version: string): string {

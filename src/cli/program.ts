@@ -2,7 +2,9 @@ import { Command, CommanderError, Option } from 'commander';
 import { EXIT, type ExitCode } from '../sys/failure.js';
 import { packageVersion } from '../sys/version.js';
 import type { CommandSpec, OptionSpec } from './command.js';
-import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from './commands.js';
+import { COMMANDS } from './commands.js';
+import { EXIT_CODES } from './exit-codes.js';
+import { GLOBAL_OPTIONS } from './global-options.js';
 import { toCall } from './words.js';
 
 /** Runs the command that `words` name. Help, version and usage errors are written here too. */

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { didYouMean } from '../config/nearest.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { Call, CommandSpec, OptionSpec } from './command.js';
-import { COMMANDS, GLOBAL_OPTIONS } from './commands.js';
+import { COMMANDS } from './commands.js';
+import { GLOBAL_OPTIONS } from './global-options.js';
 import { type ColorChoice, openOutput } from './output.js';
 
 type ParseOptions = {

@@ -1,11 +1,10 @@
+// A capture file as a stream of packets, whatever its format:
+//
+//   byte source -> magic -> pcap or pcapng reader -> packets as captured -> link (IP bytes)
 import { type ByteSource, CaptureError } from './byte-source.js';
 import type { CapturedPacket } from './captured-packet.js';
 import { PCAP_MAGICS, readPcap } from './pcap.js';
 import { PCAPNG_MAGIC, readPcapng } from './pcapng.js';
-
-// A capture file as a stream of packets, whatever its format:
-//
-//   byte source -> magic -> pcap or pcapng reader -> packets as captured -> link (IP bytes)
 
 /** Compressed files that people hand over, and what unpacks them. */
 const COMPRESSED: readonly { magic: number; mask: number; name: string; unpack: string }[] = [

@@ -1,12 +1,11 @@
-import { type ByteSource, CaptureError } from './byte-source.js';
-import { type CapturedPacket, checkPacketLength } from './captured-packet.js';
-
 // pcap: one header, then packet records until the end of the file.
 //
 //   file    magic | major, minor (u16) | zone | accuracy | snap length | link type
 //   record  seconds | fraction | captured length | original length | bytes
 //
 // The byte order is that of the machine that wrote it: the magic tells.
+import { type ByteSource, CaptureError } from './byte-source.js';
+import { type CapturedPacket, checkPacketLength } from './captured-packet.js';
 
 interface Variant {
   readonly little: boolean;

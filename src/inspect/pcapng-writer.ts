@@ -1,9 +1,8 @@
+// Writes pcapng: one section, any number of interfaces, enhanced packet blocks with times in ns.
+// Little-endian, like the machines it is written on; readers take either.
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { EXIT, Failure } from '../sys/failure.js';
-
-// Writes pcapng: one section, any number of interfaces, enhanced packet blocks with times in ns.
-// Little-endian, like the machines it is written on; readers take either.
 
 /** LINKTYPE_ETHERNET: packets begin with the Ethernet header. */
 export const LINKTYPE_ETHERNET = 1;

@@ -1,6 +1,3 @@
-import { type ByteSource, CaptureError } from './byte-source.js';
-import { type CapturedPacket, checkPacketLength } from './captured-packet.js';
-
 // pcapng (draft-ietf-opsawg-pcapng): blocks, each with its length in front and behind.
 //
 //   block    type | total length | body | total length
@@ -8,6 +5,8 @@ import { type CapturedPacket, checkPacketLength } from './captured-packet.js';
 //   packets  enhanced (6), simple (3) and the obsolete packet block (2); every other block is passed over
 //
 // Only what a packet needs is held: options behind a packet and unknown blocks are read past.
+import { type ByteSource, CaptureError } from './byte-source.js';
+import { type CapturedPacket, checkPacketLength } from './captured-packet.js';
 
 export const PCAPNG_MAGIC = 0x0a0d0d0a;
 

@@ -22,10 +22,10 @@ import { checkInner, type Inner, readInner } from '../packet/inner.js';
 import { insideOf } from '../packet/inside.js';
 import { IPV4_HEADER } from '../packet/ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN } from '../packet/ipv6.js';
-import { isWithin } from '../packet/policy.js';
-import { isGroup, isToGroup } from '../packet/table.js';
+import { isFromGroup } from '../packet/policy.js';
+import { isGroup } from '../packet/table.js';
 import { carries, ETHERNET_HEADER, type Tunnel } from '../packet/tunnel.js';
-import type { Aside, Dropped, Onlooker } from './aside.js';
+import type { Aside, Dropped, Responder } from './aside.js';
 import { type Rate, TokenBuckets } from './bucket.js';
 import type { Paths } from './paths.js';
 import type { LaneTunnels } from './tunnels.js';
@@ -53,7 +53,7 @@ interface Carried {
   readonly start: number;
 }
 
-export class Answers implements Onlooker {
+export class Answers implements Responder {
   readonly #options: AnswersOptions;
   readonly #near = new TokenBuckets(NEAR_RATE);
   readonly #far = new TokenBuckets(FAR_RATE);
@@ -88,10 +88,9 @@ export class Answers implements Onlooker {
    * the group, too (RFC 1122, 3.2.2).
    */
   #isOfGroup(record: number, ip: Inner): boolean {
-    const { tunnels } = this.#options;
-    const entry = tunnels.table.entries[record - 1];
-    if (entry === undefined || !isToGroup(entry.tunnel) || tunnels.isOwn(ip.source)) return false;
-    return entry.allow === 'any' || isWithin(entry.allow, ip);
+    const { table } = this.#options.tunnels;
+    const entry = table.entries[record - 1];
+    return entry !== undefined && isFromGroup(ip, entry, table) !== 'no';
   }
 
   onDecapDrop({ record, reason, bytes }: Dropped): void {

@@ -10,7 +10,7 @@
 import { DEVICE_HEADER_LENGTH, DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_LOCAL, REASON_NONE } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
-import { gather } from '../underlay/queue.js';
+import { gather } from '../underlay/slot-copy.js';
 import type { Lane } from './lane.js';
 
 /** Packets that wait to go out; one more is refused. */
@@ -34,7 +34,7 @@ export interface Dropped {
 }
 
 /** Told of packets that do not go on. Throws nothing, whatever is in them. */
-export interface Onlooker {
+export interface Responder {
   /**
    * A packet of the device of its tunnel did not get out. Returns true when it goes out in another form, which
    * `emitInstead` was given: then it was not dropped.
@@ -55,7 +55,7 @@ interface Waiting {
 
 export class Aside {
   /** Asked in this order. */
-  readonly onlookers: Onlooker[] = [];
+  readonly responders: Responder[] = [];
   readonly #lane: Lane;
   readonly #bytes: Uint8Array;
   readonly #waiting: Waiting[] = [];
@@ -131,14 +131,14 @@ export class Aside {
 
   /** Shows the packets of the encap ring from `from` on that have a reason. */
   showEncap(ring: Ring, from: number): void {
-    for (const onlooker of this.onlookers) {
-      if (!onlooker.onEncapDrop) continue;
-      for (const { position, reason } of this.#dropped(ring, from, onlooker)) {
+    for (const responder of this.responders) {
+      if (!responder.onEncapDrop) continue;
+      for (const { position, reason } of this.#dropped(ring, from, responder)) {
         const packets = ring.packets(position);
         const bytes = packets === 0 ? undefined : this.#inner(ring, position);
         if (bytes === undefined) continue;
         const dropped = { record: ring.tunnel(position), reason, local: 0, packets, bytes };
-        if (!onlooker.onEncapDrop(dropped)) continue;
+        if (!responder.onEncapDrop(dropped)) continue;
         ring.setPackets(position, 0); // counts as nothing: what goes out in its place does
         this.#lane.countReceived(-packets);
       }
@@ -147,14 +147,14 @@ export class Aside {
 
   /** Shows the packets of the decap ring from `from` on that have a reason. */
   showDecap(ring: Ring, from: number): void {
-    for (const onlooker of this.onlookers) {
-      if (!onlooker.onDecapDrop) continue;
-      for (const { position, reason } of this.#dropped(ring, from, onlooker)) {
+    for (const responder of this.responders) {
+      if (!responder.onDecapDrop) continue;
+      for (const { position, reason } of this.#dropped(ring, from, responder)) {
         const bytes = this.#packet(ring, position);
         if (bytes === undefined) continue;
         const packets = ring.packets(position);
         const local = reason === REASON_LOCAL ? ring.local(position) : 0;
-        onlooker.onDecapDrop({ record: ring.tunnel(position), reason, local, packets, bytes });
+        responder.onDecapDrop({ record: ring.tunnel(position), reason, local, packets, bytes });
       }
     }
   }
@@ -162,12 +162,12 @@ export class Aside {
   *#dropped(
     ring: Ring,
     from: number,
-    onlooker: Onlooker,
+    responder: Responder,
   ): Generator<{ position: number; reason: number }> {
     const to = ring.processed;
     for (let position = from; position !== to; position = (position + 1) >>> 0) {
       const reason = ring.reason(position);
-      if (reason !== REASON_NONE && onlooker.wants(reason)) yield { position, reason };
+      if (reason !== REASON_NONE && responder.wants(reason)) yield { position, reason };
     }
   }
 

@@ -4,9 +4,10 @@ import { type CodecBuild, openCodec } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import { applyChange } from './change.js';
+import type { LaneEvents, LaneHandle } from './contract.js';
 import { decapBatch, releaseEarly } from './decap.js';
 import { BATCH, encapBatch, generatedBatch } from './encap.js';
-import type { Lane, LaneEvents, LaneHandle } from './lane.js';
+import type { Lane } from './lane.js';
 import type { EventQueue } from './loop.js';
 import type { LaneChange } from './message.js';
 
@@ -75,7 +76,7 @@ export class EventedLane implements LaneHandle {
     return { loop: await import('./loop.js'), tun: await import('./kernel-devices.js') };
   }
 
-  watchAgain(): void {} // nothing is watched
+  watchNetwork(): void {} // nothing is watched
 
   async stop(): Promise<void> {
     this.#running = false;

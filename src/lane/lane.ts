@@ -1,3 +1,5 @@
+// What one lane works with, and the steps that both ways of a packet share: calls of the codec, which can spoil packets and
+// no more, and the lane's totals. The two ways are in encap.ts and decap.ts; who calls them when is in loop.ts.
 import {
   BATCH_CLASSES,
   COUNTER_DECAP_DROPS,
@@ -19,71 +21,20 @@ import {
   TUNNEL_CAPACITY,
 } from '../../asm/layout.js';
 import { REASON_CODEC_FAULT, REASON_NONE } from '../../asm/reason.js';
-import type { CodecBuild } from '../codec/builds.js';
 import type { Codec } from '../codec/contract.js';
 import type { PeerRange } from '../packet/peers.js';
 import type { Reorder } from '../packet/tunnel.js';
 import type { LanePlan } from '../ring/plan.js';
 import { Ring } from '../ring/ring.js';
-import type { Failure } from '../sys/failure.js';
 import type { TunDevice } from '../tun/contract.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { Aside } from './aside.js';
 import type { Board } from './board.js';
-import type { UnderlayErrors } from './errors.js';
 import { LocalPackets } from './local.js';
-import type { LaneChange } from './message.js';
 import { ReorderBuffer } from './reorder.js';
 import type { LaneTunnels } from './tunnels.js';
+import type { UnderlayErrors } from './underlay-errors.js';
 import { Watch } from './watch.js';
-
-/** A running lane, as the router holds it: in a thread of its own or on the main thread's event loop. */
-export interface LaneHandle {
-  /** Resolves once the lane moves packets; rejects with the Failure that kept it from starting. */
-  ready(): Promise<void>;
-
-  /** The kernel's number of the thread that the lane has to itself, once it is ready; undefined: it has none. */
-  readonly threadId?: number | undefined;
-
-  /** Resolves once the lane runs `build`. */
-  useCodec(build: CodecBuild): Promise<void>;
-
-  /**
-   * Resolves with what the kernel dropped on the way to the lane's sockets, with nothing where it cannot say; undefined:
-   * the lane does not answer.
-   */
-  kernelDrops(): Promise<KernelDrops | undefined>;
-
-  /** Resolves once the lane works with other tunnels, devices and sockets; rejects with the Failure that kept it. */
-  change(change: LaneChange): Promise<void>;
-
-  /** Sends an inner packet into the tunnel of `record`, as one of the router's own. */
-  emit(record: number, packet: Uint8Array): void;
-
-  /** Lets the lane tell of a change of the network again, after it told of one. */
-  watchAgain(): void;
-
-  /** Ends the lane after the batch in hand, or by force after `limitMs`. */
-  stop(limitMs: number): Promise<void>;
-}
-
-/** What a lane tells the router. */
-export interface LaneEvents {
-  readonly onFault: (codec: string, error: string) => void;
-  readonly onDeviceLost: (record: number) => void;
-  /** The kernel refused superpackets of `device` that may be good: nothing is merged any more. */
-  readonly onMergeRefused: (device: string) => void;
-  /** What the lane watches changed: routes, links, neighbours. Not told again before `watchAgain`. */
-  readonly onNetworkChanged: () => void;
-  /** The kernel cannot segment datagrams on their way out: they go one by one from there on. */
-  readonly onSegmentationRefused: () => void;
-  /** The kernel cannot segment superpackets on their way out of `device`: they are split from there on. */
-  readonly onSuperpacketsRefused: (device: string) => void;
-  /** The way to the peer of a tunnel takes inner packets of `mtu` bytes, as was just found or heard again. */
-  readonly onPathMtu: (record: number, mtu: number) => void;
-  /** The lane ended without having been asked to. */
-  readonly onFailed: (failure: Failure) => void;
-}
 
 export interface LaneOptions {
   readonly memory: WebAssembly.Memory;
@@ -105,10 +56,7 @@ export interface LaneOptions {
   readonly onFault: (codec: string, error: unknown) => void;
 }
 
-/**
- * What one lane works with: both rings, its devices by tunnel record, the underlay and the live codec.
- * The two ways of a packet are in encap.ts and decap.ts; who calls them when is in loop.ts.
- */
+/** Both rings, the devices by tunnel record, the underlay and the live codec. */
 export class Lane {
   readonly underlay: Underlay;
   readonly encapRing: Ring;
@@ -154,7 +102,7 @@ export class Lane {
     this.#merge = options.merge;
     this.aside = new Aside(this, memory);
     this.board = options.board;
-    if (options.board) this.aside.onlookers.push(new LocalPackets(this, options.board));
+    if (options.board) this.aside.responders.push(new LocalPackets(this, options.board));
   }
 
   get codec(): Codec {

@@ -9,13 +9,13 @@
 import { LOCAL_ANSWER, LOCAL_KEEPALIVE, LOCAL_PROBE, LOCAL_REFLECT } from '../../asm/layout.js';
 import { REASON_LOCAL } from '../../asm/reason.js';
 import { checkInner, readInner, setTtl } from '../packet/inner.js';
-import type { Dropped, Onlooker } from './aside.js';
+import type { Dropped, Responder } from './aside.js';
 import type { Board } from './board.js';
 import type { Lane } from './lane.js';
 
 const ECHO_HEADER = 8;
 
-export class LocalPackets implements Onlooker {
+export class LocalPackets implements Responder {
   readonly #lane: Lane;
   readonly #board: Board;
 

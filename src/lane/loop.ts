@@ -34,7 +34,7 @@ const EVENT_COUNT = 256;
 /** What a ready descriptor stands for: a device's record (1...), the underlay, the wake-up, the network, ICMP errors. */
 const TOKEN_UNDERLAY = 0x4000_0000;
 const TOKEN_WAKE = 0x4000_0001;
-const TOKEN_WATCH = 0x4000_0002;
+const TOKEN_NETWORK = 0x4000_0002;
 const TOKEN_ERRORS = 0x4000_0003;
 
 /** An epoll instance with a 32-bit token a descriptor. */
@@ -105,8 +105,8 @@ export interface LoopHooks {
   readonly errorFds: () => readonly number[];
   readonly onErrors: () => void;
   /** Descriptor that becomes readable when the network changed. */
-  readonly watchFd?: number | undefined;
-  /** Told of that once; again after `LoopControl.watch`. */
+  readonly networkFd?: number | undefined;
+  /** Told of that once; again after `LoopControl.watchNetwork`. */
   readonly onNetworkChanged: () => void;
   /** Microseconds to look for more work, after there was some, before waiting. */
   readonly busyPoll: number;
@@ -118,7 +118,8 @@ export interface LoopHooks {
 
 /** What can be asked of a running loop. */
 export interface LoopControl {
-  watch(): void;
+  /** Waits for the next change of the network: after one was told nobody does. */
+  watchNetwork(): void;
   /** Lets go of devices and sockets that the lane has no more, and waits for those that it has. */
   follow(): void;
 }
@@ -139,10 +140,10 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
   };
   follow();
 
-  const watch = (): void => {
-    if (hooks.watchFd !== undefined) queue.add(hooks.watchFd, TOKEN_WATCH);
+  const watchNetwork = (): void => {
+    if (hooks.networkFd !== undefined) queue.add(hooks.networkFd, TOKEN_NETWORK);
   };
-  watch();
+  watchNetwork();
 
   try {
     for (;;) {
@@ -157,12 +158,12 @@ export function runLoop(lane: Lane, hooks: LoopHooks): void {
           underlayReady = true; // several sockets, one receive for all of them
         } else if (token === TOKEN_WAKE) {
           read(hooks.wakeFd, drain.address, 8);
-          if (!hooks.onWake({ watch, follow })) return;
+          if (!hooks.onWake({ watchNetwork, follow })) return;
         } else if (token === TOKEN_ERRORS) {
           hooks.onErrors();
-        } else if (token === TOKEN_WATCH) {
+        } else if (token === TOKEN_NETWORK) {
           // Read by the main thread: until that is done, the descriptor would be ready for ever.
-          if (hooks.watchFd !== undefined) queue.remove(hooks.watchFd);
+          if (hooks.networkFd !== undefined) queue.remove(hooks.networkFd);
           hooks.onNetworkChanged();
         } else {
           serveDevice(lane, queue, index, hooks.onDeviceLost);

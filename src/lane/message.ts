@@ -1,3 +1,4 @@
+// What the router and a lane's thread say to each other: what a lane starts with, requests, and what it tells.
 import type { CodecBuild } from '../codec/builds.js';
 import type { PeerRange } from '../packet/peers.js';
 import type { Reorder, Tunnel } from '../packet/tunnel.js';
@@ -42,7 +43,7 @@ export interface LaneStart {
   /** Microseconds to look for more work before waiting; 0 = wait at once. */
   readonly busyPoll: number;
   /** Becomes readable when the network changed, which is then told once; absent: another lane watches. */
-  readonly watchFd?: number | undefined;
+  readonly networkFd?: number | undefined;
   /** eventfd that the router writes to after it posted a request. */
   readonly wakeFd: number;
 }
@@ -98,7 +99,7 @@ export type LaneRequest =
   | { readonly kind: 'codec'; readonly id: number; readonly build: CodecBuild }
   | { readonly kind: 'kernel-drops'; readonly id: number }
   | { readonly kind: 'emit'; readonly record: number; readonly packet: Uint8Array }
-  | { readonly kind: 'watch' }
+  | { readonly kind: 'watch-network' }
   | { readonly kind: 'change'; readonly id: number; readonly change: LaneChange }
   | { readonly kind: 'stop' };
 

@@ -7,11 +7,12 @@ import type { TunDevice } from '../tun/contract.js';
 import type { Underlay } from '../underlay/contract.js';
 import { Answers } from './answers.js';
 import { Board } from './board.js';
-import { UnderlayErrors } from './errors.js';
-import { Lane, type LaneEvents } from './lane.js';
+import type { LaneEvents } from './contract.js';
+import { Lane } from './lane.js';
 import type { LaneStart } from './message.js';
 import { Paths, type RouteMtu } from './paths.js';
 import { LaneTunnels } from './tunnels.js';
+import { UnderlayErrors } from './underlay-errors.js';
 
 export interface OpenLaneOptions
   extends Pick<
@@ -56,7 +57,7 @@ export function openLane({ devices, events, ...options }: OpenLaneOptions): Lane
   const { aside } = lane;
   const onAnswer = (isSent: boolean): void => lane.countAnswer(isSent);
   const answers = new Answers({ aside, tunnels, paths, onAnswer });
-  aside.onlookers.push(answers);
+  aside.responders.push(answers);
   lane.tunnels = tunnels;
   lane.errors = new UnderlayErrors({
     ...{ tunnels, paths, answers },

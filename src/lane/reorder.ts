@@ -11,7 +11,7 @@ import { readGre } from '../packet/gre.js';
 import { readOuter } from '../packet/outer.js';
 import { isGre, type Reorder, type Tunnel } from '../packet/tunnel.js';
 import type { Ring } from '../ring/ring.js';
-import { gather } from '../underlay/queue.js';
+import { gather } from '../underlay/slot-copy.js';
 
 /** Record and limits of the tunnels whose early packets wait. */
 export function reorderLimits(

@@ -1,10 +1,11 @@
+// A lane's thread from the router's side. Its other side is worker.ts; message.ts has what they say.
 import { Worker } from 'node:worker_threads';
 import type { CodecBuild } from '../codec/builds.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { close, eventfd, NativeBlock, write } from '../sys/libc.js';
 import type { KernelDrops } from '../underlay/contract.js';
 import { fromFault } from './change.js';
-import type { LaneEvents, LaneHandle } from './lane.js';
+import type { LaneEvents, LaneHandle } from './contract.js';
 import type { LaneChange, LaneEvent, LaneRequest, LaneStart } from './message.js';
 
 const EFD_NONBLOCK = 0o4000;
@@ -114,8 +115,8 @@ export class LaneThread implements LaneHandle {
     this.#ask({ kind: 'emit', record, packet });
   }
 
-  watchAgain(): void {
-    this.#ask({ kind: 'watch' });
+  watchNetwork(): void {
+    this.#ask({ kind: 'watch-network' });
   }
 
   async stop(limitMs: number): Promise<void> {

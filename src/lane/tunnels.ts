@@ -1,7 +1,7 @@
 // The tunnels of a lane, beside the table of the codec: for what is not decided packet by packet. A remote that has a
 // host name may move, and the lane is told: from then on answers, paths and errors go by where it is.
 import { recordsOf } from '../packet/peers.js';
-import { createTable, ownName, type Table } from '../packet/table.js';
+import { createTable, isOwn, type Table } from '../packet/table.js';
 import type { Tunnel } from '../packet/tunnel.js';
 
 /** What the tunnel of a record is from here on. Undefined: a hole. */
@@ -40,8 +40,6 @@ export class LaneTunnels {
 
   /** Whether an address, in wire order, is one of ours: of an end of a tunnel or of its device. */
   isOwn(address: Uint8Array): boolean {
-    const { ownOuter, ownInner } = this.table;
-    const name = ownName(address);
-    return ownOuter.has(name) || ownInner.has(name);
+    return isOwn(this.table, address);
   }
 }

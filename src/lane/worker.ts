@@ -11,7 +11,7 @@ import type { Lane } from './lane.js';
 import { type LoopControl, runLoop } from './loop.js';
 import type { LaneChange, LaneEvent, LaneRequest, LaneStart } from './message.js';
 import { openLane } from './open.js';
-import { closeSockets, LaneUnderlay } from './sockets.js';
+import { closeSockets, LaneUnderlay } from './underlay.js';
 
 if (parentPort === null) throw new Error('a lane runs in a worker thread');
 const port = parentPort;
@@ -63,7 +63,7 @@ function runLane(start: LaneStart): void {
       errorFds: () => icmp?.fds ?? [],
       onErrors: () => icmp?.receive((message) => lane.errors?.take(message)),
       onWake: (loop) => answerRequests(lane, memory, (wanted) => change(wanted, loop), loop),
-      watchFd: start.watchFd,
+      networkFd: start.networkFd,
       onNetworkChanged: () => tell({ kind: 'network-changed' }),
       busyPoll: start.busyPoll,
       unread,
@@ -87,7 +87,7 @@ function answerRequests(
     if (received === undefined) return true;
     const request = received.message as LaneRequest;
     if (request.kind === 'stop') return false;
-    if (request.kind === 'watch') loop.watch();
+    if (request.kind === 'watch-network') loop.watchNetwork();
     else if (request.kind === 'emit') lane.aside.emit(request.record, request.packet);
     else if (request.kind === 'change') tryChange(request, change);
     else if (request.kind === 'codec') swapCodec(lane, memory, request);

@@ -14,10 +14,10 @@ import { type Inner, readInner } from './inner.js';
 import { IPV4_HEADER, isTunnelProtocol, PROTOCOL_UDP, readIpv4 } from './ipv4.js';
 import { IPV6_HEADER, IPV6_MTU_MIN, walkExtensions } from './ipv6.js';
 import type { Observe } from './observe.js';
-import { isWithin } from './policy.js';
+import { isFromGroup } from './policy.js';
 import type { Reason } from './reason.js';
 import type { TunnelState } from './state.js';
-import { type Entry, isGroup, type OwnAddresses, ownName } from './table.js';
+import { type Entry, type OwnAddresses, ownName } from './table.js';
 import { ETHERNET_HEADER } from './tunnel.js';
 import { isGreUdp, UDP_HEADER } from './udp.js';
 
@@ -135,16 +135,11 @@ function isToGreUdp(udp: Uint8Array): boolean {
 
 /**
  * Whether a packet comes from a group of receivers and would go back to it: every router of the group that forwards
- * packets would do so, again and again. It is told by its source, which the tunnel accepts from others.
+ * packets would do so, again and again. In doubt it may go; and a bridge sends no frame back to where it came from.
  */
-export function isBack(
-  { ip }: Carried,
-  { carries, remote, allow }: Entry,
-  { ownInner }: OwnAddresses,
-): boolean {
-  if (ip === null || carries === 'ethernet' || allow === 'any') return false;
-  if (remote === null || !isGroup(remote) || ownInner.has(ownName(ip.source))) return false;
-  return isWithin(allow, ip);
+export function isBack({ ip }: Carried, entry: Entry, own: OwnAddresses): boolean {
+  if (ip === null || entry.carries === 'ethernet') return false;
+  return isFromGroup(ip, entry, own) === 'yes';
 }
 
 /**

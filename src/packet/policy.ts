@@ -19,7 +19,7 @@ import {
 import { fromOwn, isProbeAnswer, type Local } from './local.js';
 import type { Observe } from './observe.js';
 import type { Reason } from './reason.js';
-import { type Entry, ownName, type Table } from './table.js';
+import { type Entry, isGroup, isOwn, type OwnAddresses, ownName, type Table } from './table.js';
 
 /** A packet that ends at the router itself. */
 export interface Ended {
@@ -83,11 +83,6 @@ function isMartian({ version, source, destination }: Inner, entry: Entry): boole
   return !entry.allowsLinkLocal && (isLinkLocal4(from) || isLinkLocal4(to));
 }
 
-function isOwn(table: Table, address: Uint8Array): boolean {
-  const name = ownName(address);
-  return table.ownOuter.has(name) || table.ownInner.has(name);
-}
-
 /** Whether the tunnel accepts the source. */
 function isAllowed({ version, source }: Inner, entry: Entry): boolean {
   if (entry.allow === 'any') return true;
@@ -106,6 +101,20 @@ export function isWithin(
 ): boolean {
   if (version === 6 && isMapped(source)) return false;
   return allow.some((block) => contains(block, source));
+}
+
+/**
+ * Whether a packet at our end of a tunnel came from the group of receivers that it would go to. It is told by its source,
+ * which the tunnel accepts from the others; 'perhaps': it accepts every source.
+ */
+export function isFromGroup(
+  inner: Pick<Inner, 'version' | 'source'>,
+  { remote, allow }: Entry,
+  own: OwnAddresses,
+): 'yes' | 'no' | 'perhaps' {
+  if (remote === null || !isGroup(remote) || isOwn(own, inner.source)) return 'no';
+  if (allow === 'any') return 'perhaps';
+  return isWithin(allow, inner) ? 'yes' : 'no';
 }
 
 /** Whether the packet goes on to another host, so that its TTL would have to be taken down. */

@@ -145,6 +145,12 @@ export function ownName(bytes: Uint8Array): string {
   return isMapped(bytes) ? formatIpv4(u32(bytes, 12)) : formatIpv6(bytes);
 }
 
+/** Whether an address, in wire order, is one of ours: of an end of a tunnel or of its device. */
+export function isOwn({ ownOuter, ownInner }: OwnAddresses, address: Uint8Array): boolean {
+  const name = ownName(address);
+  return ownOuter.has(name) || ownInner.has(name);
+}
+
 /** An endpoint in wire order, null for `any`. Throws RangeError for an address of another family, or none. */
 export function endpoint(tunnel: Tunnel, end: 'local' | 'remote'): Uint8Array | null {
   const text = tunnel[end];

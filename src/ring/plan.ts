@@ -1,3 +1,4 @@
+// Where everything lies in the dataplane's memory: the regions of asm/layout.ts, one behind the other.
 import {
   BUCKET_SIZE,
   CONTROL_SIZE,

@@ -1,3 +1,12 @@
+// One ring of the dataplane's memory, seen from the host.
+//
+//   who            may                                                     never
+//   filling end    reserve, fill, publish                                  touch a slot it has published
+//   codec          read and write slots FILLED..PROCESSED, move PROCESSED  move FILLED
+//   draining end   read slots DRAINED..PROCESSED, set a reason             touch a slot after settle
+//
+// Positions are free-running 32-bit numbers; a slot is position modulo SLOT_COUNT, and a slot's index is
+// a position, too.
 import {
   DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
@@ -23,16 +32,6 @@ import {
   SLOT_HEADROOM,
   SLOT_STRIDE,
 } from '../../asm/layout.js';
-
-// One ring of the dataplane's memory, seen from the host.
-//
-//   who            may                                                     never
-//   filling end    reserve, fill, publish                                  touch a slot it has published
-//   codec          read and write slots FILLED..PROCESSED, move PROCESSED  move FILLED
-//   draining end   read slots DRAINED..PROCESSED, set a reason             touch a slot after settle
-//
-// Positions are free-running 32-bit numbers; a slot is position modulo SLOT_COUNT, and a slot's index is
-// a position, too.
 
 const MASK = SLOT_COUNT - 1;
 

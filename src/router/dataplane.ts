@@ -11,18 +11,19 @@ import type { Logger } from 'pino';
 import type { CodecBuild } from '../codec/builds.js';
 import type { Config } from '../config/config.js';
 import { Board } from '../lane/board.js';
-import type { LaneEvents } from '../lane/lane.js';
+import type { LaneEvents } from '../lane/contract.js';
 import type { LaneChange, LaneDevice } from '../lane/message.js';
 import type { Tunnel } from '../packet/tunnel.js';
 import { PathMtus } from '../ring/path-mtus.js';
 import { createMemory, type MemoryPlan, planMemory } from '../ring/plan.js';
 import { recorderRecords } from '../ring/recorder.js';
 import { setCarrier } from '../tun/linux.js';
-import { addCounters, clearRecord, type RecordCounters, readRecord } from '../tunnel/counters.js';
+import type { RecordCounters } from '../tunnel/counters.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { ProtocolSinks } from '../underlay/protocol-sinks.js';
 import { changedMembers } from './changed-members.js';
+import { CountedRecords, recordIds } from './counted.js';
 import { deviceMtus } from './device-mtu.js';
 import { createDevices, type Device, removeDevices } from './devices.js';
 import { endpointsOf } from './endpoints.js';
@@ -41,7 +42,6 @@ import { Liveness } from './liveness.js';
 import { applyNetwork, type NetworkChange, prepareDevices } from './network.js';
 import { Onlookers } from './onlookers.js';
 import { LearnedMtus } from './path-mtus.js';
-import { recordIds } from './record-ids.js';
 import {
   changedRecords,
   goneTunnels,
@@ -86,9 +86,7 @@ export class Dataplane {
   #xdp: XdpPath | undefined;
   #lanes: Lanes | undefined;
   #sinks: ProtocolSinks | undefined;
-  /** Whose packets the counters of each record are about. */
-  readonly #counted = new Map<number, string>();
-  #retired: RecordCounters | undefined;
+  readonly #counted: CountedRecords;
 
   constructor(options: DataplaneOptions) {
     const { config, fleet, devices, laneCount, xdp, log } = options;
@@ -109,7 +107,7 @@ export class Dataplane {
     this.memory = createMemory(this.plan);
     this.#table = new TunnelTable(this.memory, this.plan);
     this.#table.publish(tableTunnels(fleet));
-    for (const [record, id] of recordIds(fleet)) this.#counted.set(record, id);
+    this.#counted = new CountedRecords(this.memory, this.plan, fleet);
     this.onlookers = new Onlookers({
       ...{ memory: this.memory, plan: this.plan, recorder: config.router.recorder, log },
       tunnels: () => this.#tunnels,
@@ -173,14 +171,7 @@ export class Dataplane {
 
   /** What was counted for tunnels and peers that are gone. */
   goneCounters(): RecordCounters | undefined {
-    const present = recordIds(this.#fleet);
-    let sum = this.#retired;
-    for (const record of this.#counted.keys()) {
-      if (present.has(record)) continue;
-      const row = readRecord(this.memory, this.plan, record);
-      sum = sum === undefined ? row : addCounters(sum, row);
-    }
-    return sum;
+    return this.#counted.gone(this.#fleet);
   }
 
   async makeDevices(members: Fleet): Promise<void> {
@@ -315,14 +306,10 @@ export class Dataplane {
 
   /** Lets the counters of a record be about another tunnel or peer, where that is another. */
   #count(record: number, ids: ReadonlyMap<number, string>): void {
-    const [was, is] = [this.#counted.get(record), ids.get(record)];
-    if (is === undefined || was === is) return;
-    this.#counted.set(record, is);
-    if (was === undefined) return;
-    this.onlookers.otherOwner(record);
-    const row = readRecord(this.memory, this.plan, record);
-    this.#retired = this.#retired === undefined ? row : addCounters(this.#retired, row);
-    clearRecord(this.memory, this.plan, record);
+    const id = ids.get(record);
+    if (id === undefined) return;
+    if (this.#counted.isOthers(record, id)) this.onlookers.otherOwner(record);
+    this.#counted.give(record, id);
   }
 
   /** What a tunnel expected of sequence numbers before it looked away from them is too old. */
@@ -364,7 +351,7 @@ export class Dataplane {
     return {
       devices: laneDevices(this.#devices, lane),
       xdp: xdpStart(this.#xdp, this.#records, lane, this.#options.laneCount),
-      watchFd: lane === 0 ? this.#xdp?.watchFd : undefined,
+      networkFd: lane === 0 ? this.#xdp?.watchFd : undefined,
     };
   }
 

@@ -1,8 +1,8 @@
 // The lanes of a router: started together, asked together.
 import type { CodecBuild } from '../codec/builds.js';
+import type { LaneEvents, LaneHandle } from '../lane/contract.js';
 import { EventedLane } from '../lane/evented.js';
 import { kernelDevices } from '../lane/kernel-devices.js';
-import type { LaneEvents, LaneHandle } from '../lane/lane.js';
 import type { LaneChange, LaneStart } from '../lane/message.js';
 import { openLane } from '../lane/open.js';
 import { LaneThread } from '../lane/thread.js';
@@ -12,11 +12,11 @@ import type { KernelDrops, Underlay } from '../underlay/contract.js';
 /** What all lanes are started with; each gets its own plan, devices and sockets besides. */
 export type SharedStart = Omit<
   LaneStart,
-  'plan' | 'devices' | 'wakeFd' | 'xdp' | 'lane' | 'laneCount' | 'watchFd'
+  'plan' | 'devices' | 'wakeFd' | 'xdp' | 'lane' | 'laneCount' | 'networkFd'
 >;
 
 /** What differs from lane to lane. */
-export type OwnStart = Pick<LaneStart, 'devices' | 'xdp' | 'watchFd'>;
+export type OwnStart = Pick<LaneStart, 'devices' | 'xdp' | 'networkFd'>;
 
 export class Lanes {
   readonly #lanes: readonly LaneHandle[];
@@ -90,8 +90,8 @@ export class Lanes {
   }
 
   /** Lets the lane that watches the network tell of changes again. */
-  watchAgain(): void {
-    this.#lanes[0]?.watchAgain();
+  watchNetwork(): void {
+    this.#lanes[0]?.watchNetwork();
   }
 
   /** Ends all after the batch in hand, or by force after `limitMs`. */

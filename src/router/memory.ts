@@ -1,7 +1,7 @@
 import { loadBuild } from '../codec/builds.js';
 import { Board } from '../lane/board.js';
+import type { LaneEvents } from '../lane/contract.js';
 import { EventedLane } from '../lane/evented.js';
-import type { LaneEvents } from '../lane/lane.js';
 import { openLane } from '../lane/open.js';
 import { reorderLimits } from '../lane/reorder.js';
 import { peerRanges, recordsOf } from '../packet/peers.js';

@@ -1,17 +1,17 @@
-// A router: makes the devices a config names, publishes the tunnel table, and starts the lane.
+// A router: makes the devices a config names, publishes the tunnel table, and starts the lanes.
 //
 //   1. codec     load and verify the build
 //   2. devices   make them; set MTU, addresses, link state, routes
 //   3. table     publish it to shared memory
 //   4. sinks     silence for the tunnel protocols that no tunnel receives
-//   5. lane      open the underlay last: nothing is taken before it can be handled
+//   5. lanes     open the underlay last: nothing is taken before it can be handled
 //
 // Whatever fails on the way undoes what was done: devices, addresses and routes vanish with their descriptors.
 import type { Logger } from 'pino';
 import { type CodecBuild, loadBuild } from '../codec/builds.js';
 import { verifyBuild } from '../codec/verify.js';
 import type { Config, TunnelConfig } from '../config/config.js';
-import type { LaneEvents } from '../lane/lane.js';
+import type { LaneEvents } from '../lane/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import type { Underlay } from '../underlay/contract.js';
@@ -326,7 +326,7 @@ class RunningRouter implements Router {
     const { memory, records } = this.#dataplane;
     if (this.#choices.underlay === 'memory') return new MemoryUnderlay(memory);
     requirePlain(records);
-    const { RawSocketUnderlay } = await import('../underlay/raw-socket.js');
+    const { RawSocketUnderlay } = await import('../underlay/raw-socket-package.js');
     return new RawSocketUnderlay(memory, protocolsOf(records));
   }
 
@@ -359,7 +359,7 @@ class RunningRouter implements Router {
         const followed = this.#choices.xdp?.onChange().catch((error) => {
           this.#log.warn({ event: 'next-hops' }, `next hops stay as they were: ${String(error)}`);
         });
-        void followed?.then(() => this.#dataplane.lanes?.watchAgain());
+        void followed?.then(() => this.#dataplane.lanes?.watchNetwork());
       },
       onSuperpacketsRefused: (device) => {
         this.#log.warn(

@@ -1,3 +1,4 @@
+// Sockets, opened and set up with failures that an operator can act on.
 import { EXIT, Failure } from './failure.js';
 import {
   bind,

@@ -1,3 +1,4 @@
+// The kernel's side of the devices: makes TUN and TAP devices and their queues, and reads and writes slots through them.
 import { DEVICE_HEADER_SIZE, SLOT_PACKET } from '../../asm/layout.js';
 import {
   REASON_NONE,

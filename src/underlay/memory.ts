@@ -2,7 +2,7 @@ import { SLOT_PACKET } from '../../asm/layout.js';
 import { REASON_NONE, REASON_QUEUE_FULL } from '../../asm/reason.js';
 import type { Ring } from '../ring/ring.js';
 import type { Underlay } from './contract.js';
-import { fillFrom, gather } from './queue.js';
+import { fillFrom, gather } from './slot-copy.js';
 
 /** Packets that wait at an end before the wire drops: more than two lanes have in flight. */
 const QUEUE_LENGTH = 4096;

@@ -14,7 +14,7 @@ const LARGEST = 32768;
 /** Long enough to be worth a call, or needed by few packets: see build.mjs. */
 const ALLOWED_CALLS = [
   'wire/checksum/sum',
-  'run-choice/isWhole',
+  'coalesce/isWhole',
   'mss/lowerMss',
   'frame/findIp',
   'encap-limit/encapLimitOf',

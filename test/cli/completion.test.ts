@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS } from '../../src/cli/commands.js';
+import { COMMANDS } from '../../src/cli/commands.js';
 import { bashCompletion, fishCompletion, zshCompletion } from '../../src/cli/completion.js';
+import { EXIT_CODES } from '../../src/cli/exit-codes.js';
+import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
 import { manPage } from '../../src/cli/man.js';
 import { grebe } from './grebe.js';
 

@@ -16,7 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { COMMANDS, EXIT_CODES } from '../../src/cli/commands.js';
+import { COMMANDS } from '../../src/cli/commands.js';
+import { EXIT_CODES } from '../../src/cli/exit-codes.js';
 
 const SERVICE = fileURLToPath(new URL('../../../docs/service/', import.meta.url));
 const UNITS = '/usr/lib/systemd/system';

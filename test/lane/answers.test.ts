@@ -1,104 +1,17 @@
 // Answers to who sent what goes no further: to our own side, to the far side, at what rate, and counted.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { REASON_NO_ROUTE, REASON_TOO_BIG } from '../../asm/reason.js';
-import { loadBuild } from '../../src/codec/builds.js';
+import { REASON_TOO_BIG } from '../../asm/reason.js';
 import { decapBatch } from '../../src/lane/decap.js';
-import { encapBatch, generatedBatch } from '../../src/lane/encap.js';
-import { openLane } from '../../src/lane/open.js';
-import { encap } from '../../src/packet/encap.js';
-import { isIpv4 } from '../../src/packet/ipv4.js';
-import type { Tunnel } from '../../src/packet/tunnel.js';
-import { PathMtus } from '../../src/ring/path-mtus.js';
-import { createMemory, planMemory } from '../../src/ring/plan.js';
-import { MemoryTun } from '../../src/tun/memory.js';
-import { readCounters } from '../../src/tunnel/counters.js';
-import { TunnelTable } from '../../src/tunnel/table.js';
-import { MemoryUnderlay } from '../../src/underlay/memory.js';
-import { frame, hex, internetChecksum, ipv4, ipv6 } from '../support/packets.js';
-import { PLAIN_GRE } from '../support/tunnels.js';
+import { icmpOf, openAnsweringLane as open } from '../support/answering-lane.js';
+import { frame, hex, ipv4, ipv6 } from '../support/packets.js';
 
-const TUNNEL: Tunnel = {
-  ...PLAIN_GRE,
-  local: '192.0.2.1',
-  remote: '198.51.100.2',
-  mtu: 1400,
-  addresses: [
-    { address: '10.9.0.1', bits: 24 },
-    { address: 'fd00:9::1', bits: 64 },
-  ],
-};
 const INNER4 = { source: '10.1.0.2', destination: '10.2.0.2', protocol: 17 };
 const INNER6 = {
   source: 'fd000001000000000000000000000002',
   destination: 'fd000002000000000000000000000002',
 };
 const DF = 0x4000;
-
-function open(given: Partial<Tunnel> = {}) {
-  const tunnel = { ...TUNNEL, ...given } as Tunnel;
-  const plan = planMemory(1);
-  const memory = createMemory(plan);
-  new TunnelTable(memory, plan).publish([tunnel]);
-  const underlay = new MemoryUnderlay(memory);
-  const sent: Uint8Array[] = [];
-  underlay.onSent = (bytes) => sent.push(bytes);
-  const device = new MemoryTun('gre1', memory);
-  const learned: [number, number][] = [];
-  const asked: string[] = [];
-  let way: number | undefined;
-  const lane = openLane({
-    ...{ memory, plan: plan.lanes[0], codec: loadBuild('scalar'), merge: 0, reorder: [], underlay },
-    tunnels: [tunnel],
-    devices: () => [[1, device]],
-    events: {
-      onFault: () => {},
-      onMergeRefused: () => {},
-      onPathMtu: (record, mtu) => learned.push([record, mtu]),
-    },
-    routeMtu: (remote) => {
-      asked.push([...remote].join('.'));
-      return way;
-    },
-  });
-  const turn = (packet: Uint8Array): Uint8Array | undefined => {
-    device.send(packet);
-    encapBatch(lane, 1);
-    while (generatedBatch(lane));
-    return device.take();
-  };
-  /** `packet` comes out of the tunnel at our end. */
-  const arrive = (packet: Uint8Array): void => {
-    const far = { ...tunnel, local: '198.51.100.2', remote: '192.0.2.1', mtu: 1500, addresses: [] };
-    const outer = encap(packet, far);
-    assert.ok(outer.verdict === 'ok');
-    underlay.inject(outer.packet);
-    decapBatch(lane);
-    while (generatedBatch(lane));
-  };
-  return {
-    ...{ lane, tunnel, device, underlay, sent, learned, asked, turn, arrive, memory },
-    setWay: (mtu: number) => {
-      way = mtu;
-    },
-    pathMtus: new PathMtus(memory, plan.states),
-    counters: () => readCounters(memory, plan),
-  };
-}
-
-/** Type, code, and the word behind the checksum of an ICMP message, which is right. */
-function icmpOf(packet: Uint8Array | undefined): [string, number, number, number] {
-  assert.ok(packet);
-  const view = Buffer.from(packet);
-  const isFour = view.readUInt8(0) >>> 4 === 4;
-  if (isFour) {
-    assert.ok(isIpv4(packet));
-    assert.equal(internetChecksum(packet.subarray(20)), 0);
-  }
-  const start = isFour ? 20 : 40;
-  const from = view.subarray(isFour ? 12 : 8, isFour ? 16 : 24).toString('hex');
-  return [from, view.readUInt8(start), view.readUInt8(start + 1), view.readUInt32BE(start + 4)];
-}
 
 const big4 = (length: number, fragment = DF): Uint8Array =>
   ipv4({ ...INNER4, fragment, payload: new Uint8Array(length - 20) });
@@ -271,23 +184,6 @@ test('a frame to everyone is not answered', () => {
   const payload = big4(1401);
   const toAll = frame({ source: '020000000001', destination: 'ffffffffffff', payload });
   assert.equal(turn(toAll), undefined);
-});
-
-test('what came by a group and would go back to it is not answered; what has no way there is', () => {
-  const { turn, counters, underlay } = open({
-    ...{ local: '192.0.2.1', remote: '239.1.1.1' },
-    allow: [{ address: '10.9.0.0', bits: 24 }],
-  });
-  const from = (source: string): Uint8Array =>
-    ipv4({ source, destination: '10.9.0.7', protocol: 17, payload: new Uint8Array(20) });
-  assert.equal(turn(from('10.9.0.3')), undefined);
-  assert.deepEqual(counters().records[1]?.encapDrops, { 'no-route': 1 });
-  assert.equal(counters().icmp.answers, 0);
-  underlay.send = (ring, position) => ring.setReason(position, REASON_NO_ROUTE);
-  for (const source of ['10.1.0.2', '10.9.0.1']) {
-    assert.deepEqual(icmpOf(turn(from(source))).slice(0, 3), ['0a090001', 3, 1], source);
-  }
-  assert.deepEqual(counters().records[1]?.encapDrops, { 'no-route': 3 });
 });
 
 /** An ICMP error about `outer`, to us. */

@@ -35,7 +35,7 @@ function open() {
     events: { onFault: () => {}, onMergeRefused: () => {} },
   });
   const seen: (Dropped & { way: string })[] = [];
-  lane.aside.onlookers.push({
+  lane.aside.responders.push({
     wants: (reason) => reason === REASON_TOO_BIG || reason === REASON_NO_TUNNEL,
     onEncapDrop: (dropped) => {
       seen.push({ ...dropped, way: 'encap' });

@@ -26,6 +26,7 @@ import { MemoryTun } from '../../src/tun/memory.js';
 import { readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
 import { MemoryUnderlay } from '../../src/underlay/memory.js';
+import { bindCodec } from '../support/bound-codec.js';
 import { PLAIN_GRE } from '../support/tunnels.js';
 
 const TUNNEL: GreTunnel = { ...PLAIN_GRE, remote: '192.0.2.2' };
@@ -123,7 +124,7 @@ test('a lane tells by an odd turn that its codec may be reading a table, also wh
     turns.push(words[(planMemory(1).lanes[0].counters + LANE_TURN) >>> 2] ?? 0);
   };
   const { lane, device, memory } = openLane((codec, words) => ({
-    ...bind(codec),
+    ...bindCodec(codec),
     encap: () => {
       turnOf(words);
       throw new Error('a trap');
@@ -154,7 +155,7 @@ test('a packet for a device that is gone is dropped as tunnel-down', () => {
 
 test('a codec that traps loses the batch in hand, all of it counted, and the reference takes over', () => {
   const { lane, device, sent, faults, counters } = openLane((codec) => ({
-    ...bind(codec),
+    ...bindCodec(codec),
     name: 'broken',
     encap: () => {
       throw new WebAssembly.RuntimeError('unreachable');
@@ -187,7 +188,7 @@ for (const [what, field, value] of [
 ] as const) {
   test(`a codec cannot make the host send ${what}`, () => {
     const { lane, device, sent, counters } = openLane((codec, words) => ({
-      ...bind(codec),
+      ...bindCodec(codec),
       encap: (ring) => {
         const count = codec.encap(ring);
         words[descriptorOf(words, ring, 0) + (field >>> 2)] = value;
@@ -208,7 +209,7 @@ for (const [what, field, value] of [
 
 test('a codec that spoils several packets of a batch is replaced once, and the lane goes on', () => {
   const { lane, device, sent, faults, counters } = openLane((codec, words) => ({
-    ...bind(codec),
+    ...bindCodec(codec),
     encap: (ring) => {
       const count = codec.encap(ring);
       for (const position of [0, 1, 3]) {
@@ -241,7 +242,7 @@ for (const [what, segment] of [
 ] as const) {
   test(`a codec whose segment ${what} is replaced, and the packet goes`, () => {
     const { lane, device, sent, counters, memory } = openLane((codec) => ({
-      ...bind(codec),
+      ...bindCodec(codec),
       segment,
     }));
     withHeader(device, memory, [1, 0, 0, 0, 0, 0, 20, 0, 6, 0]); // finish UDP
@@ -279,7 +280,7 @@ function withHeader(device: MemoryTun, memory: WebAssembly.Memory, header: numbe
 test('a codec that counts a packet for none, or for more than there can be, is replaced', () => {
   for (const packets of [0, 65, 0xffff]) {
     const { lane, device, sent, counters, memory } = openLane((codec, words) => ({
-      ...bind(codec),
+      ...bindCodec(codec),
       segment: (ring, position, room, keep) => {
         const count = codec.segment(ring, position, room, keep);
         const halves = new Uint16Array(words.buffer);
@@ -301,7 +302,7 @@ test('a superpacket counts as what it stands for: segmented, kept whole, and spo
   for (const keep of [0, MERGE_TCP]) {
     const { packet, header } = superpacket();
     const { lane, device, underlay, sent, counters, memory } = openLane((codec, words) => ({
-      ...bind(codec),
+      ...bindCodec(codec),
       encap: (ring) => {
         const count = codec.encap(ring);
         const last = (lane.encapRing.filled - 1) & (SLOT_COUNT - 1);
@@ -324,7 +325,7 @@ test('a superpacket counts as what it stands for: segmented, kept whole, and spo
 });
 
 test('a codec that processes nothing does not stop the ring: the reference takes over', () => {
-  const { lane, device, counters } = openLane((codec) => ({ ...bind(codec), encap: () => 0 }));
+  const { lane, device, counters } = openLane((codec) => ({ ...bindCodec(codec), encap: () => 0 }));
   for (let batch = 0; batch < 5; batch++) {
     for (let n = 0; n < BATCH; n++) device.send(INNER);
     assert.equal(encapBatch(lane, 1), BATCH);
@@ -338,7 +339,10 @@ test('a codec that processes nothing does not stop the ring: the reference takes
 });
 
 test('a codec that settles nothing does not stop the ring either', () => {
-  const { lane, device, counters } = openLane((codec) => ({ ...bind(codec), settle: () => {} }));
+  const { lane, device, counters } = openLane((codec) => ({
+    ...bindCodec(codec),
+    settle: () => {},
+  }));
   for (let n = 0; n < 200; n++) {
     device.send(INNER);
     encapBatch(lane, 1);
@@ -348,7 +352,7 @@ test('a codec that settles nothing does not stop the ring either', () => {
 
 test('a codec that moves the cursors away is not followed', () => {
   const { lane, device, sent, counters } = openLane((codec, words) => ({
-    ...bind(codec),
+    ...bindCodec(codec),
     encap: (ring) => {
       const count = codec.encap(ring);
       words[(ring + RING_FILLED) >>> 2] = 0x1234_5678;
@@ -378,17 +382,3 @@ test('swapping the codec between batches loses nothing and goes on with the sequ
   const sequences = sent.map((packet) => Buffer.from(packet).readUInt32BE(24));
   assert.deepEqual(sequences, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
-
-/** A codec's functions as plain properties, so that a test can replace some. */
-function bind(codec: Codec): Codec {
-  return {
-    name: codec.name,
-    segment: (ring, position, room, keep) => codec.segment(ring, position, room, keep),
-    encap: (ring) => codec.encap(ring),
-    decap: (ring) => codec.decap(ring),
-    coalesce: (ring, kinds) => codec.coalesce(ring, kinds),
-    separate: (ring, index) => codec.separate(ring, index),
-    settle: (ring, nowMs) => codec.settle(ring, nowMs),
-    checksum: (address, length) => codec.checksum(address, length),
-  };
-}

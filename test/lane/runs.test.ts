@@ -28,6 +28,7 @@ import { type TunDevice, WRITE_REFUSED } from '../../src/tun/contract.js';
 import { type RecordCounters, readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
 import { MemoryUnderlay } from '../../src/underlay/memory.js';
+import { bindCodec } from '../support/bound-codec.js';
 import { splitWritten } from '../support/kernel-receiver.js';
 import { gre, internetChecksum, ipv4 } from '../support/packets.js';
 import { PLAIN_GRE } from '../support/tunnels.js';
@@ -121,7 +122,7 @@ function openLane(wrap: Wrap = () => ({}), build = 'scalar') {
   const codec = openCodec(loadBuild(build), memory);
   const lane = new Lane({
     ...{ memory, plan: lanePlan, underlay, merge: MERGE_TCP | MERGE_UDP },
-    codec: { ...bind(codec), ...wrap(codec, new Links(memory)) },
+    codec: { ...bindCodec(codec), ...wrap(codec, new Links(memory)) },
     fallback: createJsCodec(memory),
     onMergeRefused: (device) => refused.push(device),
     onFault: (name, error) => faults.push(`${name}: ${String(error)}`),
@@ -141,20 +142,6 @@ function openLane(wrap: Wrap = () => ({}), build = 'scalar') {
     return found;
   };
   return { lane, first, second, faults, refused, arrive, record };
-}
-
-/** A codec's functions as plain properties, so that a test can replace some. */
-function bind(codec: Codec): Codec {
-  return {
-    name: codec.name,
-    segment: (ring, position, room, keep) => codec.segment(ring, position, room, keep),
-    encap: (ring) => codec.encap(ring),
-    decap: (ring) => codec.decap(ring),
-    coalesce: (ring, kinds) => codec.coalesce(ring, kinds),
-    separate: (ring, index) => codec.separate(ring, index),
-    settle: (ring, nowMs) => codec.settle(ring, nowMs),
-    checksum: (address, length) => codec.checksum(address, length),
-  };
 }
 
 /** The links between descriptors, as a codec writes them: slot indexes, -1 for none. */
@@ -301,7 +288,7 @@ test('a codec that moves the cursors while it merges or takes apart is not follo
   const lane = new Lane({
     ...{ memory, plan: plan.lanes[0], underlay, merge: MERGE_TCP },
     codec: {
-      ...bind(codec),
+      ...bindCodec(codec),
       coalesce: (ring, kinds) => {
         codec.coalesce(ring, kinds);
         move(memory, ring);

@@ -25,7 +25,7 @@ import { createMemory, type MemoryPlan, planMemory } from '../../src/ring/plan.j
 import { Ring } from '../../src/ring/ring.js';
 import { type Counters, readCounters } from '../../src/tunnel/counters.js';
 import { TunnelTable } from '../../src/tunnel/table.js';
-import { gather } from '../../src/underlay/queue.js';
+import { gather } from '../../src/underlay/slot-copy.js';
 
 export const DIRT = 0xa5;
 /** Bytes behind the packet that are compared as well. */

@@ -10,7 +10,7 @@ import { Ring } from '../../src/ring/ring.js';
 import type { Underlay } from '../../src/underlay/contract.js';
 import { MemoryUnderlay } from '../../src/underlay/memory.js';
 import { RawUnderlay } from '../../src/underlay/raw/raw.js';
-import { RawSocketUnderlay } from '../../src/underlay/raw-socket.js';
+import { RawSocketUnderlay } from '../../src/underlay/raw-socket-package.js';
 import { enterOwnNamespace, ip } from '../support/own-namespace.js';
 
 const GRE = 47;

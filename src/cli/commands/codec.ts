@@ -3,10 +3,10 @@
 import { basename, resolve } from 'node:path';
 import { listBuilds, loadBuild } from '../../codec/builds.js';
 import { verifyBuild } from '../../codec/verify.js';
-import { didYouMean } from '../../config/nearest.js';
 import { fetchCodecs, useCodec } from '../../control/client.js';
 import type { CodecsMessage } from '../../control/message.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
+import { findAction } from '../action.js';
 import type { Call } from '../command.js';
 import { formatTable } from '../output.js';
 import { askRouter } from '../socket-path.js';
@@ -15,7 +15,7 @@ const ACTIONS = ['list', 'use', 'verify'] as const;
 
 export async function runCodec(call: Call): Promise<ExitCode> {
   const [word = 'list', build] = call.words;
-  const action = findAction(word);
+  const action = findAction('codec', word, ACTIONS);
   if (action === 'list') return list(call);
   if (build === undefined) {
     throw new Failure(
@@ -25,17 +25,6 @@ export async function runCodec(call: Call): Promise<ExitCode> {
     );
   }
   return action === 'use' ? use(call, build) : verify(call, build);
-}
-
-function findAction(word: string): (typeof ACTIONS)[number] {
-  const matches = ACTIONS.filter((action) => word !== '' && action.startsWith(word));
-  const [action] = matches;
-  if (action !== undefined && matches.length === 1) return action;
-  throw new Failure(
-    EXIT.usage,
-    `codec has no action ${JSON.stringify(word)}${didYouMean(word, ACTIONS)}`,
-    `actions: ${ACTIONS.join(', ')}`,
-  );
 }
 
 /** The builds of the running router; without one, those of this installation. */

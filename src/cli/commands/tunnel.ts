@@ -1,8 +1,8 @@
 // grebe tunnel add|change|replace|del|show: tunnels of the running router, in the words of ip tunnel.
 
-import { didYouMean } from '../../config/nearest.js';
 import { changeTunnel, fetchTunnels } from '../../control/reload-client.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
+import { findAction } from '../action.js';
 import type { Call } from '../command.js';
 import { formatDiff } from '../diff-text.js';
 import { askRouter } from '../socket-path.js';
@@ -13,23 +13,12 @@ const EXAMPLE = 'grebe tunnel add gre1 mode gre local 192.0.2.1 remote 192.0.2.2
 
 export async function runTunnel(call: Call): Promise<ExitCode> {
   const [word = 'show', name, ...words] = call.words;
-  const action = findAction(word);
+  const action = findAction('tunnel', word, ACTIONS);
   if (action === 'show') return show(call, name);
   if (name === undefined) {
     throw new Failure(EXIT.usage, `tunnel ${action}: which tunnel?`, EXAMPLE);
   }
   return change(call, action, name, words);
-}
-
-function findAction(word: string): Action {
-  const matches = ACTIONS.filter((action) => word !== '' && action.startsWith(word));
-  const [action] = matches;
-  if (action !== undefined && matches.length === 1) return action;
-  throw new Failure(
-    EXIT.usage,
-    `tunnel has no action ${JSON.stringify(word)}${didYouMean(word, ACTIONS)}`,
-    `actions: ${ACTIONS.join(', ')}`,
-  );
 }
 
 async function show(call: Call, name: string | undefined): Promise<ExitCode> {

@@ -5,7 +5,14 @@ import { EXIT, Failure } from '../../sys/failure.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
 import { pathKey, readText } from '../machine.js';
-import { type Blocked, blockedBy, type Chain, type Rule, type Ruleset } from '../ruleset.js';
+import {
+  type Blocked,
+  blockedBy,
+  type Chain,
+  type FirewallPacket,
+  type Rule,
+  type Ruleset,
+} from '../ruleset.js';
 import { outerVersionOf, pathsOf, type Subject, type Target } from '../subject.js';
 
 /** RFC 8086, 3.1. */
@@ -87,7 +94,7 @@ function examineOne(target: Target, machine: Subject['machine'], ruleset: Rulese
 
 function blockedOutcome(
   { name: tunnel }: Target,
-  { hook, version, protocol, source, destination }: BlockedPacket,
+  { hook, version, protocol, source, destination }: FirewallPacket,
   { chain, rule, isCertain }: Blocked,
 ): Outcome {
   const place = `${chain.family} ${chain.table} ${chain.name}`;
@@ -114,12 +121,4 @@ function matchText(protocol: number): string {
   return protocol === PROTOCOL_OF['gre-udp']
     ? `udp dport ${GRE_UDP_PORT}`
     : `meta l4proto ${protocol}`;
-}
-
-interface BlockedPacket {
-  readonly hook: 'input' | 'output';
-  readonly version: 4 | 6;
-  readonly protocol: number;
-  readonly source: string;
-  readonly destination: string;
 }

@@ -15,8 +15,8 @@ import type { Ring } from '../../ring/ring.js';
 import { errno, NativeBlock, sendto } from '../../sys/libc.js';
 import { routeMtu } from '../../sys/route-mtu.js';
 import { socketAddress } from '../../sys/socket.js';
-import { gather } from '../queue.js';
 import { sendReason } from '../send.js';
+import { gather } from '../slot-copy.js';
 
 const MSG_DONTWAIT = 0x40;
 const IPV6_MTU_MIN = 1280;

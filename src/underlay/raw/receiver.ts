@@ -1,3 +1,4 @@
+// Raw sockets of one family -> slots of a decap ring. What differs between IPv4 and IPv6 is in ipv4.ts and ipv6.ts.
 import { SLOT_COUNT, SLOT_PACKET } from '../../../asm/layout.js';
 import type { Ring } from '../../ring/ring.js';
 import { recvmmsg } from '../../sys/libc.js';

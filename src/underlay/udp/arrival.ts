@@ -1,3 +1,4 @@
+// What UDP sockets tell of a message besides its bytes -> the outer headers that they took off.
 import { swap16 } from '../../packet/bytes.js';
 import type { MessageBatch } from '../batch.js';
 import {

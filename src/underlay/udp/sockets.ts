@@ -1,3 +1,4 @@
+// The sockets that flows of GRE-in-UDP leave by: a few for each local address and device, a flow always by the same.
 import { randomInt } from 'node:crypto';
 import { close, errno, socket } from '../../sys/libc.js';
 import {

@@ -1,3 +1,9 @@
+// What the device is told of an inner packet.
+//
+// The kernel merges tunnel packets on receipt (GRO): one long inner packet then stands for many, and its
+// TCP checksum is the pseudo-header sum alone. A peer on the same machine leaves TCP and UDP checksums
+// like that, too. The device is told to finish the checksum, and to split TCP that is longer than the
+// tunnel's MTU into segments of that size again.
 import {
   DESCRIPTOR_DEVICE_HEADER,
   DEVICE_CHECKSUM_OFFSET,
@@ -18,13 +24,6 @@ import {
 import { IPV6_LENGTH, IPV6_NEXT_HEADER, sumPseudo6 } from './wire/ipv6';
 import { TCP_CHECKSUM, tcpHeaderLength } from './wire/tcp';
 import { UDP_CHECKSUM, UDP_LENGTH } from './wire/udp';
-
-// What the device is told of an inner packet.
-//
-// The kernel merges tunnel packets on receipt (GRO): one long inner packet then stands for many, and its
-// TCP checksum is the pseudo-header sum alone. A peer on the same machine leaves TCP and UDP checksums
-// like that, too. The device is told to finish the checksum, and to split TCP that is longer than the
-// tunnel's MTU into segments of that size again.
 
 /** Writes the device header of an inner packet that was found sound, `offset` bytes into what the device gets. */
 export function putDeviceHeader(

@@ -4,9 +4,9 @@
 //   2. checkPolicy      addresses allowed from this tunnel, TTL; local.ts: does it end here?
 //      checkFrame       of an Ethernet frame: the IP packet in it, where there is one
 //   3. arrive           congestion seen on the way (RFC 6040), DSCP, TTL
-//   4. putDeviceHeader  device.ts: what a kernel left open is left to the device
+//   4. putDeviceHeader  device-header.ts: what a kernel left open is left to the device
 //   5. clampMss         mss.ts
-import { putDeviceHeader } from './device';
+import { putDeviceHeader } from './device-header';
 import { ETHERNET_LENGTH, findIp, isGroupSource } from './frame';
 import {
   DESCRIPTOR_ADDRESS,
@@ -41,7 +41,7 @@ import {
   REASON_NESTING_LIMIT,
   REASON_NONE,
 } from './reason';
-import { acceptsSource, ownFlags } from './tunnel';
+import { acceptsSource, ownFlags } from './table';
 import { highOf, isLinkLocal6, isMulticast, isUnspecified6, lowOf } from './wire/address';
 import { ECN_DROP, ECN_ECT_1, ECN_MASK, ECN_NOT_ECT, isOddEcn, mergeEcn } from './wire/ecn';
 import {
@@ -82,7 +82,7 @@ export const CARRIES_ETHERNET: u32 = 1;
  * Checks the `available` bytes at `inner` and makes them what the slot holds. `kind`: the IP version that they must
  * be of, or CARRIES_ETHERNET.
  */
-export function deliver(
+export function leave(
   descriptor: usize,
   outer: usize,
   image: usize,

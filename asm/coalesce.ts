@@ -2,25 +2,21 @@
 //
 //   1. coalesceBatch   every packet that decap lets through, in order of arrival
 //   2. take            is it TCP or UDP whose flow can be told, and may it merge?
-//   3. findPlace       the open run of its flow
+//   3. findPlace       runs.ts: the open run of its flow
 //   4. join            in front of that run or behind it; else the run is closed and the packet begins the next
-//   5. finishRuns      each becomes a superpacket: asm/superpacket.ts
+//   5. finishRuns      superpacket.ts: each becomes one
 //
 // A flow has one open run at most, and any packet of the flow that does not fit closes it: nothing overtakes
 // anything within a flow. All of it is forgotten at the end of a batch: no packet waits for another.
-import { sumPseudo } from './device';
+import { sumPseudo } from './device-header';
 import {
-  DESCRIPTOR_ADDRESS,
   DESCRIPTOR_DEVICE_HEADER,
   DESCRIPTOR_EMIT,
   DESCRIPTOR_IP,
   DESCRIPTOR_NEXT,
   DESCRIPTOR_REASON,
   DESCRIPTOR_SIZE,
-  DESCRIPTOR_TUNNEL,
   DEVICE_GSO_TYPE,
-  FLOW_PLACES,
-  FLOW_RUN_SIZE,
   GSO_NONE,
   MERGE_TCP,
   MERGE_UDP,
@@ -31,18 +27,31 @@ import {
   RING_PROCESSED,
 } from './layout';
 import { REASON_NONE } from './reason';
-import { finishRun, ipLengthOf, ipOf, isPartial, linkOf, startOf } from './superpacket';
+import {
+  clearPlaces,
+  findPlace,
+  RUN_BEGIN,
+  RUN_END,
+  RUN_ENDED,
+  RUN_FIRST,
+  RUN_HEADERS,
+  RUN_LAST,
+  RUN_LENGTH,
+  RUN_PACKETS,
+  RUN_SIZE,
+  RUN_SUMMED,
+  runAt,
+} from './runs';
+import { finishRun, ipLengthOf, ipOf, isPartial, startOf } from './superpacket';
 import { load16, load32 } from './wire/bytes';
 import { finish, sum } from './wire/checksum';
 import { ECN_MASK } from './wire/ecn';
 import {
   FRAGMENT_DF,
-  IPV4_DESTINATION,
   IPV4_FRAGMENT,
   IPV4_IDENTIFICATION,
   IPV4_LENGTH,
   IPV4_PROTOCOL,
-  IPV4_SOURCE,
   IPV4_TTL,
   isFragment4,
   PROTOCOL_TCP,
@@ -54,7 +63,6 @@ import {
   IPV6_HOP_LIMIT,
   IPV6_LENGTH,
   IPV6_NEXT_HEADER,
-  IPV6_SOURCE,
   totalLength6,
   trafficClass,
 } from './wire/ipv6';
@@ -70,18 +78,6 @@ import {
   tcpHeaderLength,
 } from './wire/tcp';
 import { UDP_CHECKSUM, UDP_LENGTH, UDP_TOTAL_LENGTH } from './wire/udp';
-
-// A run, at the place of the slot whose packet came first. u32 each.
-const RUN_FIRST = 0; // slot index of the packet in front
-const RUN_LAST = 4; // slot index of the packet behind
-const RUN_PACKETS = 8; // 0: no run began with this slot
-const RUN_LENGTH = 12; // bytes of the IP packet as merged
-const RUN_HEADERS = 16; // bytes of IP and transport header
-const RUN_SIZE = 20; // payload of every packet but the last
-const RUN_BEGIN = 24; // TCP: sequence number of its first byte
-const RUN_END = 28; // TCP: sequence number after its last byte
-const RUN_ENDED = 32; // 1: nothing can be appended: PSH, or a packet shorter than the others
-const RUN_SUMMED = 36; // 1: the checksum of the only packet was verified
 
 /** Largest IP packet. */
 const LENGTH_LIMIT: u32 = 65535;
@@ -110,14 +106,6 @@ export function coalesceBatch(ring: usize, kinds: u32): void {
   if (merged !== 0) finishRuns(descriptors, places, first, processed, mask);
 }
 
-function clearPlaces(places: usize): void {
-  for (let at: usize = 0; at < <usize>(FLOW_PLACES * 2); at += 8) store<u64>(places + at, 0);
-}
-
-function runAt(places: usize, index: u32): usize {
-  return places + FLOW_PLACES * 2 + index * FLOW_RUN_SIZE;
-}
-
 /** Puts one packet into the run it belongs to, or lets it stand alone. Returns 1 when it was merged. */
 function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
   const descriptor = descriptors + index * DESCRIPTOR_SIZE;
@@ -129,7 +117,7 @@ function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
   const protocol = <u32>load<u8>(packet + (is4 ? IPV4_PROTOCOL : IPV6_NEXT_HEADER));
   if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) {
     // Behind extension headers may be a packet of any flow; another protocol has nothing to do with one.
-    if (!is4 && isExtension(protocol)) clearPlaces(places);
+    if (!is4 && hidesFlow(protocol)) clearPlaces(places);
     return 0;
   }
   const start: u32 = is4 ? IPV4_LENGTH : IPV6_LENGTH;
@@ -159,7 +147,7 @@ function take(descriptors: usize, places: usize, index: u32, kinds: u32): u32 {
 }
 
 /** Hop-by-hop, routing, fragment, destination and mobility headers, and the two of IPsec. */
-function isExtension(protocol: u32): bool {
+function hidesFlow(protocol: u32): bool {
   return (
     protocol === 0 ||
     protocol === 43 ||
@@ -169,67 +157,6 @@ function isExtension(protocol: u32): bool {
     protocol === 60 ||
     protocol === 135
   );
-}
-
-/** The place of the packet's flow: that of its latest run, or the free one where the next is to be noted. */
-function findPlace(
-  descriptors: usize,
-  places: usize,
-  descriptor: usize,
-  packet: usize,
-  start: u32,
-): usize {
-  let at = hashFlow(descriptor, packet, start);
-  let place = places + (at & (FLOW_PLACES - 1)) * 2;
-  // INVARIANT: there are twice as many places as slots, so a free one ends the search.
-  for (let open = <u32>load<u16>(place); open !== 0; open = <u32>load<u16>(place)) {
-    const run = runAt(places, open - 1);
-    const other = descriptors + load<u32>(run, RUN_FIRST) * DESCRIPTOR_SIZE;
-    if (isSameFlow(descriptor, packet, other, start)) break;
-    place = places + (++at & (FLOW_PLACES - 1)) * 2;
-  }
-  return place;
-}
-
-/** Of tunnel, addresses, ports and protocol. */
-function hashFlow(descriptor: usize, packet: usize, start: u32): u32 {
-  let hash = load<u32>(packet + start) ^ (load<u32>(descriptor, DESCRIPTOR_TUNNEL) * 0x9e3779b1);
-  const end = packet + start;
-  for (let at = end - (start === IPV4_LENGTH ? 8 : 32); at < end; at += 4) {
-    hash = (hash ^ load<u32>(at)) * 0x85ebca77;
-    hash ^= hash >>> 15;
-  }
-  return hash;
-}
-
-function isSameFlow(descriptor: usize, packet: usize, other: usize, start: u32): bool {
-  const first = ipOf(other);
-  if (load<u32>(descriptor, DESCRIPTOR_TUNNEL) !== load<u32>(other, DESCRIPTOR_TUNNEL))
-    return false;
-  // IP version, and where in a frame: both behind the same Ethernet header.
-  if (load<u32>(descriptor, DESCRIPTOR_IP) !== load<u32>(other, DESCRIPTOR_IP)) return false;
-  if (linkOf(descriptor) !== 0 && !isSameLink(descriptor, other)) return false;
-  if (load<u32>(packet + start) !== load<u32>(first + start)) return false; // both ports
-  if (start === IPV4_LENGTH) {
-    if (load<u8>(packet, IPV4_PROTOCOL) !== load<u8>(first, IPV4_PROTOCOL)) return false;
-    if (load<u32>(packet, IPV4_SOURCE) !== load<u32>(first, IPV4_SOURCE)) return false;
-    return load<u32>(packet, IPV4_DESTINATION) === load<u32>(first, IPV4_DESTINATION);
-  }
-  if (load<u8>(packet, IPV6_NEXT_HEADER) !== load<u8>(first, IPV6_NEXT_HEADER)) return false;
-  for (let at = IPV6_SOURCE; at < <i32>IPV6_LENGTH; at += 8) {
-    if (load<u64>(packet + at) !== load<u64>(first + at)) return false;
-  }
-  return true;
-}
-
-/** Whether two frames have the same Ethernet header; it is as long in both. */
-function isSameLink(descriptor: usize, other: usize): bool {
-  const frame = <usize>load<u32>(descriptor, DESCRIPTOR_ADDRESS);
-  const first = <usize>load<u32>(other, DESCRIPTOR_ADDRESS);
-  for (let at: u32 = 0; at < linkOf(descriptor); at += 2) {
-    if (load<u16>(frame + at) !== load<u16>(first + at)) return false;
-  }
-  return true;
 }
 
 /** Length of the headers of a packet that may be merged with others of its flow, or 0. */

@@ -14,7 +14,7 @@ import type { Ring } from '../ring/ring.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { CAPABILITY_HINT } from '../sys/socket.js';
 import type { Underlay } from './contract.js';
-import { fillFrom, gather } from './queue.js';
+import { fillFrom, gather } from './slot-copy.js';
 
 /** What grebe uses of the package. */
 interface RawSocketModule {

@@ -1,3 +1,7 @@
+// The table image as the packet path reads it: tunnels by their endpoints, our own addresses, accepted
+// sources. The host builds it (src/tunnel) and computes the same hashes.
+//
+// INVARIANT: tables are at most half full; even so a probe never takes more steps than there are places.
 import {
   BUCKET_HASH,
   BUCKET_RECORD,
@@ -32,11 +36,6 @@ import {
   RECORD_SIZE,
 } from './layout';
 import { highOf, isMapped, lowOf } from './wire/address';
-
-// The table image as the packet path reads it: tunnels by their endpoints, our own addresses, accepted
-// sources. The host builds it (src/tunnel) and computes the same hashes.
-//
-// INVARIANT: tables are at most half full; even so a probe never takes more steps than there are places.
 
 const HASH_WORD_0: u32 = 0x9e3779b1;
 const HASH_WORD_1: u32 = 0x85ebca77;

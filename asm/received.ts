@@ -9,7 +9,7 @@ import {
   REASON_UDP_CHECKSUM,
   REASON_UDP_HEADER,
 } from './reason';
-import { ownFlags } from './tunnel';
+import { ownFlags } from './table';
 import { load16 } from './wire/bytes';
 import { IPV4_SOURCE, isFragment4, isMartianSource4, isSound4, version } from './wire/ipv4';
 import { IPV6_DESTINATION, IPV6_SOURCE, isMartianSource6 } from './wire/ipv6';

@@ -1,3 +1,4 @@
+// Packets copied into slots and out of them, where no system call works on the slots themselves.
 import type { Ring } from '../ring/ring.js';
 
 /**
