@@ -36,8 +36,10 @@ export interface LoadedConfig {
   readonly diagnostics: readonly Diagnostic[];
   /** Remotes that are host names: whether they stand for something, `checkNames` finds out. */
   readonly names: readonly PlacedName[];
-  /** False when it has no table at all, or no line end behind its last line: somebody may be writing it yet. */
-  readonly isWhole: boolean;
+  /** Whether its last line has a line end: while somebody writes it, it rarely has. */
+  readonly hasLineEnd: boolean;
+  /** Nothing is in it but comments. */
+  readonly isEmpty: boolean;
 }
 
 /** Largest config: ten thousand tunnels with every key fit several times. */
@@ -65,34 +67,26 @@ export function configOrFail({ config, diagnostics }: LoadedConfig, file: string
   );
 }
 
-/** Throws a Failure for a config that may be half written: a router that runs leaves it alone. */
-export function requireWhole({ isWhole }: LoadedConfig, file: string): void {
-  if (isWhole) return;
-  throw new Failure(
-    EXIT.config,
-    `${file} looks half written: its last line has no line end, or there is no table in it`,
-    'write it to its end; for a router without tunnels leave the line [router] in it',
-  );
-}
-
 /** Judges the bytes of a config. `file` is the name that diagnostics show; relative paths begin at its folder. */
 export function parseConfig(bytes: Uint8Array, file: string): LoadedConfig {
   const text = Buffer.from(bytes)
     .toString('utf8')
     .replace(/^\ufeff/, '');
   const report = new Report(file, text);
-  const isWhole = text.endsWith('\n') && /^\s*\[/m.test(text);
+  const hasLineEnd = text.endsWith('\n');
   if (bytes.length > MAX_BYTES) {
     report.add(CODE.file, FILE_START, `larger than ${MAX_BYTES >> 20} MiB`);
-    return { diagnostics: report.sorted(), names: [], isWhole };
+    return { diagnostics: report.sorted(), names: [], hasLineEnd, isEmpty: false };
   }
   if (!isUtf8(bytes)) {
     reportEncoding(bytes, report);
-    return { diagnostics: report.sorted(), names: [], isWhole };
+    return { diagnostics: report.sorted(), names: [], hasLineEnd, isEmpty: false };
   }
-  const { config, names } = readConfig(parse(text, report), file, report);
+  const parsed = parse(text, report);
+  const { config, names } = readConfig(parsed, file, report);
   const diagnostics = report.sorted();
-  const loaded = { diagnostics, names, isWhole };
+  const isEmpty = !parsed.partial && Object.keys(parsed.root).length === 0;
+  const loaded = { diagnostics, names, hasLineEnd, isEmpty };
   return report.hasErrors ? loaded : { config, ...loaded };
 }
 

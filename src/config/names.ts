@@ -79,8 +79,8 @@ export async function checkNames(
     ];
   });
   if (faults.length === 0) return loaded;
-  const { names, diagnostics, isWhole } = loaded;
-  return { names, diagnostics: inFileOrder([...diagnostics, ...faults]), isWhole };
+  const { config: _, ...rest } = loaded;
+  return { ...rest, diagnostics: inFileOrder([...loaded.diagnostics, ...faults]) };
 }
 
 /** Resolves names; each is asked for once, however many have it. */

@@ -40,12 +40,12 @@ export const reloadRoutes: readonly Route[] = [
     takes: z.object({ body: z.union([diffBody, z.strictObject({})]).optional() }),
     bodyMax: BODY_MAX,
     answer: { description: 'What differs', schema: diffSchema },
-    handle({ router, input: { body } }) {
+    async handle({ router, input: { body } }) {
       const reloads = reloadsOf(router());
       const given = body !== undefined && 'text' in body ? body : undefined;
       const wanted =
         given === undefined
-          ? reloads.load()
+          ? await reloads.load()
           : configOrFail(parseConfig(Buffer.from(given.text), given.file), given.file);
       return diffMessage(wanted.file, reloads.diff(wanted));
     },

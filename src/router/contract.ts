@@ -213,8 +213,8 @@ export interface ReloadControl {
   /** What a reload with `wanted` would do. */
   diff(wanted: Config): ConfigDiff;
 
-  /** Reads its file again. Throws a Failure with all that is wrong with it. */
-  load(): Config;
+  /** Reads its file again. Rejects with a Failure with all that is wrong with it. */
+  load(): Promise<Config>;
 
   /**
    * Takes `wanted`, or what it makes of the config when its turn comes; absent: what its file holds by then. Rejects

@@ -8,7 +8,7 @@
 // Requests to read the file again that come while one waits for its turn are one request.
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
-import { configOrFail, loadConfig, requireWhole } from '../config/load.js';
+import { loadSettled } from '../config/settled.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { LastReload, ReloadControl, ReloadOptions, ReloadResult } from './contract.js';
 import { type ConfigDiff, isNothing, takeLive } from './diff.js';
@@ -65,21 +65,15 @@ export class Reloads implements ReloadControl {
     return this.#options.diff(this.#config, wanted);
   }
 
-  load(): Config {
-    const { file } = this.#config;
-    const loaded = loadConfig(file);
-    const config = configOrFail(loaded, file);
-    requireWhole(loaded, file);
-    return config;
+  async load(): Promise<Config> {
+    return (await loadSettled(this.#config.file)).config;
   }
 
   /** The same, with what is odd about the file in the log. */
-  #read(): Config {
+  async #read(): Promise<Config> {
     const { file } = this.#config;
-    const loaded = loadConfig(file);
-    const config = configOrFail(loaded, file);
-    requireWhole(loaded, file);
-    for (const { code, line, column, message } of loaded.diagnostics) {
+    const { config, diagnostics } = await loadSettled(file);
+    for (const { code, line, column, message } of diagnostics) {
       this.#options.log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
     }
     return config;
@@ -153,7 +147,7 @@ export class Reloads implements ReloadControl {
   }
 
   async #reload(
-    find: () => Config,
+    find: () => Config | Promise<Config>,
     { confirmMs }: ReloadOptions,
     kind: 'reload' | 'edit' | 'undo' = 'reload',
   ): Promise<ReloadResult> {
@@ -163,7 +157,7 @@ export class Reloads implements ReloadControl {
     await onBegin?.();
     let isSuccessful = false;
     try {
-      const wanted = find();
+      const wanted = await find();
       const diff = this.#options.diff(before, wanted);
       const after = { ...wanted, router: takeLive(before.router, wanted.router) };
       await this.#options.apply(before, after, diff);

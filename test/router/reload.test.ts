@@ -122,19 +122,43 @@ test('an undo ends a trial at once, and says before what it would do', async () 
   assert.deepEqual(applied, [2, 1]);
 });
 
-test('a file that may be half written changes nothing', async () => {
+test('a file with nothing in it changes nothing, unless it says that there is a router', async () => {
   const { reloads, applied } = open();
-  write(2);
-  const whole = readFileSync(file, 'utf8');
-  for (const part of ['', '# by hand\n', whole.trimEnd()]) {
+  for (const part of ['', '# by hand\n']) {
     writeFileSync(file, part);
-    await assert.rejects(reloads.reload(), /half written/);
-    assert.throws(() => reloads.load(), /half written/);
+    await assert.rejects(reloads.reload(), /nothing in it: the tunnels stay/);
+    await assert.rejects(reloads.load(), /nothing in it/);
   }
   assert.deepEqual(applied, []);
   writeFileSync(file, '[router]\n');
   await reloads.reload();
   assert.equal(reloads.config.tunnels.length, 0);
+});
+
+test('a file that is being written is waited for', async () => {
+  const { reloads, applied } = open();
+  write(2);
+  const whole = readFileSync(file, 'utf8');
+  for (const length of [whole.length - 1, whole.length >> 1]) {
+    writeFileSync(file, whole.slice(0, length));
+    const reloaded = reloads.reload();
+    await sleep(120);
+    assert.deepEqual(applied, [], 'nothing is taken yet');
+    writeFileSync(file, whole);
+    await reloaded;
+    assert.deepEqual(applied.splice(0), [2]);
+    await reloads.undo();
+    applied.length = 0;
+  }
+});
+
+test('a file that nobody writes any more is taken without a line end, too', async () => {
+  const { reloads, applied } = open();
+  write(2);
+  const whole = readFileSync(file, 'utf8');
+  writeFileSync(file, whole.trimEnd());
+  await reloads.reload();
+  assert.deepEqual(applied, [2]);
 });
 
 test('undo goes back and forth, and after the end nothing is begun', async () => {
