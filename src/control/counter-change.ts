@@ -1,7 +1,6 @@
-// Differences of counters.
-
 import type { Traffic } from './event.js';
 
+/** What passed since. */
 export function difference(old: Traffic, now: Traffic): Traffic {
   return { packets: now.packets - old.packets, bytes: now.bytes - old.bytes };
 }

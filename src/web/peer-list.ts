@@ -1,5 +1,6 @@
 // The peers of a tunnel that has several, below its row: folded away until somebody wants them, then a row each.
 
+import type { PeerStatus } from '../router/contract.js';
 import { total } from '../view/live-counts.js';
 import type { LivePeer } from '../view/live-tunnel.js';
 import { element, setText } from './element.js';
@@ -15,7 +16,7 @@ export class PeerList {
   readonly root: HTMLTableRowElement;
   readonly #details = element('details');
   readonly #title = element('summary');
-  readonly #filter = element('input', { type: 'search', placeholder: 'name or address' });
+  readonly #filter = element('input', { type: 'search', placeholder: 'address, name or down' });
   readonly #find = element('label', {}, 'find a peer ', this.#filter);
   readonly #body = element('tbody');
   readonly #more = element('p', { class: 'soft' });
@@ -47,14 +48,14 @@ export class PeerList {
   #fill(peers: readonly LivePeer[], nowMs: number): void {
     if (!this.#details.open) return;
     const word = this.#filter.value.trim().toLowerCase();
-    const found = peers.filter((peer) => remoteText(peer.status).toLowerCase().includes(word));
+    const found = peers.filter(({ status }) => textOf(status).toLowerCase().includes(word));
     const shown = found.slice(0, ROWS_MAX);
     while (this.#rows.length > shown.length) this.#rows.pop()?.[0]?.parentElement?.remove();
     shown.forEach((peer, place) => {
       fill(this.#rows[place] ?? this.#addRow(), peer, nowMs);
     });
     const left = found.length - shown.length;
-    const more = left > 0 ? `${left} more: find them by name or address.` : '';
+    const more = left > 0 ? `${left} more: find them by address or name.` : '';
     setText(this.#more, found.length === 0 ? 'No peer is like that.' : more);
     this.#more.hidden = this.#more.textContent === '';
   }
@@ -80,7 +81,7 @@ function fill(cells: readonly HTMLElement[], peer: LivePeer, nowMs: number): voi
     trafficText(txRate, tx),
     heardText(status.lastReceivedMs, nowMs),
     String(total(drops)),
-    downReason === undefined ? '' : `down: ${downReason}`,
+    stateText(status),
   ];
   texts.forEach((text, column) => {
     const cell = cells[column];
@@ -88,4 +89,14 @@ function fill(cells: readonly HTMLElement[], peer: LivePeer, nowMs: number): voi
   });
   cells[4]?.classList.toggle('fresh', newDrops > 0);
   cells[5]?.classList.toggle('fresh', downReason !== undefined);
+}
+
+/** All that a peer is found by. */
+function textOf(status: PeerStatus): string {
+  return `${remoteText(status)} ${stateText(status)}`;
+}
+
+/** Nothing where nothing is known to be in the way. */
+function stateText({ downReason }: PeerStatus): string {
+  return downReason === undefined ? '' : `down: ${downReason}`;
 }

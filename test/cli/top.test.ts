@@ -95,7 +95,10 @@ test('a tunnel with several peers shows each with its rates, drops, when it was 
   const view = viewOfPeers(3);
   const state: TopState = { ...TOP_START, shown: 'tunnel' };
   const text = frameOf(view, state, { columns: 90, rows: 30 }, plain).join('\n');
-  assert.match(text, /^3 peers, 1 down\nPEER +DROPS +RECEIVED +SENT +HEARD$/m);
+  assert.match(
+    text,
+    /^3 peers, 1 down {2}· {2}as in the config: s\nPEER +DROPS +RECEIVED +SENT +HEARD$/m,
+  );
   assert.match(text, /^203\.0\.113\.0 +4 +0 bit\/s +0 bit\/s +never$/m);
   assert.match(
     text,
@@ -115,11 +118,19 @@ test('of many peers a page is seen, and the last ones with it', () => {
   const lines = frameOf(view, state, size, plain);
   assert.equal(lines.length, 24);
   const text = lines.join('\n');
-  assert.match(text, /^10000 peers, 1 down, 9997 to 10000 seen: page up, down$/m);
+  assert.match(text, /^10000 peers, 1 down, 9997 to 10000 seen: page up, down /m);
   assert.deepEqual(text.match(/^203\.0\.113\.\d+|^hub\.example/gm), [
     ...['203.0.113.9996', '203.0.113.9997', '203.0.113.9998', 'hub.example'],
   ]);
   assert.match(text, /^inner-ttl /m);
+});
+
+test('the busiest of many peers are first where that is asked for', () => {
+  const view = viewOfPeers(100);
+  const state: TopState = { ...TOP_START, shown: 'tunnel', isBusyFirst: true };
+  const text = frameOf(view, state, { columns: 90, rows: 24 }, plain).join('\n');
+  assert.match(text, /^100 peers, 1 down, 1 to 4 seen: .* the busiest first: s$/m);
+  assert.match(text, /HEARD\n203\.0\.113\.1 .* 6 \+2 .*\n203\.0\.113\.0 /);
 });
 
 test('drops are shown by reason of all tunnels and of none, with those of the kernel', () => {
@@ -208,6 +219,10 @@ test('with a tunnel of several peers open, pages are of these; another tunnel be
   assert.deepEqual(placeOf('enter', 'end', 'home'), { chosen, firstPeer: 0, shown });
   assert.deepEqual(placeOf('enter', 'end', 'up'), { chosen, firstPeer: 94, shown });
   assert.deepEqual(placeOf('enter', 'end', 'down'), { chosen: 1, firstPeer: 0, shown });
+  assert.deepEqual(placeOf('enter', 'end', 's'), { chosen, firstPeer: 0, shown });
+  assert.equal(after('enter', 's')?.isBusyFirst, true);
+  assert.equal(after('enter', 's', 's')?.isBusyFirst, false);
+  assert.equal(after('s'), TOP_START);
 });
 
 test('any order of keys ends back at the tunnels by escape, within two presses', () => {

@@ -128,16 +128,21 @@ test('of a thousand peers a hundred are shown, and any is found by its address',
     const [high, low] = [n >> 8, n & 255];
     return `{ remote = "198.18.${high}.${low}", routes = ["10.20.${high}.${low}/32"] }`;
   });
-  const many = HUB.replace(/peers = [\s\S]*/, `peers = [${peers.join(', ')}]\n`);
+  const named = '{ remote = "far.test", routes = ["10.9.0.3/32"] }';
+  const all = [...peers, named].join(', ');
+  const many = HUB.replace(/peers = [\s\S]*/, `peers = [${all}]\n`);
   await withHub('pagemany', many, async ({ page }) => {
-    await page.locator('summary').getByText('1000 peers', { exact: true }).click();
+    await page.locator('summary').getByText('1001 peers, 1 down').click();
     const table = page.getByRole('table', { name: 'Peers of hub' });
-    await page.getByText('900 more: find them by name or address.').waitFor();
+    await page.getByText('901 more: find them by address or name.').waitFor();
     assert.equal(await table.locator('tbody tr').count(), 100);
     await page.getByLabel('find a peer').fill('198.18.3.231');
     await table.getByRole('rowheader', { name: '198.18.3.231' }).waitFor();
     assert.equal(await table.locator('tbody tr').count(), 1);
     await page.getByLabel('find a peer').fill('203.0.113.1');
     await page.getByText('No peer is like that.').waitFor();
+    await page.getByLabel('find a peer').fill('down');
+    await table.getByRole('rowheader', { name: 'far.test' }).waitFor();
+    assert.equal(await table.locator('tbody tr').count(), 1);
   });
 });

@@ -121,7 +121,7 @@ const hub = (side: Side): string => {
 test('the peers of a tunnel are shown with what passes, a page at a time', { skip }, async () => {
   const use = async ({ lab, terminal }: Opened): Promise<void> => {
     terminal.press('Enter');
-    await terminal.shows(/^10 peers, 1 to 5 seen: page up, down$/m);
+    await terminal.shows(/^10 peers, 1 to 5 seen: page up, down /m);
     terminal.press('PageDown');
     await terminal.shows(/^10 peers, 6 to 10 seen[\s\S]*^192\.0\.2\.1 +0 +0 bit\/s .* never$/m);
     const pings = assertAnswered(lab.namespaces, lab.rA, '10.9.0.12', 1000);
@@ -130,6 +130,10 @@ test('the peers of a tunnel are shown with what passes, a page at a time', { ski
     terminal.press('Home');
     const first = await terminal.shows(/^10 peers, 1 to 5 seen/m);
     assert.match(first, /^198\.18\.0\.2 +0 +0 bit\/s +0 bit\/s +never$/m);
+    terminal.press('s');
+    const busy = assertAnswered(lab.namespaces, lab.rA, '10.9.0.12', 1000);
+    await terminal.shows(/the busiest first: s\n.* HEARD\n192\.0\.2\.1 /);
+    await busy;
     terminal.press('q');
   };
   await withTop('toppeers', use, [], hub);

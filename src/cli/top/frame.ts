@@ -47,7 +47,7 @@ function bodyOf(view: LiveView, state: TopState, size: Size): Line[] {
     case 'tunnels':
       return tunnelsLines(view, state.chosen, size);
     case 'tunnel':
-      return tunnelLines([...view.tunnels.values()][state.chosen], view, size, state.firstPeer);
+      return tunnelLines([...view.tunnels.values()][state.chosen], view, size, state);
     case 'drops':
       return dropLines(view, state, size);
     case 'help':
@@ -59,6 +59,7 @@ const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['up down, j k', 'choose a tunnel'],
   ['page up, down', 'a page at a time; home, end or g, G: the first, the last'],
   ['enter', 'the chosen tunnel alone; pages are then of its peers'],
+  ['s', 'of a tunnel with several peers: the busiest first, or as the config has them'],
   ['d', 'drops by reason, and the packets that were just dropped'],
   ['escape', 'back'],
   ['q, ^C', 'quit'],

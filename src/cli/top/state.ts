@@ -13,6 +13,8 @@ export interface TopState {
   readonly chosen: number;
   /** Place of the first peer that is seen of the chosen tunnel. */
   readonly firstPeer: number;
+  /** Peers by their traffic of the last second, instead of as the config has them. */
+  readonly isBusyFirst: boolean;
   /** Why the router is not heard; absent: it is. */
   readonly lost?: string;
   /** Whether dropped packets are told, or somebody else traces. */
@@ -26,6 +28,7 @@ export const TOP_START: TopState = {
   before: 'tunnels',
   chosen: 0,
   firstPeer: 0,
+  isBusyFirst: false,
   hasPackets: true,
   packets: [],
 };
@@ -61,6 +64,8 @@ export function press(state: TopState, key: Key, tunnels: Extent, peers: Extent)
       return open('help');
     case 'd':
       return open('drops');
+    case 's':
+      return isPeers ? { ...state, isBusyFirst: !state.isBusyFirst, firstPeer: 0 } : state;
     case 'escape':
       return back(state);
     case 'enter':

@@ -6,25 +6,26 @@ import type { LiveTunnel } from '../../view/live-tunnel.js';
 import type { Size } from '../terminal.js';
 import { type Line, sparkline } from './line.js';
 import { heardText, peerLines } from './peers.js';
+import type { TopState } from './state.js';
 
 /** Rows of a tunnel beside its peers and reasons: ends 4, traffic 6, heading 2, and 2 that are empty. */
 const ROWS_BESIDE = 14;
 /** Peers that are seen, however low the terminal is. */
 const PEERS_MIN = 3;
 
-/** One tunnel: its ends, its traffic of the last minutes, its peers from `firstPeer` on, its drops. */
+/** One tunnel: its ends, its traffic of the last minutes, a page of its peers, its drops. */
 export function tunnelLines(
   tunnel: LiveTunnel | undefined,
   view: LiveView,
   size: Size,
-  firstPeer: number,
+  chosen: Pick<TopState, 'firstPeer' | 'isBusyFirst'>,
 ): Line[] {
   if (tunnel === undefined) return [['this tunnel is gone']];
   const lines = [...endLines(tunnel, view), [], ...trafficLines(tunnel, view, size)];
   const reasons = reasonLines(tunnel.drops, size.columns);
   if (tunnel.peers.length === 0) return [...lines, ...reasons];
   const room = { columns: size.columns, rows: peerRows(tunnel, size) };
-  const peers = peerLines(tunnel, firstPeer, view.timeMs, room);
+  const peers = peerLines(tunnel, chosen, view.timeMs, room);
   return [...lines, ...peers, [], ...reasons];
 }
 
