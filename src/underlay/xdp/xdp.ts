@@ -121,8 +121,11 @@ export class XdpUnderlay implements Underlay {
       this.#goneDrops = addKernelDrops([this.#goneDrops, drops]);
       before.sender.close();
     }
-    if (device !== undefined) this.#devices[number] = this.#open(device);
-    this.#sockets = this.#devices.flatMap((one) => one?.sockets ?? []);
+    try {
+      if (device !== undefined) this.#devices[number] = this.#open(device);
+    } finally {
+      this.#sockets = this.#devices.flatMap((one) => one?.sockets ?? []);
+    }
   }
 
   keeps(record: number): number {
