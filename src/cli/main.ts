@@ -23,6 +23,8 @@ main(process.argv.slice(2)).then(
 async function main(typed: readonly string[]): Promise<ExitCode> {
   const words = completeWords(typed);
   const status = parseStatus(words);
+  // A hangup before the router is up is no end of it: the config is read later than this.
+  if (words[0] === 'run') process.on('SIGHUP', () => {});
   if (status !== undefined) return (await import('./commands/status.js')).runStatus(status);
   const { runProgram } = await import('./program.js');
   return runProgram(words);

@@ -21,9 +21,14 @@ export function formatTable(name: string, values: TableValues): string {
   return `[${name}]\n${lines.join('')}`;
 }
 
-/** What stands in the heading of a tunnel's table: its name bare, or in quotes. */
+/** What stands in the heading of a tunnel's table. */
 export function tunnelTitle(name: string): string {
-  return `tunnel.${/^[\w-]+$/.test(name) ? name : text(name)}`;
+  return `tunnel.${keyText(name)}`;
+}
+
+/** A name as a key is written: bare, or in quotes. */
+export function keyText(name: string): string {
+  return /^[\w-]+$/.test(name) ? name : text(name);
 }
 
 /** What the `[tunnel.NAME]` of a tunnel says. */

@@ -36,6 +36,8 @@ export interface LoadedConfig {
   readonly diagnostics: readonly Diagnostic[];
   /** Remotes that are host names: whether they stand for something, `checkNames` finds out. */
   readonly names: readonly PlacedName[];
+  /** False when it has no table at all, or no line end behind its last line: somebody may be writing it yet. */
+  readonly isWhole: boolean;
 }
 
 /** Largest config: ten thousand tunnels with every key fit several times. */
@@ -63,23 +65,35 @@ export function configOrFail({ config, diagnostics }: LoadedConfig, file: string
   );
 }
 
+/** Throws a Failure for a config that may be half written: a router that runs leaves it alone. */
+export function requireWhole({ isWhole }: LoadedConfig, file: string): void {
+  if (isWhole) return;
+  throw new Failure(
+    EXIT.config,
+    `${file} looks half written: its last line has no line end, or there is no table in it`,
+    'write it to its end; for a router without tunnels leave the line [router] in it',
+  );
+}
+
 /** Judges the bytes of a config. `file` is the name that diagnostics show; relative paths begin at its folder. */
 export function parseConfig(bytes: Uint8Array, file: string): LoadedConfig {
   const text = Buffer.from(bytes)
     .toString('utf8')
     .replace(/^\ufeff/, '');
   const report = new Report(file, text);
+  const isWhole = text.endsWith('\n') && /^\s*\[/m.test(text);
   if (bytes.length > MAX_BYTES) {
     report.add(CODE.file, FILE_START, `larger than ${MAX_BYTES >> 20} MiB`);
-    return { diagnostics: report.sorted(), names: [] };
+    return { diagnostics: report.sorted(), names: [], isWhole };
   }
   if (!isUtf8(bytes)) {
     reportEncoding(bytes, report);
-    return { diagnostics: report.sorted(), names: [] };
+    return { diagnostics: report.sorted(), names: [], isWhole };
   }
   const { config, names } = readConfig(parse(text, report), file, report);
   const diagnostics = report.sorted();
-  return report.hasErrors ? { diagnostics, names } : { config, diagnostics, names };
+  const loaded = { diagnostics, names, isWhole };
+  return report.hasErrors ? loaded : { config, ...loaded };
 }
 
 function readBytes(file: string): Uint8Array {

@@ -79,8 +79,8 @@ export async function checkNames(
     ];
   });
   if (faults.length === 0) return loaded;
-  const { names, diagnostics } = loaded;
-  return { names, diagnostics: inFileOrder([...diagnostics, ...faults]) };
+  const { names, diagnostics, isWhole } = loaded;
+  return { names, diagnostics: inFileOrder([...diagnostics, ...faults]), isWhole };
 }
 
 /** Resolves names; each is asked for once, however many have it. */

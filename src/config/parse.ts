@@ -69,6 +69,9 @@ const MAX_SYNTAX_ERRORS = 20;
 /** Values nested deeper than any config needs; keeps the walk off the end of the stack. */
 const MAX_DEPTH = 32;
 
+/** A line that ends where a value should stand. */
+const LACKS_VALUE = /^[^#]*=\s*$/;
+
 /** Parses TOML 1.0. Syntax errors go to `report`. */
 export function parse(text: string, report: Report): Parsed {
   const places = new Places();
@@ -125,13 +128,19 @@ function syntaxErrorPlace(error: unknown, lines: readonly string[]): Place {
   let line = error.lineNumber;
   let column = error.column + 1;
   // What is missing at the end of a line is noticed at the start of the next one.
-  if (/Expected equal|same line/.test(error.message)) {
+  if (/Expected equal|same line/.test(error.message) || isBehindEquals(line, column, lines)) {
     while (column === 1 && line > 1) {
       line--;
       column = (lines[line - 1] ?? '').trimEnd().length + 1;
     }
   }
   return { line, column, endLine: line, endColumn: column + 1 };
+}
+
+/** Whether the line before this place, but for empty ones, ends where a value should stand. */
+function isBehindEquals(line: number, column: number, lines: readonly string[]): boolean {
+  const before = lines.slice(0, line - 1).findLast((one) => one.trim() !== '') ?? '';
+  return column === 1 && LACKS_VALUE.test(before);
 }
 
 function syntaxMessage(
@@ -145,6 +154,7 @@ function syntaxMessage(
   }
   const message = `not TOML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`;
   const line = lines[place.line - 1] ?? '';
+  if (LACKS_VALUE.test(line)) return ['not TOML: a value is missing', 'key = "value"'];
   const hint = syntaxHint(message, line.slice(0, place.column - 1), line);
   return hint === undefined ? [message] : [message, hint];
 }

@@ -1,4 +1,5 @@
 // A config file written anew so that at every moment it is there, whole: a copy beside it, and its name given to that.
+import { isUtf8 } from 'node:buffer';
 import {
   closeSync,
   fchmodSync,
@@ -27,7 +28,9 @@ export function rewriteFile(file: string, edit: (text: string) => string): void 
   let copy = '';
   try {
     const path = realpathSync(file); // a link stays one
-    const before = readFileSync(path, 'utf8');
+    const bytes = readFileSync(path);
+    if (!isUtf8(bytes)) throw new Error('it is not UTF-8');
+    const before = bytes.toString('utf8');
     const after = edit(before);
     if (after === before) return;
     copy = `${path}${COPY}`;
@@ -35,7 +38,7 @@ export function rewriteFile(file: string, edit: (text: string) => string): void 
     writeFileSync(fd, after);
     keepRights(path, fd);
     fsyncSync(fd);
-    if (readFileSync(path, 'utf8') !== before) throw new Error('somebody else is writing it');
+    if (!readFileSync(path).equals(bytes)) throw new Error('somebody else is writing it');
     renameSync(copy, path);
     syncFolder(dirname(path));
   } catch (error) {

@@ -1,8 +1,10 @@
 // What is different between two statuses of a router: the events of the second between them.
 
 import type { Drops, RouterStatus, TunnelStatus } from '../router/contract.js';
-import type { LiveEvent, Traffic } from './event.js';
+import { difference, newCounts } from './counter-change.js';
+import type { LiveEvent, PeerDrops, PeerTraffic, PeerTurn, Traffic } from './event.js';
 import { statusMessage } from './message.js';
+import { areOtherPeers, peerChanges } from './peer-change.js';
 
 /** A status, and when it was asked for. */
 export interface Sample {
@@ -16,34 +18,62 @@ export interface Sample {
 export function eventsBetween(before: Sample, after: Sample): LiveEvent[] {
   if (isOther(before.status, after.status)) return [statusEvent(after)];
   const { timeMs, status } = after;
-  const earlier = new Map(before.status.tunnels.map((tunnel) => [tunnel.name, tunnel]));
-  // A tunnel may be called __proto__: the names are keys of no object until all are there.
-  const traffic = new Map<string, { rx: Traffic; tx: Traffic }>();
-  const dropped = new Map<string, Drops>();
-  const states: LiveEvent[] = [];
-  for (const tunnel of status.tunnels) {
-    const old = earlier.get(tunnel.name);
-    if (old === undefined) continue;
-    const rx = difference(old.rx, tunnel.rx);
-    const tx = difference(old.tx, tunnel.tx);
-    if (rx.packets + tx.packets > 0) traffic.set(tunnel.name, { rx, tx });
-    const drops = newCounts(old.drops, tunnel.drops);
-    if (drops !== undefined) dropped.set(tunnel.name, drops);
-    if (old.state !== tunnel.state || old.downReason !== tunnel.downReason) {
-      states.push(stateEvent(timeMs, tunnel));
-    }
-  }
+  const changes = new Changes();
+  status.tunnels.forEach((tunnel, index) => {
+    const old = before.status.tunnels[index];
+    if (old !== undefined) changes.compare(old, tunnel);
+  });
   const none = newCounts(before.status.drops, status.drops);
   const kernel = newCounts<string>({ ...before.status.kernelDrops }, { ...status.kernelDrops });
   const seconds = (after.steadyMs - before.steadyMs) / 1000;
-  const passed = Object.fromEntries(traffic);
-  const events: LiveEvent[] = [{ kind: 'traffic', data: { timeMs, seconds, tunnels: passed } }];
-  if (none !== undefined || kernel !== undefined || dropped.size > 0) {
-    const tunnels = Object.fromEntries(dropped);
-    const data = { timeMs, tunnels, none: none ?? {}, kernel: kernel ?? {} };
+  const { traffic, drops, peerTraffic, peerDrops, peerTurns } = changes;
+  const events: LiveEvent[] = [
+    {
+      kind: 'traffic',
+      data: { timeMs, seconds, tunnels: Object.fromEntries(traffic), ...peersOf(peerTraffic) },
+    },
+  ];
+  if (none !== undefined || kernel !== undefined || drops.size > 0) {
+    const dropped = { tunnels: Object.fromEntries(drops), ...peersOf(peerDrops) };
+    const data = { timeMs, ...dropped, none: none ?? {}, kernel: kernel ?? {} };
     events.push({ kind: 'drops', data });
   }
-  return [...events, ...states];
+  events.push(...changes.turned.map((tunnel) => stateEvent(timeMs, tunnel)));
+  if (peerTurns.size > 0) {
+    events.push({ kind: 'peers', data: { timeMs, tunnels: Object.fromEntries(peerTurns) } });
+  }
+  return events;
+}
+
+/** What is different, by tunnel. One may be called __proto__: the names are keys of no object until all are there. */
+class Changes {
+  readonly traffic = new Map<string, { rx: Traffic; tx: Traffic }>();
+  readonly drops = new Map<string, Drops>();
+  readonly turned: TunnelStatus[] = [];
+  readonly peerTraffic = new Map<string, PeerTraffic[]>();
+  readonly peerDrops = new Map<string, PeerDrops[]>();
+  readonly peerTurns = new Map<string, PeerTurn[]>();
+
+  compare(old: TunnelStatus, tunnel: TunnelStatus): void {
+    const { name } = tunnel;
+    const rx = difference(old.rx, tunnel.rx);
+    const tx = difference(old.tx, tunnel.tx);
+    if (rx.packets + tx.packets > 0) this.traffic.set(name, { rx, tx });
+    const drops = newCounts(old.drops, tunnel.drops);
+    if (drops !== undefined) this.drops.set(name, drops);
+    if (old.state !== tunnel.state || old.downReason !== tunnel.downReason) {
+      this.turned.push(tunnel);
+    }
+    const peers = peerChanges(old.peers, tunnel.peers);
+    if (peers.traffic.length > 0) this.peerTraffic.set(name, peers.traffic);
+    if (peers.drops.length > 0) this.peerDrops.set(name, peers.drops);
+    if (peers.turns.length > 0) this.peerTurns.set(name, peers.turns);
+  }
+}
+
+/** The field of an event for what peers have, where some have anything. */
+function peersOf<T>(peers: ReadonlyMap<string, T>): { readonly peers?: Record<string, T> } {
+  return peers.size === 0 ? {} : { peers: Object.fromEntries(peers) };
 }
 
 /** A sample as a whole. */
@@ -67,30 +97,12 @@ function isOther(before: RouterStatus, after: RouterStatus): boolean {
       settingsOf(old) !== settingsOf(tunnel) ||
       old.rx.packets > tunnel.rx.packets ||
       old.tx.packets > tunnel.tx.packets ||
-      newCounts(tunnel.drops, old.drops) !== undefined
+      newCounts(tunnel.drops, old.drops) !== undefined ||
+      areOtherPeers(old.peers, tunnel.peers)
     );
   });
 }
 
 function settingsOf({ name, mode, local, remote, remoteAddress, mtu, pathMtu }: TunnelStatus) {
   return `${name} ${mode} ${local} ${remote} ${remoteAddress} ${mtu} ${pathMtu}`;
-}
-
-function difference(old: Traffic, now: Traffic): Traffic {
-  return { packets: now.packets - old.packets, bytes: now.bytes - old.bytes };
-}
-
-/** What was counted since, or undefined where nothing was. */
-function newCounts<K extends string>(
-  old: Partial<Record<K, number>>,
-  now: Partial<Record<K, number>>,
-): Partial<Record<K, number>> | undefined {
-  let found: Partial<Record<K, number>> | undefined;
-  for (const key in now) {
-    const count = (now[key] ?? 0) - (old[key] ?? 0);
-    if (count <= 0) continue;
-    found ??= {};
-    found[key] = count;
-  }
-  return found;
 }

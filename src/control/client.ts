@@ -302,6 +302,13 @@ function unreachable(path: string, error: Error): Failure {
         `not permitted to talk to the router at ${path}`,
         `with more rights: sudo grebe ...; or as a member of the group that owns it: ls -l ${path}`,
       );
+    case 'EPIPE':
+    case 'ECONNRESET':
+      return new Failure(
+        EXIT.unreachable,
+        `what listens on ${path} hung up: the router has too many clients, or is ending`,
+        `in some seconds again; who they are: sudo ss -xp src ${path}`,
+      );
     default:
       return new Failure(EXIT.unreachable, `no router answers on ${path}: ${error.message}`, start);
   }

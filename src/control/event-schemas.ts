@@ -33,16 +33,24 @@ const packet = z.object({
   next: z.string().nullable().describe('What to do about it.'),
 });
 
+const ofPeer = count.describe('Its place among the peers of the tunnel, from 0.');
+/** Lists by the name of a tunnel. */
+function byTunnel<T extends z.ZodType>(one: T) {
+  return z.record(z.string(), z.array(one));
+}
+
 const EVENTS = {
   status: z.object({ timeMs, status: statusSchema }),
   traffic: z.object({
     timeMs,
     seconds: z.number().describe('Since the one before.'),
     tunnels: z.record(z.string(), z.object({ rx: traffic, tx: traffic })),
+    peers: byTunnel(z.object({ peer: ofPeer, rx: traffic, tx: traffic })).exactOptional(),
   }),
   drops: z.object({
     timeMs,
     tunnels: z.record(z.string(), drops),
+    peers: byTunnel(z.object({ peer: ofPeer, drops })).exactOptional(),
     none: drops,
     kernel: kernelDrops,
   }),
@@ -51,6 +59,16 @@ const EVENTS = {
     tunnel: z.string(),
     state,
     downReason: z.string().exactOptional(),
+  }),
+  peers: z.object({
+    timeMs,
+    tunnels: byTunnel(
+      z.object({
+        peer: ofPeer,
+        remoteAddress: z.string().exactOptional(),
+        downReason: z.string().exactOptional(),
+      }),
+    ),
   }),
   packet,
   packets: z.object({ isShown: z.boolean().describe('False while somebody else traces.') }),

@@ -4,13 +4,14 @@
 //   traffic   each second: what passed since the event before it
 //   drops     what was dropped meanwhile, where something was
 //   state     a tunnel that went down, or came up
+//   peers     peers of tunnels with several: what their host names stand for now, or why nothing can be sent to them
 //   packet    a packet that was dropped, explained; only where asked for
 //   packets   whether these can be told: not while somebody else traces
 //
 // Counts are exact: the rx, tx, drops and states of a status and of all that follows add up to those of the last moment.
 
 import type { Explanation } from '../packet/explain.js';
-import type { Drops, KernelDrops } from '../router/contract.js';
+import type { Drops, KernelDrops, PeerStatus } from '../router/contract.js';
 import type { StatusMessage } from './message.js';
 
 export interface Traffic {
@@ -29,12 +30,33 @@ export interface TrafficEvent {
   readonly seconds: number;
   /** By name, those that something passed through. */
   readonly tunnels: Readonly<Record<string, { readonly rx: Traffic; readonly tx: Traffic }>>;
+  /** Those of its peers, which are in its own counts, too; by the name of the tunnel, where it has several. */
+  readonly peers?: Readonly<Record<string, readonly PeerTraffic[]>>;
 }
+
+/** One of a tunnel's `peers` by its place among them, from 0: the order is that of the last status. */
+interface OfPeer {
+  readonly peer: number;
+}
+
+export interface PeerTraffic extends OfPeer {
+  readonly rx: Traffic;
+  readonly tx: Traffic;
+}
+
+export interface PeerDrops extends OfPeer {
+  readonly drops: Drops;
+}
+
+/** Both as they are from now on. */
+export interface PeerTurn extends OfPeer, Pick<PeerStatus, 'remoteAddress' | 'downReason'> {}
 
 export interface DropsEvent {
   readonly timeMs: number;
   /** By name, those that dropped something. */
   readonly tunnels: Readonly<Record<string, Drops>>;
+  /** Those of its peers, which are in its own counts, too; by the name of the tunnel, where it has several. */
+  readonly peers?: Readonly<Record<string, readonly PeerDrops[]>>;
   /** Packets that no tunnel took. */
   readonly none: Drops;
   readonly kernel: KernelDrops;
@@ -45,6 +67,12 @@ export interface StateEvent {
   readonly tunnel: string;
   readonly state: 'up' | 'down';
   readonly downReason?: string;
+}
+
+export interface PeersEvent {
+  readonly timeMs: number;
+  /** By name, those whose peers are others than before: these peers. */
+  readonly tunnels: Readonly<Record<string, readonly PeerTurn[]>>;
 }
 
 export interface PacketEvent extends Explanation {
@@ -66,6 +94,7 @@ export interface LiveEvents {
   readonly traffic: TrafficEvent;
   readonly drops: DropsEvent;
   readonly state: StateEvent;
+  readonly peers: PeersEvent;
   readonly packet: PacketEvent;
   readonly packets: PacketsEvent;
 }

@@ -165,8 +165,8 @@ function addTunnels(families: Families, { tunnels }: RouterMetrics): void {
     ['tunnel', 'direction', 'reason'],
   );
   for (const { tunnel, labels } of labelled) {
-    addDrops(drops, { ...labels, direction: 'receive' }, tunnel.decapDrops);
-    addDrops(drops, { ...labels, direction: 'transmit' }, tunnel.encapDrops);
+    addDrops(drops, labels, tunnel.decapDrops, { direction: 'receive' });
+    addDrops(drops, labels, tunnel.encapDrops, { direction: 'transmit' });
   }
 }
 
@@ -211,8 +211,8 @@ function addState(families: Families, tunnels: readonly Labelled[]): void {
     'grebe_tunnel_last_receive_timestamp_seconds',
     'When a packet last came out of the tunnel, or ended at the router, in seconds since 1970; 0 for never.',
   );
-  const info = families.gauge('grebe_tunnel_info', 'What the tunnel is; keys that it has.', [
-    ...['tunnel', 'mode', 'local', 'remote', 'ikey', 'okey'],
+  const info = families.tunnelGauge('grebe_tunnel_info', 'What the tunnel is; keys that it has.', [
+    ...['mode', 'local', 'remote', 'ikey', 'okey'],
   ]);
   for (const { tunnel, labels } of tunnels) {
     const { mode, local, remote, keyIn, keyOut } = tunnel;
@@ -220,11 +220,10 @@ function addState(families: Families, tunnels: readonly Labelled[]): void {
     mtu.add(labels, tunnel.mtu);
     if (tunnel.pathMtu !== undefined) pathMtu.add(labels, tunnel.pathMtu);
     lastReceive.add(labels, (tunnel.lastReceivedMs ?? 0) / 1000);
-    const keys = {
-      ...(keyIn === undefined ? {} : { ikey: String(keyIn) }),
-      ...(keyOut === undefined ? {} : { okey: String(keyOut) }),
-    };
-    info.set({ ...labels, mode, local, remote, ...keys }, 1);
+    const what: Record<string, string> = { tunnel: tunnel.name, mode, local, remote };
+    if (keyIn !== undefined) what.ikey = String(keyIn);
+    if (keyOut !== undefined) what.okey = String(keyOut);
+    info.add(what, 1);
   }
 }
 
@@ -266,8 +265,11 @@ function addDrops(
   counter: Counter<string>,
   labels: Readonly<Record<string, string>>,
   drops: Drops,
+  more: Readonly<Record<string, string>> = {},
 ): void {
-  for (const [reason, count] of Object.entries(drops)) counter.inc({ ...labels, reason }, count);
+  for (const [reason, count] of Object.entries(drops)) {
+    counter.inc({ ...labels, ...more, reason }, count);
+  }
 }
 
 /** A registry, and the families in it. */

@@ -30,12 +30,14 @@ export function reload(path: string, confirmMs?: number): Promise<ReloadMessage>
   return ask(path, 'POST', '/v1/reload', RELOAD_TIMEOUT_MS, isReloadMessage, body);
 }
 
-export function confirm(path: string): Promise<ReloadMessage> {
-  return ask(path, 'POST', '/v1/confirm', RELOAD_TIMEOUT_MS, isReloadMessage);
+/** Keeps what is on trial; `dryRun`: says only whether something is. */
+export function confirm(path: string, dryRun = false): Promise<ReloadMessage> {
+  return ask(path, 'POST', '/v1/confirm', RELOAD_TIMEOUT_MS, isReloadMessage, { dryRun });
 }
 
-export function undo(path: string): Promise<ReloadMessage> {
-  return ask(path, 'POST', '/v1/undo', RELOAD_TIMEOUT_MS, isReloadMessage);
+/** Brings back the config before the last reload; `dryRun`: says only what that would do. */
+export function undo(path: string, dryRun = false): Promise<ReloadMessage> {
+  return ask(path, 'POST', '/v1/undo', RELOAD_TIMEOUT_MS, isReloadMessage, { dryRun });
 }
 
 export function fetchTunnels(path: string): Promise<TunnelsMessage> {

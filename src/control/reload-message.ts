@@ -2,8 +2,8 @@
 //
 //   POST /v1/diff {"file", "text"}   DiffMessage: what a reload with that config would do; without them with its own file
 //   POST /v1/reload {"confirmMs"}    ReloadMessage
-//   POST /v1/confirm                 ReloadMessage
-//   POST /v1/undo                    ReloadMessage
+//   POST /v1/confirm {"dryRun"}      ReloadMessage
+//   POST /v1/undo {"dryRun"}         ReloadMessage
 import type { ReloadResult } from '../router/contract.js';
 import type { ConfigDiff } from '../router/diff.js';
 import { isFields } from './message.js';

@@ -6,7 +6,7 @@ import type { ReloadControl, Router } from '../router/contract.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import { diffMessage, reloadMessage } from './reload-message.js';
 import { diffSchema, reloadSchema } from './reload-schemas.js';
-import { NOTHING, type Route, route } from './route.js';
+import { type Route, route } from './route.js';
 
 /** Longest request: a whole config. */
 const BODY_MAX = 20 << 20;
@@ -24,6 +24,10 @@ const reloadBody = z.object({
     .max(CONFIRM_MAX_MS)
     .optional()
     .describe('The config before comes back after this time, unless POST /v1/confirm comes.'),
+});
+
+const dryBody = z.object({
+  dryRun: z.boolean().optional().describe('Only say what would be done.'),
 });
 
 export const reloadRoutes: readonly Route[] = [
@@ -65,11 +69,14 @@ export const reloadRoutes: readonly Route[] = [
     path: '/v1/confirm',
     summary: 'Keep what was reloaded on trial',
     access: 'token',
-    takes: NOTHING,
+    takes: z.object({ body: dryBody.optional() }),
     answer: { description: 'Nothing was changed', schema: reloadSchema },
-    handle({ router }) {
-      reloadsOf(router()).confirm();
-      return reloadMessage({ diff: { tunnels: [], router: [], restart: [] } });
+    handle({ router, input: { body } }) {
+      const reloads = reloadsOf(router());
+      const diff = { tunnels: [], router: [], restart: [] };
+      if (body?.dryRun) return reloadMessage({ diff, confirmUntilMs: reloads.trialUntilMs });
+      reloads.confirm();
+      return reloadMessage({ diff });
     },
   }),
   route({
@@ -77,9 +84,12 @@ export const reloadRoutes: readonly Route[] = [
     path: '/v1/undo',
     summary: 'Bring back the config before the last reload',
     access: 'token',
-    takes: NOTHING,
+    takes: z.object({ body: dryBody.optional() }),
     answer: { description: 'What was done', schema: reloadSchema },
-    handle: async ({ router }) => reloadMessage(await reloadsOf(router()).undo()),
+    async handle({ router, input: { body } }) {
+      const reloads = reloadsOf(router());
+      return reloadMessage(body?.dryRun ? { diff: reloads.wouldUndo() } : await reloads.undo());
+    },
   }),
 ];
 

@@ -19,6 +19,8 @@ const SOCKET_UMASK = 0o117;
  */
 const SILENCE_LIMIT_MS = 10_000;
 const PROBE_PAUSE_MS = 20;
+/** Routers that start at the same time may each find what another one just made, or just removed. */
+const CLAIMS_MAX = 5;
 
 function makeFolder(path: string): void {
   const folder = dirname(path);
@@ -48,7 +50,7 @@ export async function claimSocket(server: Server, path: string): Promise<void> {
       return await listen(server, path);
     } catch (error) {
       const code = codeOf(error);
-      if (code === 'EADDRINUSE' && attempt === 1) {
+      if (code === 'EADDRINUSE' && attempt < CLAIMS_MAX) {
         await removeStale(path);
         continue;
       }
@@ -102,7 +104,9 @@ function listen(server: Server, path: string): Promise<void> {
 
 /** Removes the socket at `path` when nobody listens on it; otherwise throws a Failure. */
 async function removeStale(path: string): Promise<void> {
-  if (!lstatSync(path).isSocket()) {
+  const place = lstatSync(path, { throwIfNoEntry: false });
+  if (place === undefined) return; // its router has removed it since
+  if (!place.isSocket()) {
     throw new Failure(
       EXIT.failed,
       `${path} exists and is no socket`,
@@ -115,8 +119,11 @@ async function removeStale(path: string): Promise<void> {
     await sleep(PROBE_PAUSE_MS);
     found = await probe(path, end - Date.now());
   }
-  if (found === 'ECONNREFUSED') rmSync(path, { force: true });
-  else if (found !== 'ENOENT') throw takenFailure(path, found);
+  if (found === 'ECONNREFUSED') {
+    // Not the one that another router may have put there since.
+    const isSame = lstatSync(path, { throwIfNoEntry: false })?.ctimeMs === place.ctimeMs;
+    if (isSame) rmSync(path, { force: true });
+  } else if (found !== 'ENOENT') throw takenFailure(path, found);
 }
 
 function takenFailure(path: string, found: string): Failure {

@@ -1,11 +1,17 @@
 // Tunnels of a running router one by one, in the words of `ip tunnel`.
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { editTable } from '../config/edit.js';
-import { tunnelValues } from '../config/format.js';
+import { editTunnel, type TextEdit } from '../config/edit.js';
+import { type TableValues, tunnelValues } from '../config/format.js';
 import { rewriteFile } from '../config/save.js';
 import type { Note } from '../import/draft.js';
-import { editTunnels, type TunnelEdit, type TunnelRequest, VERBS } from '../import/edit.js';
+import {
+  editTunnels,
+  type TunnelEdit,
+  type TunnelPatch,
+  type TunnelRequest,
+  VERBS,
+} from '../import/edit.js';
 import { tunnelWords } from '../import/words.js';
 import type { ReloadControl } from '../router/contract.js';
 import { reloadsOf } from './reload-routes.js';
@@ -81,7 +87,17 @@ async function edit(
 /** Writes the change into the config file; its comments stay. */
 function save(file: string, name: string, { config, patch }: TunnelEdit): void {
   const tunnel = config.tunnels.find((one) => one.name === name);
-  const whole = tunnel === undefined ? new Map<string, string>() : tunnelValues(tunnel);
-  const keys = patch.kind === 'change' ? patch.keys : patch.kind === 'add' ? patch.values : null;
-  rewriteFile(file, (text) => editTable(text, file, { name, keys, whole }));
+  const values = tunnel === undefined ? new Map<string, string>() : tunnelValues(tunnel);
+  rewriteFile(file, (text) => editTunnel(text, file, textEdit(name, values, patch)));
+}
+
+function textEdit(name: string, values: TableValues, patch: TunnelPatch): TextEdit {
+  switch (patch.kind) {
+    case 'add':
+      return { kind: 'set', name, values };
+    case 'change':
+      return { kind: 'change', name, keys: patch.keys, values };
+    case 'remove':
+      return { kind: 'remove', name };
+  }
 }

@@ -92,6 +92,8 @@ async function largestOf(line: EchoLine, fullSize: number): Promise<number> {
   return answered;
 }
 
+let lines = 0;
+
 /** A socket for echo requests to one remote, and their answers. */
 class EchoLine {
   readonly version: 4 | 6;
@@ -99,7 +101,8 @@ class EchoLine {
   readonly #fd: number;
   readonly #address: NativeBlock;
   readonly #buffer = new NativeBlock(RECEIVE_SIZE);
-  readonly #identifier = process.pid & 0xffff;
+  /** One of its own: each socket hears the answers to all of them. */
+  readonly #identifier = (process.pid + lines++) & 0xffff;
   #sequence = 0;
 
   constructor({ remote, local, dev }: EchoTarget) {

@@ -20,7 +20,7 @@ export async function examine(subject: Subject): Promise<DoctorMessage> {
     const check: Check = CHECKS[name];
     if (subject.targets.length === 0 && check.isOfMachine === undefined) continue;
     const outcomes = await outcomesOf(check, subject);
-    findings.push(...outcomes.map((outcome) => findingOf(name, check, outcome)));
+    findings.push(...outcomes.map((outcome) => findingOf(name, check, outcome, subject.given)));
   }
   findings.sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity));
   return { schema: 'grebe.doctor/1', healthy: !findings.some(isWrong), findings };
@@ -42,7 +42,34 @@ async function outcomesOf(check: Check, subject: Subject): Promise<readonly Outc
   }
 }
 
-function findingOf(name: CheckName, { looks }: Check, outcome: Outcome): Finding {
-  const { severity, tunnel = null, found, next = null } = outcome;
-  return { check: name, severity, tunnel, looked: looks, found, next };
+function findingOf(
+  name: CheckName,
+  { looks }: Check,
+  outcome: Outcome,
+  given: Subject['given'],
+): Finding {
+  const { severity, tunnel = null, found, next } = outcome;
+  const shown = next === undefined ? null : withOptions(next, given);
+  return { check: name, severity, tunnel, looked: looks, found, next: shown };
+}
+
+/** Commands that ask a router, or start one. */
+const ASKS = /\bgrebe (?:reload|trace|status|doctor|diff|run)\b[^;]*/g;
+
+/** The next step, for the router and the config that this doctor was called for. */
+function withOptions(next: string, { socket, config }: Subject['given']): string {
+  const isNamed = next.includes('--socket');
+  return next.replace(ASKS, (command: string) => {
+    const file = config === undefined || next.includes('--config');
+    const words = [
+      ...(socket === undefined || isNamed ? [] : ['--socket', socket]),
+      ...(file ? [] : ['--config', config]),
+    ];
+    return [command, ...words.map(quoted)].join(' ');
+  });
+}
+
+/** A word as a shell takes it for one. */
+function quoted(word: string): string {
+  return /^[\w./:=@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -26,6 +26,7 @@ function formatFinding(finding: Finding, paint: Paint, all: boolean): string {
   const whose = tunnel === null ? '' : ` ${tunnel}:`;
   const lines = [`${paint(STYLES[severity], severity.padEnd(7))} ${check}:${whose} ${found}`];
   if (all || isWrong(finding)) lines.push(`        looked at: ${looked}`);
-  if (next !== null) lines.push(`        next: ${next}`);
+  // A line can be typed as it is: what comes after the first step has one of its own.
+  if (next !== null) lines.push(`        next: ${next.replaceAll('; ', `\n${' '.repeat(14)}`)}`);
   return lines.join('\n');
 }

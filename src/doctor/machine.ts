@@ -8,6 +8,10 @@ export interface Link {
   readonly flags?: readonly string[];
   readonly mtu?: number;
   readonly link_type?: string;
+  /** The device that this one is made on top of. */
+  readonly link?: string;
+  /** The bridge, say, that this one is a port of. */
+  readonly master?: string;
   readonly linkinfo?: {
     readonly info_kind?: string;
     readonly info_data?: {
@@ -16,7 +20,7 @@ export interface Link {
       readonly ikey?: string;
     };
   };
-  readonly xdp?: { readonly mode?: number };
+  readonly xdp?: { readonly prog?: { readonly name?: string } };
 }
 
 /** An address of a device. */
@@ -103,6 +107,11 @@ async function readWays(paths: readonly Path[]): Promise<Map<string, Route>> {
     }
   }
   return ways;
+}
+
+/** The name of a setting of a device, for sysctl(8): a dot in the device's name is written as a slash. */
+export function deviceSetting(family: 'ipv4' | 'ipv6', device: string, name: string): string {
+  return `net.${family}.conf.${device.replaceAll('.', '/')}.${name}`;
 }
 
 /** A kernel setting below /proc/sys as a number; undefined where it is not there or not to be read. */

@@ -35,8 +35,18 @@ export interface Target {
   readonly status: TunnelStatus | undefined;
 }
 
+/** Whoever is spoken to answers within this time, if at all. */
+const QUIET_MS = 10_000;
+
+/** Whether nothing was heard of the peer lately, or ever. */
+export function isQuiet({ lastReceivedMs }: Pick<TunnelStatus, 'lastReceivedMs'>): boolean {
+  return lastReceivedMs === null || Date.now() - lastReceivedMs > QUIET_MS;
+}
+
 export interface Subject {
   readonly file: string;
+  /** Options of the command line that say which router and config are meant. */
+  readonly given: { readonly socket?: string; readonly config?: string };
   /** Why the config cannot be used. */
   readonly configFault: Failure | undefined;
   readonly routerConfig: RouterConfig | undefined;
@@ -52,8 +62,9 @@ export interface Subject {
 /** Gathers what is to be examined of one tunnel, or of all. Throws a Failure for a name that is not there. */
 export async function gatherSubject(
   router: RouterState,
-  { file = DEFAULT_CONFIG_FILE, name }: { readonly file?: string; readonly name?: string },
+  { given, name }: { readonly given: Subject['given']; readonly name?: string },
 ): Promise<Subject> {
+  const { config: file = DEFAULT_CONFIG_FILE } = given;
   const config = readConfig(file);
   const status = router.kind === 'running' ? router.status.tunnels : [];
   const tunnels = config instanceof Failure ? [] : config.tunnels;
@@ -75,6 +86,7 @@ export async function gatherSubject(
   const wanted = new Set(targets.map((target) => target.name));
   return {
     file,
+    given,
     configFault: config instanceof Failure ? config : undefined,
     routerConfig: config instanceof Failure ? undefined : config.router,
     router,

@@ -46,7 +46,7 @@ export interface Draft {
   pmtudisc: boolean;
   ignoreDf: boolean;
   encapLimit: number | 'none';
-  /** `flow` comes of a config alone: no word says it. */
+  /** `flow` comes of a config, or of words.ts: ip(8) has no such label. */
   flowLabel: number | 'inherit' | 'flow';
   dev: string | undefined;
   encap: 'none' | 'fou' | 'gue';

@@ -62,7 +62,9 @@ const OBJECTS = [
   ...['link', 'l2tp', 'fou', 'macsec', 'tunnel', 'tunl', 'tuntap', 'token', 'tcp_metrics'],
   ...['monitor', 'xfrm', 'mroute', 'mrule', 'netns', 'netconf', 'vrf', 'nexthop', 'sr'],
 ];
-/** Verbs of the objects that are read, in the same order. */
+/** Those that are read. */
+const READ = ['address', 'route', 'neighbor', 'neighbour', 'link', 'fou', 'tunnel', 'tunl'];
+/** Their verbs, in the same order. */
 const VERBS = [
   'add',
   'append',
@@ -80,6 +82,7 @@ const VERBS = [
 const QUESTIONS = ['show', 'list', 'lst', 'get', 'help', 'save', 'test'];
 /** What may stand in front of `ip`. */
 const PREFIXES = ['sudo', 'doas', '$', 'exec'];
+const OTHER_NAMESPACE = 'grebe makes devices in its own namespace: ip netns exec NAME grebe run';
 /** Commands that do nothing. */
 const NOTHING = ['true', ':', 'exit'];
 /** Lines of `ip -batch` begin with their object, written well enough to be no other program. */
@@ -100,7 +103,7 @@ function readIp({ line, words }: Statement, notes: Note[]): IpCommand | undefine
     );
   }
   const variable = words.find((word) => /[$`]/.test(word) && word !== '$');
-  if (variable !== undefined) throw new Refusal(`${quote(variable)} cannot be read`);
+  if (variable !== undefined) throw new Refusal(quote(variable));
   let at = start + (isIp ? 1 : 0);
   let isIpv6 = false;
   for (; words[at]?.startsWith('-'); at++) {
@@ -109,16 +112,20 @@ function readIp({ line, words }: Statement, notes: Note[]): IpCommand | undefine
     else if (option === '') continue;
     else if ('family'.startsWith(option)) isIpv6 = words[++at] === 'inet6';
     else if ('netns'.startsWith(option)) {
-      const why = 'grebe makes devices in its own namespace: ip netns exec NAME grebe run';
-      notes.push({ line, words: `-${option} ${words[++at]}`, why });
+      notes.push({ line, words: `-${option} ${words[++at]}`, why: OTHER_NAMESPACE });
     } else if ('batch'.startsWith(option)) {
       throw new Refusal(`${text}: give the file itself: grebe import FILE`);
     }
   }
   const object = expand(words[at] ?? '', OBJECTS, 'object');
   const verbWord = words[at + 1] ?? 'show';
+  if (object === 'netns' && verbWord.length > 1 && 'exec'.startsWith(verbWord)) {
+    notes.push({ line, words: words.slice(at, at + 3).join(' '), why: OTHER_NAMESPACE });
+    return readIp({ line, words: words.slice(at + 3) }, notes);
+  }
   const isSet = object === 'link' && 'set'.startsWith(verbWord);
   if (!isSet && QUESTIONS.some((one) => one.startsWith(verbWord))) return undefined;
+  if (!READ.includes(object)) throw new Skip(`a config has nothing for ip ${object}`);
   const verb = expand(verbWord, VERBS, `verb of ip ${object}`);
   return { line, isIpv6, object, verb, words: words.slice(at + 2), text };
 }
@@ -137,7 +144,6 @@ function run(command: IpCommand, inner: Inner): void {
   else if (object === 'address') addAddress(command, inner);
   else if (object === 'route') addRoute(command, inner);
   else if (object.startsWith('neighb')) addNeighbour(command, inner);
-  else if (object !== 'fou') throw new Skip(`a config has nothing for ip ${object}`);
   else if (!/\bport 4754\b/.test(text) || !/\bipproto (47|gre)\b/.test(text)) {
     throw new Skip('grebe listens on UDP port 4754, for GRE alone');
   }
@@ -210,6 +216,7 @@ function runTunnel(command: IpCommand, inner: Inner): void {
   const kind =
     mode === undefined ? (old?.kind ?? kindByName(name, isIpv6)) : wordIn(TUNNEL_MODES, mode);
   if (name === undefined) throw new Refusal('the tunnel has no name');
+  if (mode !== undefined && /^vti6?$/.test(mode)) throw new Skip('grebe has no VTI tunnels');
   if (kind === undefined) throw new Refusal(badMode(mode, name));
   const draft = takeDraft(command, inner, name, kind);
   if (mode === 'isatap') draft.lost ??= { words: 'mode isatap', why: 'grebe has no ISATAP' };

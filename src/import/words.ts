@@ -4,7 +4,7 @@
 //   draftOf      a tunnel of a config -> the draft that words would make
 //   tunnelWords  a tunnel of a config -> words
 //
-// Beside those of ip(8) there are `mtu N`, the modes as a config names them, and host names for `remote`.
+// Beside those of ip(8) there are `mtu N`, the modes as a config names them, host names for `remote`, and `flowlabel flow`.
 import type { TunnelConfig } from '../config/config.js';
 import { isHostName } from '../config/host-name.js';
 import { isGreMode, underlayVersion } from '../config/tunnel.js';
@@ -48,6 +48,9 @@ export function readWords(
     } else if (option.names.includes('remote') && value !== undefined && isHostName(value)) {
       draft.remote = value.toLowerCase();
       at += 2;
+    } else if (option.names.includes('flowlabel') && value === 'flow') {
+      at += applyOption(option, draft, [word, 'inherit'], lose); // as any label: over IPv6 alone
+      draft.flowLabel = value;
     } else {
       at += applyOption(option, draft, rest.slice(at), lose);
     }
@@ -129,8 +132,7 @@ export function tunnelWords(config: TunnelConfig): string[] {
   ];
 }
 
-function flowLabelText(label: Draft['flowLabel']): string | undefined {
-  if (label === 'flow') return undefined;
+function flowLabelText(label: Draft['flowLabel']): string {
   return typeof label === 'number' ? `0x${label.toString(16)}` : label;
 }
 

@@ -1,4 +1,5 @@
 // What to do about a dropped packet: a line of the config, or what to ask of the peer.
+import { IS_OURS } from '../packet/endings.js';
 import type { Explanation } from '../packet/explain.js';
 import { TYPE_ETHERNET, TYPE_IPV4, TYPE_IPV6 } from '../packet/gre.js';
 import type { Difference, Nearest } from '../packet/nearest.js';
@@ -6,18 +7,29 @@ import { typeText } from '../packet/protocol-name.js';
 import type { Reason } from '../packet/reason.js';
 
 /** The next thing to do, or null where there is nothing to be done on this side. */
-export function adviceOn({ direction, reason, tunnel, nearest }: Explanation): string | null {
+export function adviceOn({
+  direction,
+  reason,
+  tunnel,
+  nearest,
+  stages,
+}: Explanation): string | null {
   if (reason === null) return null;
   if (nearest !== null) return changeOf(nearest);
-  if (direction === 'encap' && reason === 'inner-src-spoof') return FAR_SOURCE;
   const table = `[tunnel.${tunnel ?? 'NAME'}]`;
-  const advice = ADVICE[reason];
+  const isOurs = stages.at(-1)?.detail.endsWith(IS_OURS);
+  const source = direction === 'encap' ? FAR_SOURCE : isOurs ? OWN_SOURCE : undefined;
+  const advice = (reason === 'inner-src-spoof' ? source : undefined) ?? ADVICE[reason];
   return advice === undefined ? null : advice.replace('TABLE', table);
 }
 
 /** To who sends into a tunnel as its far end. */
 const FAR_SOURCE =
   'the peer itself is not behind us: see who sends as it, or which route brings it round';
+
+/** Nothing in `routes` or `allow` lets it in. */
+const OWN_SOURCE =
+  'see whether the peer has this address too, or sends back what came from us; of health checks that do so by echo replies, in TABLE: reflect = true';
 
 /** By reason; TABLE stands for the head of the tunnel's table. */
 const ADVICE: Readonly<Partial<Record<Reason, string>>> = {

@@ -18,6 +18,8 @@ export interface Changeable {
   readonly openDevice: (device: LaneDevice) => LinuxTun;
   /** Returns the descriptors that are to be closed once nobody waits for them. Throws a Failure. */
   readonly changeSockets: (sockets: LaneSockets) => number[];
+  /** Throws a Failure. */
+  readonly changeXdp: (change: NonNullable<LaneChange['xdp']>) => void;
   readonly closeSockets: (fds: readonly number[]) => void;
   /** Waits for what the lane has by now. */
   readonly follow: () => void;
@@ -27,6 +29,7 @@ export interface Changeable {
 export function applyChange(change: LaneChange, target: Changeable): void {
   const { lane, unread } = target;
   const closing = change.sockets === undefined ? [] : target.changeSockets(change.sockets);
+  if (change.xdp !== undefined) target.changeXdp(change.xdp);
   for (const record of change.removed) {
     lane.devices[record] = undefined;
     unread.delete(record);

@@ -65,6 +65,7 @@ export class EventedLane implements LaneHandle {
       unread: this.#unread,
       openDevice: tun.deviceOpener(this.#memory, this.#lane.encapRing),
       changeSockets: () => [], // memory has none; raw-socket opens its own with the start alone
+      changeXdp: () => {}, // nor AF_XDP
       closeSockets: () => {},
       follow: () => this.#queue?.follow(new Map(loop.readDevices(this.#lane, this.#unread))),
     });

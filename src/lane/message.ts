@@ -90,6 +90,8 @@ export interface LaneChange {
   readonly peers?: readonly PeerRange[];
   readonly reorder?: LaneStart['reorder'];
   readonly sockets?: LaneSockets;
+  /** The device of AF_XDP that has a number from here on; undefined: none any more. Absent: as they are. */
+  readonly xdp?: { readonly number: number; readonly device: XdpDevice | undefined };
 }
 
 /** Asked of a lane through its port, followed by a write to its wake-up descriptor. */

@@ -10,7 +10,7 @@ import { CombinedUnderlay } from '../underlay/combined.js';
 import type { KernelDrops, Underlay } from '../underlay/contract.js';
 import { RawUnderlay } from '../underlay/raw/raw.js';
 import { UdpUnderlay } from '../underlay/udp/udp.js';
-import { XdpUnderlay } from '../underlay/xdp/xdp.js';
+import { type XdpDevice, XdpUnderlay } from '../underlay/xdp/xdp.js';
 import type { LaneSockets, LaneStart } from './message.js';
 
 export interface LaneUnderlayEvents {
@@ -30,15 +30,22 @@ export class LaneUnderlay implements Underlay {
   readonly #linkOfRecord = new Map<number, number>();
   #plain: Plain | undefined;
   #udp: UdpUnderlay | undefined;
+  /** Of AF_XDP, by number. */
+  readonly #devices: Map<number, XdpDevice>;
+  /** What it was put together for. */
+  #combined: Pick<LaneSockets, 'udp' | 'outerLengths'>;
   #current: Underlay;
 
   /** Opens the sockets. Throws a Failure when one cannot be had. */
   constructor(start: Start, events: LaneUnderlayEvents) {
     this.#start = start;
     this.#events = events;
+    this.#devices = new Map(start.xdp?.devices.entries());
+    const sockets = { ...start, outerLengths: start.xdp?.outerLengths ?? [] };
+    this.#combined = sockets;
     try {
-      this.#change({ ...start, outerLengths: start.xdp?.outerLengths ?? [] });
-      this.#current = this.#combine(start, new Map(start.xdp?.outerLengths));
+      this.#change(sockets);
+      this.#current = this.#combine(sockets);
     } catch (error) {
       this.#plain?.close();
       this.#udp?.close();
@@ -62,8 +69,23 @@ export class LaneUnderlay implements Underlay {
    */
   change(sockets: LaneSockets): number[] {
     const closing = this.#change(sockets);
-    this.#current = this.#combine(sockets, new Map(sockets.outerLengths));
+    this.#combined = sockets;
+    this.#current = this.#combine(sockets);
     return closing;
+  }
+
+  /**
+   * Has another device of AF_XDP, or none any more, by a number. Its sockets are the router's. Throws a Failure when one of
+   * ours cannot be had: there is none of that number then.
+   */
+  changeXdp(number: number, device: XdpDevice | undefined): void {
+    this.#devices.delete(number);
+    try {
+      if (this.#plain instanceof XdpUnderlay) this.#plain.changeDevice(number, device);
+      if (device !== undefined) this.#devices.set(number, device);
+    } finally {
+      this.#current = this.#combine(this.#combined);
+    }
   }
 
   #change(sockets: LaneSockets): number[] {
@@ -88,7 +110,7 @@ export class LaneUnderlay implements Underlay {
       this.#plain = raw;
     } else {
       const { onSuperpacketsRefused } = this.#events;
-      const { devices } = xdp;
+      const devices = this.#devices;
       this.#plain = new XdpUnderlay({ memory, raw, devices, outerLengths, onSuperpacketsRefused });
     }
     return [];
@@ -122,13 +144,13 @@ export class LaneUnderlay implements Underlay {
     return new Set(udp.records.filter((record) => !isPlain(record)));
   }
 
-  #combine({ udp }: Pick<LaneSockets, 'udp'>, segmented: ReadonlyMap<number, number>): Underlay {
+  #combine({ udp, outerLengths }: Pick<LaneSockets, 'udp' | 'outerLengths'>): Underlay {
     if (this.#plain === undefined || this.#udp === undefined) {
       const only = this.#plain ?? this.#udp;
       if (only === undefined) throw new Error('a lane without an underlay');
       return only;
     }
-    const records = this.#udpRecords(udp, segmented);
+    const records = this.#udpRecords(udp, new Map(outerLengths));
     return new CombinedUnderlay(this.#plain, this.#udp, (record) => records.has(record));
   }
 

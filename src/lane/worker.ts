@@ -53,6 +53,7 @@ function runLane(start: LaneStart): void {
         icmp?.want(sockets.versions);
         return underlay.change(sockets);
       },
+      changeXdp: ({ number, device }) => underlay.changeXdp(number, device),
     });
   };
   tell({ kind: 'ready', threadId: threadId() });

@@ -99,6 +99,9 @@ export function endingOf(reason: Reason, known: Known, expected?: number): Stage
   return { ...plain, detail: textOf(reason, known, expected) ?? plain.detail };
 }
 
+/** What is said of a source that no peer may have, whatever is allowed. */
+export const IS_OURS = 'is our own address';
+
 /** What the packet shows of its end; null: no more than the reason says. */
 function textOf(reason: Reason, known: Known, expected: number | undefined): string | null {
   switch (reason) {
@@ -197,7 +200,7 @@ function outerSourceText({ packet, table }: Known): string {
   const isSix = u8(packet, 0) >>> 4 === 6;
   const source = ownName(isSix ? packet.subarray(8, 24) : packet.subarray(12, 16));
   return table.ownOuter.has(source)
-    ? `the source ${source} is our own address`
+    ? `the source ${source} ${IS_OURS}`
     : `the source ${source} is none that a peer can have`;
 }
 
@@ -258,8 +261,10 @@ function sourceText(known: Known): string {
   const { outer, inner, table, entry } = known;
   const source = sourceOf(known);
   if (outer === undefined) return `${source} is the far end of the tunnel (RFC 2003, 3.2)`;
-  if (inner && (table.ownOuter.has(source) || table.ownInner.has(source))) {
-    return `${source} is our own address`;
+  // A frame may have any source that is allowed (policy.ts).
+  const isJudged = inner && entry?.carries !== 'ethernet';
+  if (isJudged && (table.ownOuter.has(source) || table.ownInner.has(source))) {
+    return `${source} ${IS_OURS}`;
   }
   const allow = entry?.tunnel.allow;
   if (allow === undefined || allow === 'any') return `${source} is not allowed`;

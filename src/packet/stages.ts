@@ -73,7 +73,7 @@ function stageOf(passed: Passed, known: Known): Stage | null {
     case 'inner':
       return pass('inner header', innerText(passed.inner, passed.length));
     case 'addresses':
-      return pass('inner addresses', 'both may be those of a host, and the source is not ours');
+      return pass('inner addresses', 'both may be those of a host');
     case 'destination':
       return pass('destination', `${destinationOf(known)} is no end of a tunnel of ours`);
     case 'source':

@@ -135,6 +135,18 @@ function planOnce(
   return { pages: Math.ceil(end / WASM_PAGE), states, images, lanes };
 }
 
+/** The same plan with up to `size` bytes behind all else, as far as a memory can have them. */
+export function withSpare(plan: MemoryPlan, size: number): MemoryPlan {
+  // No area ends at 4 GiB: a u32 could not say where.
+  const pages = Math.min(plan.pages + size / WASM_PAGE, PAGES_MAX - 1);
+  return { ...plan, pages: Math.max(plan.pages, pages) };
+}
+
+/** Bytes of the memory of a plan. */
+export function spanOf({ pages }: MemoryPlan): number {
+  return pages * WASM_PAGE;
+}
+
 /** Allocates the memory of a plan and writes the ring headers. The table is still empty: nothing matches. */
 export function createMemory(plan: MemoryPlan): WebAssembly.Memory {
   const memory = new WebAssembly.Memory({ initial: plan.pages, maximum: plan.pages, shared: true });

@@ -225,11 +225,17 @@ export interface ReloadControl {
     options?: ReloadOptions,
   ): Promise<ReloadResult>;
 
+  /** When what is there on trial gives way to the config before it, in ms since 1970. Throws a Failure when nothing is. */
+  readonly trialUntilMs: number;
+
   /** Keeps what is there on trial. Throws a Failure when nothing is. */
   confirm(): void;
 
   /** Brings back the config before the last reload; twice: the one that was undone. */
   undo(): Promise<ReloadResult>;
+
+  /** What `undo` would do. */
+  wouldUndo(): ConfigDiff;
 }
 
 /** Whose last packets: those of one tunnel with all its peers, of no tunnel, or all. */

@@ -22,8 +22,9 @@ import type { RecordCounters } from '../tunnel/counters.js';
 import { TunnelTable } from '../tunnel/table.js';
 import type { Underlay } from '../underlay/contract.js';
 import { ProtocolSinks } from '../underlay/protocol-sinks.js';
+import { changedMembers } from './changed-members.js';
 import { CountedRecords, recordIds } from './counted.js';
-import { deviceMtu, deviceMtus } from './device-mtu.js';
+import { deviceMtus } from './device-mtu.js';
 import { createDevices, type Device, removeDevices } from './devices.js';
 import { endpointsOf } from './endpoints.js';
 import { type Fleet, type Member, tunnelsOf } from './fleet.js';
@@ -50,10 +51,12 @@ import {
   tableTunnels,
   unsharedRecords,
 } from './records.js';
+import type { TellLanes } from './xdp-devices.js';
 import type { XdpPath } from './xdp-path.js';
 
 /** Tunnels that a lane is told of between two batches: a thousand at once took it 2 ms. */
 const PIECE = 256;
+const UNCHANGED: LaneChange = { tunnels: [], added: [], removed: [] };
 
 export interface DataplaneOptions {
   readonly config: Config;
@@ -99,7 +102,8 @@ export class Dataplane {
       packets: config.router.recorder.keep,
       records: recorderRecords(this.#records.length),
     };
-    this.plan = planMemory(laneCount, (reserve) => xdp?.plan(reserve), recorder);
+    const plan = planMemory(laneCount, (reserve) => xdp?.plan(reserve), recorder);
+    this.plan = xdp?.withSpare(plan) ?? plan;
     this.memory = createMemory(this.plan);
     this.#table = new TunnelTable(this.memory, this.plan);
     this.#table.publish(tableTunnels(fleet));
@@ -208,6 +212,17 @@ export class Dataplane {
     this.#tellOthers(before, after);
   }
 
+  /** Has AF_XDP on the devices that packets leave by now: raw sockets served them until then. Never rejects. */
+  async followXdp(): Promise<void> {
+    const { laneCount, log } = this.#options;
+    const tell: TellLanes = async (of) => {
+      await this.#lanes?.change((lane) => ({ ...UNCHANGED, xdp: of(lane) }));
+    };
+    await this.#xdp?.follow(laneCount, tell).catch((error: unknown) => {
+      log.error({ event: 'xdp' }, `devices of AF_XDP stay as they were: ${String(error)}`);
+    });
+  }
+
   async #move(before: FleetView, after: FleetView): Promise<void> {
     const { first, last } = tunnelChange(before, after, this.#xdp);
     const come = this.#devicesOf(after, before);
@@ -266,7 +281,7 @@ export class Dataplane {
     });
     for (let at = PIECE; at < tunnels.length; at += PIECE) {
       const piece = tunnels.slice(at, at + PIECE);
-      await this.#lanes?.change(() => ({ tunnels: piece, added: [], removed: [] }));
+      await this.#lanes?.change(() => ({ ...UNCHANGED, tunnels: piece }));
     }
   }
 
@@ -309,21 +324,10 @@ export class Dataplane {
   }
 
   #tellOthers(before: FleetView, after: FleetView): void {
-    const old = new Map(before.fleet.map((member) => [member.record, member]));
-    const now = new Map(after.fleet.map((member) => [member.record, member]));
-    const asked = (member: Member | undefined): string => JSON.stringify(questionOf(member));
-    const records = [...new Set([...old.keys(), ...now.keys()])];
-    const changed = records.filter((record) => old.get(record) !== now.get(record));
-    const others = changed.filter((record) => asked(old.get(record)) !== asked(now.get(record)));
-    this.liveness.change(
-      others,
-      others.flatMap((record) => now.get(record) ?? []),
-    );
-    const path = (member: Member | undefined): string => JSON.stringify(pathOf(member));
-    this.learnedMtus.change(
-      { tunnels: this.#tunnels, deviceMtus: deviceMtus(after.fleet) },
-      changed.filter((record) => path(old.get(record)) !== path(now.get(record))),
-    );
+    const { asked, paths } = changedMembers(before.fleet, after.fleet);
+    this.liveness.change(asked.records, asked.members);
+    const mtus = { tunnels: this.#tunnels, deviceMtus: deviceMtus(after.fleet) };
+    this.learnedMtus.change(mtus, paths);
     this.#tellGone(before, after);
   }
 
@@ -380,19 +384,4 @@ export class Dataplane {
 /** A device that a lane may write to, and does not read yet. */
 function unread(device: LaneDevice): LaneDevice {
   return { ...device, isRead: false };
-}
-
-/** What is asked of the peer, and of whom. */
-function questionOf(member: Member | undefined): unknown {
-  if (member === undefined) return null;
-  const { mode, local, remote, keepalive, probe } = member.config;
-  if (keepalive === undefined && probe === undefined) return null;
-  return [mode, local, remote, keepalive, probe];
-}
-
-/** What the learned MTU of a path was learned of. */
-function pathOf(member: Member | undefined): unknown {
-  if (member === undefined) return null;
-  const { mode, local, remote, link, mtu } = member.tunnel;
-  return [mode, local, remote, link, mtu, deviceMtu(member.config, member.tunnel)];
 }

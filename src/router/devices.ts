@@ -115,8 +115,7 @@ export async function removeDevices(devices: readonly Device[]): Promise<void> {
       line: `link set dev ${name} group ${GROUP}`,
       owner: 'stop',
     }));
-    await forceBatch(names);
-    await forceBatch([{ line: `link del group ${GROUP}`, owner: 'stop' }]);
+    await forceBatch([...names, { line: `link del group ${GROUP}`, owner: 'stop' }]);
   }
   closeDevices(devices);
 }

@@ -1,13 +1,14 @@
 // Reloads of a running router, one after the other.
 //
 //   reload            another config is taken, whole or not at all
-//   reload, confirm   the same on trial: without a confirmation in time the config before it comes back
+//   reload, confirm   the same on trial: without a confirmation in time the config before it comes back, whatever else
+//                     was changed meanwhile
 //   undo              the config before the last reload comes back
 //
 // Requests to read the file again that come while one waits for its turn are one request.
 import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
-import { configOrFail, loadConfig, loadConfigOrFail } from '../config/load.js';
+import { configOrFail, loadConfig, requireWhole } from '../config/load.js';
 import { EXIT, Failure } from '../sys/failure.js';
 import type { LastReload, ReloadControl, ReloadOptions, ReloadResult } from './contract.js';
 import { type ConfigDiff, isNothing, takeLive } from './diff.js';
@@ -65,7 +66,11 @@ export class Reloads implements ReloadControl {
   }
 
   load(): Config {
-    return loadConfigOrFail(this.#config.file);
+    const { file } = this.#config;
+    const loaded = loadConfig(file);
+    const config = configOrFail(loaded, file);
+    requireWhole(loaded, file);
+    return config;
   }
 
   /** The same, with what is odd about the file in the log. */
@@ -73,6 +78,7 @@ export class Reloads implements ReloadControl {
     const { file } = this.#config;
     const loaded = loadConfig(file);
     const config = configOrFail(loaded, file);
+    requireWhole(loaded, file);
     for (const { code, line, column, message } of loaded.diagnostics) {
       this.#options.log.warn({ event: 'config', code }, `${file}:${line}:${column} ${message}`);
     }
@@ -86,8 +92,8 @@ export class Reloads implements ReloadControl {
     if (wanted !== undefined || options.confirmMs !== undefined) {
       const find = typeof wanted === 'function' ? wanted : () => wanted ?? this.#read();
       // A tunnel that cannot be added says nothing of the config file.
-      const isEdit = typeof wanted === 'function';
-      return this.inTurn(() => this.#reload(() => find(this.#config), options, isEdit));
+      const kind = typeof wanted === 'function' ? 'edit' : 'reload';
+      return this.inTurn(() => this.#reload(() => find(this.#config), options, kind));
     }
     this.#waiting ??= this.inTurn(() => {
       this.#waiting = undefined;
@@ -96,26 +102,37 @@ export class Reloads implements ReloadControl {
     return this.#waiting;
   }
 
+  get trialUntilMs(): number {
+    if (this.#trial !== undefined) return this.#trial.untilMs;
+    throw new Failure(
+      EXIT.failed,
+      'no reload waits for a confirmation',
+      'grebe reload --confirm 60s begins one',
+    );
+  }
+
   confirm(): void {
-    if (this.#trial === undefined) {
-      throw new Failure(
-        EXIT.failed,
-        'no reload waits for a confirmation',
-        'grebe reload --confirm 60s begins one',
-      );
-    }
+    void this.trialUntilMs;
     this.#endTrial();
     this.#options.log.info({ event: 'reload-confirmed' }, 'the reload is confirmed');
   }
 
   undo(): Promise<ReloadResult> {
     return this.inTurn(() => {
-      const before = this.#trial?.before ?? this.#before;
-      if (before === undefined) {
-        throw new Failure(EXIT.failed, 'nothing was reloaded yet: there is nothing to undo');
-      }
-      return this.#reload(() => before, {});
+      const before = this.#undone();
+      return this.#reload(() => before, {}, 'undo');
     });
+  }
+
+  wouldUndo(): ConfigDiff {
+    return this.diff(this.#undone());
+  }
+
+  /** What an undo brings back. */
+  #undone(): Config {
+    const before = this.#trial?.before ?? this.#before;
+    if (before !== undefined) return before;
+    throw new Failure(EXIT.failed, 'nothing was reloaded yet: there is nothing to undo');
   }
 
   /** Runs `work` behind all that was asked for before, whatever came of that. */
@@ -138,8 +155,9 @@ export class Reloads implements ReloadControl {
   async #reload(
     find: () => Config,
     { confirmMs }: ReloadOptions,
-    isEdit = false,
+    kind: 'reload' | 'edit' | 'undo' = 'reload',
   ): Promise<ReloadResult> {
+    const isEdit = kind === 'edit';
     const { log, onBegin, onEnd } = this.#options;
     const before = this.#config;
     await onBegin?.();
@@ -152,6 +170,7 @@ export class Reloads implements ReloadControl {
       isSuccessful = true;
       this.#config = after;
       if (!isEdit) this.#last = { isSuccessful, successMs: Date.now() };
+      if (kind === 'undo') this.#endTrial();
       this.#follow(before, diff, confirmMs);
       return { diff, ...(this.#trial && { confirmUntilMs: this.#trial.untilMs }) };
     } catch (error) {
@@ -169,16 +188,20 @@ export class Reloads implements ReloadControl {
 
   #follow(before: Config, diff: ConfigDiff, confirmMs: number | undefined): void {
     const { log } = this.#options;
-    // Trials in a row all lead back to what was there before the first.
-    const base = this.#trial?.before ?? before;
-    this.#endTrial();
     if (!isNothing(diff)) this.#before = before;
     const tunnels = diff.tunnels.length;
-    log.info({ event: 'reloaded', tunnels }, `reloaded: ${tunnels} tunnels differ`);
+    log.info(
+      { event: 'reloaded', tunnels },
+      `reloaded: ${tunnels === 1 ? '1 tunnel differs' : `${tunnels} tunnels differ`}`,
+    );
     for (const { key } of diff.restart) {
       log.warn({ event: 'restart-needed', key }, `${key} of [router] takes effect with a restart`);
     }
+    // Nobody said yet that the way in is still there: what comes without a trial of its own is on trial, too.
     if (confirmMs === undefined) return;
+    // Trials in a row all lead back to what was there before the first.
+    const base = this.#trial?.before ?? before;
+    this.#endTrial();
     const timer = setTimeout(() => void this.#giveUp(trial), confirmMs);
     timer.unref();
     const trial = { timer, untilMs: Date.now() + confirmMs, before: base };

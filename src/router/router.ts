@@ -172,6 +172,7 @@ class RunningRouter implements Router {
         const fleet = this.#dataplane.fleet.map((member) => followNames(member, addressOf));
         if (fleet.some((member, index) => member !== this.#dataplane.fleet[index])) {
           await this.#dataplane.switchTo(fleet);
+          await this.#dataplane.followXdp();
         }
       });
       return true;
@@ -208,6 +209,7 @@ class RunningRouter implements Router {
     }
     names.keep(after);
     for (const name of rebuilt) this.#lost.delete(name);
+    await dataplane.followXdp();
   }
 
   #actuator(): Actuator {

@@ -29,8 +29,8 @@ const LOG_SIZE = 1 << 18;
 const LOG_LINES = 6;
 
 const CAPABILITIES =
-  'run it as root, or grant: sudo setcap cap_bpf,cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
-  ' (systemd: AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_NET_RAW)';
+  'sudo setcap cap_bpf,cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
+  '; or run it as root; systemd: AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_NET_RAW';
 
 export interface ProgramOptions {
   readonly type: (typeof PROGRAM_TYPE)[keyof typeof PROGRAM_TYPE];
@@ -201,10 +201,7 @@ export function linkFailure({ device, attachType }: LinkOptions, error: number):
   switch (error) {
     case ERRNO.EBUSY:
     case ERRNO.EEXIST:
-      return refused(
-        `another program is attached already${attachedProgram(device)}`,
-        `see it: ip -d link show dev ${device}; take it away where it is not needed: ip link set dev ${device} xdp off`,
-      );
+      return refused(...inTheWay(device));
     case ERRNO.EOPNOTSUPP:
       return refused('its driver does not know XDP', 'choose underlay = "raw"');
     case ERRNO.ERANGE:
@@ -219,21 +216,49 @@ export function linkFailure({ device, attachType }: LinkOptions, error: number):
   }
 }
 
-/** ` (program 12 "name", native)` for the XDP program of a device, or nothing where `ip` does not tell. */
-function attachedProgram(device: string): string {
+/** The XDP program that keeps another one off a device, as far as `ip` tells, and how it is taken away. */
+function inTheWay(device: string): [cause: string, hint: string] {
+  const links = readLinks();
+  const own = links.find(({ ifname }) => ifname === device);
+  // The kernel takes no program on a device below one that has a program: a port of a bridge, say.
+  const isAbove = ({ ifname, link }: LinkObject): boolean =>
+    link === device || (ifname !== undefined && ifname === own?.master);
+  const upper = own?.xdp ? undefined : links.find((one) => one.xdp && isAbove(one));
+  const place = upper?.ifname ?? device;
+  const where = upper === undefined ? '' : ` to ${place} above it`;
+  return [
+    `another program is attached already${where}${programText(upper ?? own)}`,
+    `see it: ip -d link show dev ${place}; take it away where it is not needed: ip link set dev ${place} xdp off, or end the process that holds it: bpftool link`,
+  ];
+}
+
+function readLinks(): readonly LinkObject[] {
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
-  const words = ['-j', '-d', 'link', 'show', 'dev', device];
+  const words = ['-j', '-d', 'link', 'show'];
   const { stdout } = spawnSync('ip', words, { encoding: 'utf8', env, timeout: 2000 });
   try {
-    const [link] = JSON.parse(stdout) as [{ xdp?: Attached & { attached?: Attached[] } }?];
-    const attached = link?.xdp?.attached?.[0] ?? link?.xdp;
-    const { id, name } = attached?.prog ?? {};
-    if (attached === undefined || id === undefined) return '';
-    const mode = MODES[attached.mode ?? -1] ?? 'XDP';
-    return ` (program ${id}${name === undefined ? '' : ` "${name}"`}, ${mode})`;
+    return JSON.parse(stdout) as LinkObject[];
   } catch {
-    return '';
+    return [];
   }
+}
+
+/** ` (program 12 "name", native)`, or nothing where `ip` does not tell. */
+function programText(link: LinkObject | undefined): string {
+  const attached = link?.xdp?.attached?.[0] ?? link?.xdp;
+  const { id, name } = attached?.prog ?? {};
+  if (attached === undefined || id === undefined) return '';
+  const mode = MODES[attached.mode ?? -1] ?? 'XDP';
+  return ` (program ${id}${name === undefined ? '' : ` "${name}"`}, ${mode})`;
+}
+
+interface LinkObject {
+  readonly ifname?: string;
+  /** The device that this one is made on top of. */
+  readonly link?: string;
+  /** The bridge, say, that this one is a port of. */
+  readonly master?: string;
+  readonly xdp?: Attached & { readonly attached?: readonly Attached[] };
 }
 
 interface Attached {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 /** Bits of linux/capability.h that a router may want. */
-const CAPABILITIES = {
+export const CAPABILITIES = {
   CAP_NET_ADMIN: 12n,
   CAP_NET_RAW: 13n,
   CAP_IPC_LOCK: 14n,

@@ -6,6 +6,7 @@ import { close, errno, errnoName, interfaceIndex, ioctl, NativeBlock } from './l
 import { AF_INET, AF_INET6, bindSocket, openSocket, SOCK_DGRAM } from './socket.js';
 
 const SIOCGIFFLAGS = 0x8913;
+const IFNAMSIZ = 16;
 const IFREQ_SIZE = 40;
 const IFREQ_FLAGS = 16;
 const IFF_UP = 1;
@@ -67,6 +68,8 @@ function isProbed(address: Uint8Array): boolean {
   }
 }
 
+const encoder = new TextEncoder();
+
 /** Reads whether network devices are up, with one socket for all of them. */
 export class InterfaceFlags {
   readonly #fd = openSocket(AF_INET, SOCK_DGRAM, 0, 'reading device flags');
@@ -74,8 +77,9 @@ export class InterfaceFlags {
 
   /** Whether the device `name` exists and is administratively up. */
   isUp(name: string): boolean {
-    this.#request.bytes.fill(0);
-    this.#request.bytes.set(new TextEncoder().encode(name).subarray(0, 15));
+    const { bytes } = this.#request;
+    bytes.fill(0);
+    encoder.encodeInto(name, bytes.subarray(0, IFNAMSIZ - 1));
     if (ioctl(this.#fd, SIOCGIFFLAGS, this.#request.address) !== 0) return false;
     return (this.#request.view.getUint16(IFREQ_FLAGS, true) & IFF_UP) !== 0;
   }

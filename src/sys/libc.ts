@@ -145,6 +145,16 @@ export function epollWaitAsync(
 export const syscall: (number: number, a: number, b: number, c: number) => number = libc.func(
   'int64 syscall(int64 number, int64 a, int64 b, int64 c)',
 );
+/** Capability sets of a thread; both addresses are of the structures of linux/capability.h. */
+export const capget: (header: number, data: number) => number = libc.func(
+  'int capget(uintptr_t header, uintptr_t data)',
+);
+export const capset: (header: number, data: number) => number = libc.func(
+  'int capset(uintptr_t header, uintptr_t data)',
+);
+/** Declared without its dots, as syscall is. */
+export const prctl: (option: number, a: number, b: number, c: number, d: number) => number =
+  libc.func('int prctl(int option, uint64 a, uint64 b, uint64 c, uint64 d)');
 export const mmap: (
   address: number,
   length: number,

@@ -14,8 +14,8 @@ import {
 
 /** The line that gives a Node program the capabilities a router needs. */
 export const CAPABILITY_HINT =
-  'run it as root, or grant them: sudo setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
-  ' (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)';
+  'sudo setcap cap_net_admin,cap_net_raw+ep "$(readlink -f "$(command -v node)")"' +
+  '; or run it as root; systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW';
 
 // Linux, the same on every architecture that Node runs on but MIPS.
 export const AF_INET = 2;

@@ -8,6 +8,7 @@ const KINDS: readonly string[] = [
   'traffic',
   'drops',
   'state',
+  'peers',
   'packet',
   'packets',
 ] satisfies LiveEvent['kind'][];

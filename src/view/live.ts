@@ -2,46 +2,10 @@
 //
 // Runs in the terminal and in the browser, and imports nothing of either.
 
-import type { LiveEvent } from '../control/event.js';
-import type { TunnelStatus } from '../router/contract.js';
+import type { LiveEvent, LiveEvents } from '../control/event.js';
 import { HISTORY, History } from './history.js';
-
-/** Counts by a name. */
-export type Counts = Map<string, number>;
-
-export interface Rate {
-  /** A second. */
-  readonly packets: number;
-  readonly bytes: number;
-}
-
-const NONE: Rate = { packets: 0, bytes: 0 };
-
-/** A tunnel of a live view. */
-export class LiveTunnel {
-  readonly rx = { packets: 0, bytes: 0 };
-  readonly tx = { packets: 0, bytes: 0 };
-  rxRate: Rate = NONE;
-  txRate: Rate = NONE;
-  drops: Counts = new Map();
-  /** Dropped in the last second. */
-  newDrops = 0;
-  /** Bytes a second. */
-  readonly rxHistory = new History();
-  readonly txHistory = new History();
-
-  constructor(public status: TunnelStatus) {
-    this.reset(status);
-  }
-
-  /** Begins anew with a status. */
-  reset(status: TunnelStatus): void {
-    this.status = status;
-    Object.assign(this.rx, status.rx);
-    Object.assign(this.tx, status.tx);
-    this.drops = new Map(Object.entries(status.drops));
-  }
-}
+import { add, type Counts, NONE } from './live-counts.js';
+import { LiveTunnel } from './live-tunnel.js';
 
 export class LiveView {
   /** By name, in the router's order. */
@@ -74,6 +38,9 @@ export class LiveView {
       case 'state':
         this.#turn(event.data);
         break;
+      case 'peers':
+        this.#turnPeers(event.data);
+        break;
       case 'packet':
       case 'packets':
         break;
@@ -101,7 +68,7 @@ export class LiveView {
     return sum;
   }
 
-  #begin({ timeMs, status }: Extract<LiveEvent, { kind: 'status' }>['data']): void {
+  #begin({ timeMs, status }: LiveEvents['status']): void {
     this.timeMs = timeMs;
     this.#startedMs = timeMs - status.uptimeSeconds * 1000;
     this.codec = status.codec;
@@ -118,57 +85,51 @@ export class LiveView {
     );
   }
 
-  #pass({ timeMs, seconds, tunnels }: Extract<LiveEvent, { kind: 'traffic' }>['data']): void {
+  #pass({ timeMs, seconds, tunnels, peers = {} }: LiveEvents['traffic']): void {
     this.timeMs = timeMs;
     this.at++;
     this.#times.record(this.at, timeMs);
     const passed = new Map(Object.entries(tunnels));
+    const passedPeers = new Map(Object.entries(peers));
     for (const [name, tunnel] of this.tunnels) {
       const { rx = NONE, tx = NONE } = passed.get(name) ?? {};
-      addTo(tunnel.rx, rx);
-      addTo(tunnel.tx, tx);
-      tunnel.rxRate = perSecond(rx, seconds);
-      tunnel.txRate = perSecond(tx, seconds);
-      tunnel.newDrops = 0;
+      tunnel.pass(rx, tx, seconds);
       tunnel.rxHistory.record(this.at, tunnel.rxRate.bytes);
       tunnel.txHistory.record(this.at, tunnel.txRate.bytes);
       if (rx.packets > 0) tunnel.status = { ...tunnel.status, lastReceivedMs: timeMs };
+      const busy = new Map(passedPeers.get(name)?.map((one) => [one.peer, one]));
+      tunnel.peers.forEach((peer, place) => {
+        const { rx = NONE, tx = NONE } = busy.get(place) ?? {};
+        peer.pass(rx, tx, seconds);
+        if (rx.packets > 0) peer.status = { ...peer.status, lastReceivedMs: timeMs };
+      });
     }
   }
 
-  #drop({ tunnels, none, kernel }: Extract<LiveEvent, { kind: 'drops' }>['data']): void {
+  #drop({ tunnels, peers = {}, none, kernel }: LiveEvents['drops']): void {
     add(this.none, Object.entries(none));
     add(this.kernel, Object.entries(kernel));
-    for (const [name, drops] of Object.entries(tunnels)) {
-      const tunnel = this.tunnels.get(name);
-      if (tunnel === undefined) continue;
-      add(tunnel.drops, Object.entries(drops));
-      tunnel.newDrops = Object.values(drops).reduce((sum, count) => sum + count, 0);
+    for (const [name, drops] of Object.entries(tunnels)) this.tunnels.get(name)?.drop(drops);
+    for (const [name, those] of Object.entries(peers)) {
+      for (const { peer, drops } of those) this.tunnels.get(name)?.peers[peer]?.drop(drops);
     }
   }
 
-  #turn({ tunnel: name, state, downReason }: Extract<LiveEvent, { kind: 'state' }>['data']): void {
+  #turn({ tunnel: name, state, downReason }: LiveEvents['state']): void {
     const tunnel = this.tunnels.get(name);
     if (tunnel === undefined) return;
     const { downReason: _, ...status } = tunnel.status;
     tunnel.status = { ...status, state, ...(downReason === undefined ? {} : { downReason }) };
   }
-}
 
-/** Sum of counts. */
-export function total(counts: Counts): number {
-  return [...counts.values()].reduce((sum, count) => sum + count, 0);
-}
-
-function add(sum: Counts, counts: Iterable<readonly [string, number]>): void {
-  for (const [name, count] of counts) sum.set(name, (sum.get(name) ?? 0) + count);
-}
-
-function addTo(sum: { packets: number; bytes: number }, more: Rate): void {
-  sum.packets += more.packets;
-  sum.bytes += more.bytes;
-}
-
-function perSecond({ packets, bytes }: Rate, seconds: number): Rate {
-  return seconds > 0 ? { packets: packets / seconds, bytes: bytes / seconds } : NONE;
+  #turnPeers({ tunnels }: LiveEvents['peers']): void {
+    for (const [name, turns] of Object.entries(tunnels)) {
+      for (const { peer: place, ...turned } of turns) {
+        const peer = this.tunnels.get(name)?.peers[place];
+        if (peer === undefined) continue;
+        const { remoteAddress: _, downReason: __, ...status } = peer.status;
+        peer.status = { ...status, ...turned };
+      }
+    }
+  }
 }

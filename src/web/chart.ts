@@ -2,7 +2,8 @@
 
 import type UPlot from 'uplot';
 import { formatBitRate } from '../view/format.js';
-import type { LiveTunnel, LiveView } from '../view/live.js';
+import type { LiveView } from '../view/live.js';
+import type { LiveTunnel } from '../view/live-tunnel.js';
 import { byId, element } from './element.js';
 
 export type Way = 'rx' | 'tx';
@@ -196,6 +197,11 @@ function seriesOf({ name, color: number }: Line): UPlot.Series {
   };
 }
 
+/** A color of the style sheet as the canvas takes it: the property itself still has that for light and that for dark. */
 function color(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const { style } = document.documentElement;
+  style.setProperty('caret-color', `var(${name})`);
+  const made = getComputedStyle(document.documentElement).caretColor;
+  style.removeProperty('caret-color');
+  return made;
 }

@@ -1,6 +1,7 @@
 // Drops by reason: a row each with a bar, the most frequent first.
 
-import { type Counts, type LiveView, total } from '../view/live.js';
+import type { LiveView } from '../view/live.js';
+import { type Counts, total } from '../view/live-counts.js';
 import { byId, element, setText } from './element.js';
 
 /** Names of the kernel's counters, as people know them. */

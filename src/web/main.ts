@@ -47,6 +47,10 @@ function take(event: LiveEvent): void {
       show();
       speak(event.data.tunnel, event.data.state, event.data.downReason);
       break;
+    case 'peers':
+      show();
+      for (const tunnel of Object.keys(event.data.tunnels)) speakOfPeers(tunnel);
+      break;
     case 'packet':
       packets.add(event.data);
       break;
@@ -92,4 +96,13 @@ function speak(tunnel: string, state: string, reason: string | undefined): void 
     byId('spoken', HTMLElement),
     `${tunnel} is ${state}${reason === undefined ? '' : `: ${reason}`}`,
   );
+}
+
+function speakOfPeers(tunnel: string): void {
+  const all = view.tunnels.get(tunnel)?.peers ?? [];
+  const [first, ...rest] = all.filter(({ status }) => status.downReason !== undefined);
+  const one = `peer ${first?.status.remote} is down: ${first?.status.downReason}`;
+  const some = `${rest.length + 1} of ${all.length} peers are down`;
+  const text = rest.length > 0 ? some : first === undefined ? 'no peer is down' : one;
+  setText(byId('spoken', HTMLElement), `${tunnel}: ${text}`);
 }

@@ -1,9 +1,12 @@
 // The tunnels as a table: a row each, kept and changed in place, so that focus and selection stay where they are.
 
-import { formatBitRate, formatBytes, formatPacketRate, formatSeconds } from '../view/format.js';
-import { type LiveTunnel, type LiveView, total } from '../view/live.js';
+import type { LiveView } from '../view/live.js';
+import { total } from '../view/live-counts.js';
+import type { LiveTunnel } from '../view/live-tunnel.js';
 import { LINES_MAX, type Line } from './chart.js';
 import { byId, element, setText } from './element.js';
+import { PeerList } from './peer-list.js';
+import { heardText, remoteText, trafficText } from './words.js';
 
 /** Rows at a time: a browser takes more, a reader does not. */
 const ROWS_MAX = 100;
@@ -30,6 +33,8 @@ interface Row {
   readonly cells: Readonly<Record<Column, HTMLElement>>;
   readonly box: HTMLInputElement;
   readonly mode: HTMLElement;
+  /** Below it, while the tunnel has several. */
+  readonly peers: PeerList;
 }
 
 export class TunnelTable {
@@ -66,15 +71,14 @@ export class TunnelTable {
     byId('filter-label', HTMLElement).hidden = names.length < FILTER_FROM;
     const found = names.filter((name) => this.#isWanted(view.tunnels.get(name)));
     const shown = found.slice(0, ROWS_MAX);
-    for (const [name, row] of this.#rows) if (!shown.includes(name)) row.root.remove();
-    shown.forEach((name, index) => {
+    const rows = shown.flatMap((name) => {
       const tunnel = view.tunnels.get(name);
-      if (tunnel === undefined) return;
-      const row = this.#rowOf(name);
-      if (this.#body.children[index] !== row.root) {
-        this.#body.insertBefore(row.root, this.#body.children[index] ?? null);
-      }
-      this.#fill(row, tunnel, view.timeMs);
+      return tunnel === undefined ? [] : this.#fill(this.#rowOf(name), tunnel, view.timeMs);
+    });
+    for (const row of [...this.#body.children]) if (!rows.includes(row)) row.remove();
+    rows.forEach((row, index) => {
+      const there = this.#body.children[index];
+      if (there !== row) this.#body.insertBefore(row, there ?? null);
     });
     for (const name of this.#rows.keys()) if (!view.tunnels.has(name)) this.#rows.delete(name);
     const more = moreText(names.length, found.length, shown.length);
@@ -129,27 +133,30 @@ export class TunnelTable {
     };
     const line = element('td', { class: 'line' }, box);
     const root = element('tr', {}, line, ...Object.values(cells));
-    const row = { root, cells, box, mode };
+    const row = { root, cells, box, mode, peers: new PeerList(name, COLUMNS.length) };
     this.#rows.set(name, row);
     return row;
   }
 
-  #fill({ root, cells, box, mode }: Row, tunnel: LiveTunnel, nowMs: number): void {
-    const { name, local, remote, remoteAddress, state, downReason, mtu, pathMtu } = tunnel.status;
+  /** Brings a row up to date. Returns what is to be seen of it. */
+  #fill({ root, cells, box, mode, peers }: Row, tunnel: LiveTunnel, nowMs: number): Element[] {
+    const { name, local, state, downReason, mtu, pathMtu } = tunnel.status;
     const color = this.#lines.indexOf(name);
     box.checked = color >= 0;
     box.dataset.color = color < 0 ? '' : String(color);
     root.className = state;
     setText(mode, tunnel.status.mode);
-    const far = remoteAddress === undefined ? remote : `${remote} (${remoteAddress})`;
-    setText(cells.ends, `${local} → ${far}`);
+    setText(cells.ends, `${local} → ${remoteText(tunnel.status)}`);
     setText(cells.state, downReason === undefined ? state : `${state}: ${downReason}`);
-    setText(cells.rx, traffic(tunnel.rxRate, tunnel.rx));
-    setText(cells.tx, traffic(tunnel.txRate, tunnel.tx));
+    setText(cells.rx, trafficText(tunnel.rxRate, tunnel.rx));
+    setText(cells.tx, trafficText(tunnel.txRate, tunnel.tx));
     setText(cells.heard, heardText(tunnel.status.lastReceivedMs, nowMs));
     setText(cells.mtu, pathMtu === undefined ? String(mtu) : `${mtu} (path ${pathMtu})`);
     setText(cells.drops, String(total(tunnel.drops)));
     cells.drops.className = tunnel.newDrops > 0 ? 'fresh' : '';
+    if (tunnel.peers.length === 0) return [root];
+    peers.show(tunnel.peers, nowMs);
+    return [root, peers.root];
   }
 }
 
@@ -160,23 +167,6 @@ function cell(column: Column): HTMLTableCellElement {
 
 function bytesOf({ rx, tx }: LiveTunnel): number {
   return rx.bytes + tx.bytes;
-}
-
-/** `1.2 Mbit/s, 3.4 kpps; 5.6 GB`, which breaks between the numbers alone. */
-function traffic(rate: LiveTunnel['rxRate'], sum: LiveTunnel['rx']): string {
-  const rates = `${whole(formatBitRate(rate.bytes))}, ${whole(formatPacketRate(rate.packets))}`;
-  return `${rates}; ${whole(formatBytes(sum.bytes))}`;
-}
-
-/** A number that stays with its unit. */
-function whole(text: string): string {
-  return text.replaceAll(' ', '\u00a0');
-}
-
-function heardText(timeMs: number | null, nowMs: number): string {
-  if (timeMs === null) return 'never';
-  const seconds = Math.max(0, nowMs - timeMs) / 1000;
-  return seconds < 2 ? 'now' : `${formatSeconds(seconds)} ago`;
 }
 
 function moreText(all: number, found: number, shown: number): string {

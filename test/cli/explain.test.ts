@@ -97,6 +97,37 @@ test('what the words leave open is as in a ping between the tunnel and its netwo
   }
 });
 
+test('what to do about a source depends on whose it is', async () => {
+  for (const [words, told] of [
+    [
+      'gre key 7 tcp from 8.8.8.8 --tunnel gre1',
+      /✗ source .*8\.8\.8\.8 is not allowed: .*\n.*\nnext: if this source may send through it, in \[tunnel\.gre1\]: add its network to routes or allow$/m,
+    ],
+    [
+      'gre key 7 tcp from 10.9.0.1 to 10.20.0.5 --tunnel gre1',
+      /both may be those of a host\n✗ source .*10\.9\.0\.1 is our own address\n.*\nnext: see whether the peer has this address too, or sends back what came from us; .* in \[tunnel\.gre1\]: reflect = true$/m,
+    ],
+    [
+      'icmp from 198.51.100.2 to 10.20.0.5 via gre1',
+      /✗ source .*\n.*\nnext: the peer itself is not behind us/m,
+    ],
+  ] as const) {
+    const { code, stdout } = await run(...words.split(' '));
+    assert.equal(code, 0, words);
+    assert.match(stdout, told, words);
+    if (/own address|not behind us/.test(stdout)) assert.doesNotMatch(stdout, /routes or allow/);
+  }
+  // A frame may have our own source: what refuses it is the list alone.
+  const tap = join(folder, 'tap.toml');
+  const lines = ['[tunnel.tap1]', 'mode = "gretap"', 'local = "192.0.2.1"'];
+  const rest = ['remote = "198.51.100.2"', 'address = ["10.9.1.1/24"]', 'allow = ["10.9.9.0/24"]'];
+  writeFileSync(tap, [...lines, ...rest, ''].join('\n'));
+  const words = 'gretap tcp from 10.9.1.1 to 10.9.1.7 --tunnel tap1'.split(' ');
+  const { stdout } = await grebe(['explain', '--config', tap, ...words]);
+  assert.match(stdout, /✗ source .*10\.9\.1\.1 is not allowed: 10\.9\.9\.0\/24 is\n/);
+  assert.match(stdout, /next: .* in \[tunnel\.tap1\]: add its network to routes or allow$/m);
+});
+
 test('words that make no packet end with 64, their column and a hint', async () => {
   for (const [words, message] of [
     ['gre kye 5', /column 5: unknown word "kye"; did you mean "key"\?\n {2}gre kye 5\n {6}\^/],

@@ -1,6 +1,6 @@
 // grebe reload against a router over memory and without tunnels: what it says, and what the service manager hears.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -83,6 +83,23 @@ test('the service manager hears of the start of a reload, with its time, and of 
       [none.code, none.stderr.split('\n')[0]],
       [1, 'grebe: no reload waits for a confirmation'],
     );
+
+    writeFileSync(config, `${text}lanes = 2\n`);
+    await grebe(['reload', '--confirm', '1h', '--socket', control]);
+    for (const words of [
+      ['confirm', '--dry-run'],
+      ['undo', '--dry-run'],
+    ]) {
+      const dry = await grebe([...words, '-j', '--socket', control]);
+      assert.equal(dry.code, 0, dry.stderr);
+    }
+    const dry = await grebe(['undo', '--dry-run', '--socket', control]);
+    assert.equal(dry.stdout, 'router log.level = "info" -> "debug"\n');
+    const kept = await grebe(['confirm', '--dry-run', '--socket', control]);
+    assert.match(kept.stderr, /without grebe confirm within 3[56]\d\d s/);
+    assert.equal((await grebe(['confirm', '--socket', control])).stdout, 'confirmed\n');
+    const long = await grebe(['reload', '--confirm', '25h', '--socket', control]);
+    assert.deepEqual([long.code, /at most 24h/.test(long.stderr)], [64, true]);
   } finally {
     running.child.kill('SIGKILL');
     await running.ended;
@@ -96,3 +113,26 @@ test('without a router reload, diff, confirm, undo and tunnel end with 69', asyn
     assert.equal((await grebe([...words, '--socket', none])).code, 69, words.join(' '));
   }
 });
+
+test('a hangup before the router is up is no end of it', async () => {
+  const config = join(folder, 'early.toml');
+  writeFileSync(config, '[router]\nunderlay = "memory"\nsocket = "early.sock"\n');
+  const running = startGrebe(['run', '--config', config]);
+  try {
+    // Node itself needs 40 ms before a line of ours runs: until then the kernel's default holds.
+    const isOurs = (): boolean => hasHandler(running.child.pid ?? 0, 1);
+    while (!isOurs()) await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let count = 0; count < 20; count++) running.child.kill('SIGHUP');
+    await said(running, /ready/);
+  } finally {
+    running.child.kill('SIGKILL');
+    await running.ended;
+  }
+});
+
+/** Whether the process handles the signal itself. */
+function hasHandler(pid: number, signal: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? '0'}`);
+  return ((caught >> BigInt(signal - 1)) & 1n) === 1n;
+}

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseKeys } from '../../src/cli/terminal.js';
-import { frameOf } from '../../src/cli/top/frame.js';
+import { extentsOf, frameOf } from '../../src/cli/top/frame.js';
 import { fitLine, sparkline } from '../../src/cli/top/line.js';
 import { press, TOP_START, type TopState } from '../../src/cli/top/state.js';
 import type { Paint } from '../../src/config/diagnostic.js';
 import { statusEvent } from '../../src/control/change.js';
-import type { RouterStatus } from '../../src/router/contract.js';
+import type { PeerStatus, RouterStatus } from '../../src/router/contract.js';
 import { LiveView } from '../../src/view/live.js';
 import { STATUS } from '../control/router.js';
 import { grebe } from './grebe.js';
@@ -37,6 +37,38 @@ function many(count: number): LiveView {
   return viewOf({ ...STATUS, tunnels });
 }
 
+/** One tunnel with so many peers: the second is busy, the last has no address. */
+function viewOfPeers(count: number): LiveView {
+  const [one = assert.fail()] = STATUS.tunnels;
+  const none = { packets: 0, bytes: 0 };
+  const peers = Array.from({ length: count }, (_, n): PeerStatus => {
+    const drops = { 'inner-ttl': 4 };
+    return { remote: `203.0.113.${n}`, rx: none, tx: none, drops, lastReceivedMs: null };
+  });
+  const view = viewOf({ ...STATUS, tunnels: [{ ...one, peers: [...peers.slice(0, -1), HUB] }] });
+  const busy = { rx: { packets: 1, bytes: 1000 }, tx: { packets: 2, bytes: 2000 } };
+  const data = { timeMs: 11_000, seconds: 1, tunnels: { gre1: busy } };
+  view.apply({ kind: 'traffic', data: { ...data, peers: { gre1: [{ peer: 1, ...busy }] } } });
+  const drops = { 'inner-ttl': 2 };
+  const dropped = { tunnels: {}, peers: { gre1: [{ peer: 1, drops }] }, none: {}, kernel: {} };
+  view.apply({ kind: 'drops', data: { timeMs: 11_000, ...dropped } });
+  const turned = [
+    { peer: 1, remoteAddress: '198.51.100.123' },
+    { peer: count - 1, downReason: 'it has no address' },
+  ];
+  view.apply({ kind: 'peers', data: { timeMs: 11_000, tunnels: { gre1: turned } } });
+  return view;
+}
+
+const HUB: PeerStatus = {
+  remote: 'hub.example',
+  remoteAddress: '192.0.2.77',
+  rx: { packets: 0, bytes: 0 },
+  tx: { packets: 0, bytes: 0 },
+  drops: { 'inner-ttl': 4 },
+  lastReceivedMs: null,
+};
+
 test('tunnels are shown with state, rates, bars and drops, the chosen one marked', () => {
   const lines = frameOf(VIEW, { ...TOP_START, chosen: 1 }, { columns: 120, rows: 10 }, plain);
   assert.equal(lines.length, 10);
@@ -59,6 +91,37 @@ test('one tunnel is shown with its ends, counts, bars over the width, and drops 
   assert.match(text, /^gre-checksum +2 {2}#{5}$/m);
 });
 
+test('a tunnel with several peers shows each with its rates, drops, when it was heard, and why it is down', () => {
+  const view = viewOfPeers(3);
+  const state: TopState = { ...TOP_START, shown: 'tunnel' };
+  const text = frameOf(view, state, { columns: 90, rows: 30 }, plain).join('\n');
+  assert.match(text, /^3 peers, 1 down\nPEER +DROPS +RECEIVED +SENT +HEARD$/m);
+  assert.match(text, /^203\.0\.113\.0 +4 +0 bit\/s +0 bit\/s +never$/m);
+  assert.match(
+    text,
+    /^203\.0\.113\.1 \(198\.51\.10… 6 \+2 +8\.0 kbit\/s +16\.0 kbit\/s +0 s ago$/m,
+  );
+  assert.match(text, /^hub\.example +4 +down: it has no address$/m);
+  assert.match(text, /^\ninner-ttl +17 {2}#{40}$/m, 'reasons are below');
+  const wide = frameOf(view, state, { columns: 120, rows: 30 }, plain).join('\n');
+  assert.match(wide, /^203\.0\.113\.1 \(198\.51\.100\.123\) +6 \+2 +8\.0 kbit/m);
+});
+
+test('of many peers a page is seen, and the last ones with it', () => {
+  const view = viewOfPeers(10_000);
+  const state: TopState = { ...TOP_START, shown: 'tunnel', firstPeer: 9_998 };
+  const size = { columns: 90, rows: 24 };
+  assert.deepEqual(extentsOf(view, state, size).peers, { count: 10_000, page: 4 });
+  const lines = frameOf(view, state, size, plain);
+  assert.equal(lines.length, 24);
+  const text = lines.join('\n');
+  assert.match(text, /^10000 peers, 1 down, 9997 to 10000 seen: page up, down$/m);
+  assert.deepEqual(text.match(/^203\.0\.113\.\d+|^hub\.example/gm), [
+    ...['203.0.113.9996', '203.0.113.9997', '203.0.113.9998', 'hub.example'],
+  ]);
+  assert.match(text, /^inner-ttl /m);
+});
+
 test('drops are shown by reason of all tunnels and of none, with those of the kernel', () => {
   const state: TopState = { ...TOP_START, shown: 'drops', hasPackets: false };
   const text = frameOf(VIEW, state, { columns: 80, rows: 24 }, plain).join('\n');
@@ -69,7 +132,7 @@ test('drops are shown by reason of all tunnels and of none, with those of the ke
 });
 
 test('a frame fits any terminal, whatever is shown', () => {
-  const views = [VIEW, many(200), viewOf({ ...STATUS, tunnels: [] })];
+  const views = [VIEW, many(200), viewOf({ ...STATUS, tunnels: [] }), viewOfPeers(50)];
   fc.assert(
     fc.property(
       fc.constantFrom(...views),
@@ -100,9 +163,16 @@ test('the chosen tunnel is among those that are seen', () => {
   }
 });
 
+const FIVE = { count: 5, page: 3 };
+const NONE = { count: 0, page: 3 };
+const NO_PEERS = { count: 0, page: 3 };
+
 test('keys choose, open and go back', () => {
   const after = (...keys: string[]): TopState | null =>
-    keys.reduce<TopState | null>((state, key) => state && press(state, key, 5, 3), TOP_START);
+    keys.reduce<TopState | null>(
+      (state, key) => state && press(state, key, FIVE, NO_PEERS),
+      TOP_START,
+    );
   assert.equal(after('down', 'j', 'up')?.chosen, 1);
   assert.equal(after('up')?.chosen, 0);
   assert.equal(after('end', 'j')?.chosen, 4);
@@ -115,16 +185,40 @@ test('keys choose, open and go back', () => {
   assert.equal(after('?', '?')?.shown, 'tunnels');
   assert.equal(after('x'), TOP_START);
   assert.equal(after('q'), null);
-  assert.equal(press(TOP_START, 'enter', 0, 3)?.shown, 'tunnels');
-  assert.equal(press(TOP_START, 'down', 0, 3)?.chosen, 0);
+  assert.equal(press(TOP_START, 'enter', NONE, NO_PEERS)?.shown, 'tunnels');
+  assert.equal(press(TOP_START, 'down', NONE, NO_PEERS)?.chosen, 0);
+});
+
+test('with a tunnel of several peers open, pages are of these; another tunnel begins with its first', () => {
+  const peers = { count: 100, page: 6 };
+  const after = (...keys: string[]): TopState | null =>
+    keys.reduce<TopState | null>(
+      (state, key) => state && press(state, key, FIVE, peers),
+      TOP_START,
+    );
+  const placeOf = (...keys: string[]) => {
+    const { chosen, firstPeer, shown } = after(...keys) ?? assert.fail();
+    return { chosen, firstPeer, shown };
+  };
+  const [chosen, shown] = [0, 'tunnel'];
+  assert.deepEqual(placeOf('page-down'), { chosen: 3, firstPeer: 0, shown: 'tunnels' });
+  assert.deepEqual(placeOf('enter', 'page-down', ' '), { chosen, firstPeer: 12, shown });
+  assert.deepEqual(placeOf('enter', ' ', 'page-up', 'page-up'), { chosen, firstPeer: 0, shown });
+  assert.deepEqual(placeOf('enter', 'end', 'page-down'), { chosen, firstPeer: 94, shown });
+  assert.deepEqual(placeOf('enter', 'end', 'home'), { chosen, firstPeer: 0, shown });
+  assert.deepEqual(placeOf('enter', 'end', 'up'), { chosen, firstPeer: 94, shown });
+  assert.deepEqual(placeOf('enter', 'end', 'down'), { chosen: 1, firstPeer: 0, shown });
 });
 
 test('any order of keys ends back at the tunnels by escape, within two presses', () => {
   const keys = fc.constantFrom('enter', 'd', '?', 'j', 'escape', 'h');
   fc.assert(
     fc.property(fc.array(keys, { maxLength: 12 }), (pressed) => {
-      const state = pressed.reduce((so, key) => press(so, key, 5, 3) ?? so, TOP_START);
-      const back = ['escape', 'escape'].reduce((so, key) => press(so, key, 5, 3) ?? so, state);
+      const state = pressed.reduce((so, key) => press(so, key, FIVE, NO_PEERS) ?? so, TOP_START);
+      const back = ['escape', 'escape'].reduce(
+        (so, key) => press(so, key, FIVE, NO_PEERS) ?? so,
+        state,
+      );
       assert.equal(back.shown, 'tunnels');
     }),
   );

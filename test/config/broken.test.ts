@@ -123,6 +123,7 @@ const EXPECTED: { readonly [file: string]: readonly string[] } = {
     '7:1 E102',
     '8:1 E102',
   ],
+  'value-missing': ['3:9 E101', '5:6 E101', '11:6 E101'],
   'wrong-family': ['4:27 E116', '9:11 E116', '10:10 E116'],
   'wrong-type': ['2:7 E103', '3:10 E103', '9:8 E103', '10:12 E103', '11:10 E103', '12:14 E103'],
 };

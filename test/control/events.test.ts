@@ -11,13 +11,13 @@ import { z } from 'zod';
 import { createApp } from '../../src/control/app.js';
 import { followText } from '../../src/control/client.js';
 import { createDoor } from '../../src/control/door.js';
-import type { LiveEvent } from '../../src/control/event.js';
+import { encodeEvent, type LiveEvent } from '../../src/control/event.js';
 import { eventsRoute } from '../../src/control/event-stream.js';
 import { LiveFeed, WATCHERS_MAX } from '../../src/control/live-feed.js';
 import { Page } from '../../src/control/page.js';
 import { NOTHING, route } from '../../src/control/route.js';
 import { claimSocket } from '../../src/control/socket.js';
-import type { Router, RouterStatus } from '../../src/router/contract.js';
+import type { PeerStatus, Router, RouterStatus, TunnelStatus } from '../../src/router/contract.js';
 import { EXIT, Failure } from '../../src/sys/failure.js';
 import { EventReader } from '../../src/view/event-reader.js';
 import { eventually } from '../support/lab.js';
@@ -127,6 +127,77 @@ test('tunnels that come, go or count anew are told as a new status', async () =>
     await withEvents(router, async (path) => {
       const events = await eventsOf(path, (so) => so.length >= 3);
       assert.deepEqual(kindsOf(events), ['status', 'status', 'traffic'], JSON.stringify(other));
+    });
+  }
+});
+
+/** A tunnel with `count` peers, of which those of `busy` differ with each look. */
+const hub = (count: number, asked: number, busy: readonly number[]): TunnelStatus => {
+  const peers = Array.from({ length: count }, (_, n): PeerStatus => {
+    const packets = busy.includes(n) ? asked : 0;
+    return {
+      remote: `203.0.${n >> 8}.${n & 255}`,
+      rx: { packets, bytes: 84 * packets },
+      tx: { packets: 0, bytes: 0 },
+      drops: packets === 0 ? {} : { 'inner-ttl': packets },
+      lastReceivedMs: null,
+      ...(packets > 1 ? { downReason: 'it has no address' } : {}),
+    };
+  });
+  const packets = busy.length * asked;
+  const drops = { 'inner-ttl': 10 + packets };
+  return { ...UP, name: 'hub', rx: { packets, bytes: 84 * packets }, drops, peers };
+};
+
+test('of ten thousand peers those are told that differ, and no others', async () => {
+  const busy = [3, 9999];
+  const { router } = changingRouter((asked) => ({
+    ...STATUS,
+    tunnels: [hub(10_000, Math.min(asked, 2), busy)],
+  }));
+  await withEvents(router, async (path) => {
+    const events = await eventsOf(path, (so) => so.length >= 7);
+    const [status, first, drops, second, , turns, rest] = events;
+    assert.deepEqual(kindsOf(events).slice(0, 7), [
+      ...['status', 'traffic', 'drops', 'traffic', 'drops', 'peers', 'traffic'],
+    ]);
+    assert.ok(status?.kind === 'status' && first?.kind === 'traffic' && drops?.kind === 'drops');
+    assert.ok(second?.kind === 'traffic' && turns?.kind === 'peers' && rest?.kind === 'traffic');
+    assert.equal(status.data.status.tunnels[0]?.peers?.length, 10_000);
+    const passed = { rx: { packets: 1, bytes: 84 }, tx: { packets: 0, bytes: 0 } };
+    assert.deepEqual(first.data.peers, { hub: busy.map((peer) => ({ peer, ...passed })) });
+    assert.deepEqual(drops.data.peers, {
+      hub: busy.map((peer) => ({ peer, drops: { 'inner-ttl': 1 } })),
+    });
+    assert.deepEqual(drops.data.tunnels, { hub: { 'inner-ttl': 2 } });
+    const { timeMs: _, ...told } = turns.data;
+    const downReason = 'it has no address';
+    assert.deepEqual(told, { tunnels: { hub: busy.map((peer) => ({ peer, downReason })) } });
+    assert.equal('peers' in rest.data, false);
+    for (const event of [first, drops, second, turns, rest]) {
+      assert.ok(encodeEvent(event).length < 350, JSON.stringify(event));
+    }
+  });
+});
+
+test('peers that come, go, change places or count anew are told as a new status', async () => {
+  const same = hub(3, 1, [0]);
+  const [first, second, third] = same.peers ?? [];
+  assert.ok(first && second && third);
+  const none = { packets: 0, bytes: 0 };
+  for (const peers of [
+    [first, second],
+    [second, first, third],
+    [{ ...first, rx: none }, second, third],
+    [{ ...first, drops: {} }, second, third],
+  ]) {
+    const { router } = changingRouter((asked) => ({
+      ...STATUS,
+      tunnels: [asked === 0 ? same : { ...same, peers }],
+    }));
+    await withEvents(router, async (path) => {
+      const events = await eventsOf(path, (so) => so.length >= 3);
+      assert.deepEqual(kindsOf(events), ['status', 'status', 'traffic'], JSON.stringify(peers));
     });
   }
 });

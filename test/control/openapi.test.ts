@@ -9,6 +9,7 @@ import pino from 'pino';
 import { z } from 'zod';
 import { listBuilds } from '../../src/codec/builds.js';
 import { configOrFail, parseConfig } from '../../src/config/load.js';
+import { eventsBetween } from '../../src/control/change.js';
 import { followText } from '../../src/control/client.js';
 import { LiveFeed } from '../../src/control/live-feed.js';
 import { componentSchemas } from '../../src/control/openapi.js';
@@ -16,11 +17,12 @@ import type { Route } from '../../src/control/route.js';
 import { createRoutes } from '../../src/control/routes.js';
 import { COMPONENTS } from '../../src/control/schemas.js';
 import { openControl } from '../../src/control/server.js';
+import type { PeerStatus, TunnelStatus } from '../../src/router/contract.js';
 import { diffConfigs } from '../../src/router/diff.js';
 import { Reloads } from '../../src/router/reload.js';
 import { EventReader } from '../../src/view/event-reader.js';
 import { requestFrom } from './request.js';
-import { tracedRouter } from './router.js';
+import { STATUS, tracedRouter } from './router.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'grebe-openapi-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -32,6 +34,8 @@ const BODIES: { readonly [route: string]: object } = {
   'PUT /v1/codec': { name: 'scalar' },
   'POST /v1/diff': { file: 'other.toml', text: configText(3) },
   'POST /v1/reload': { confirmMs: 60_000 },
+  'POST /v1/confirm': { dryRun: true },
+  'POST /v1/undo': { dryRun: true },
   'POST /v1/tunnels': { verb: 'change', name: 'gre1', words: ['ttl', '4'] },
 };
 
@@ -178,6 +182,29 @@ test('every line of a trace and every event is as it is described', async () => 
       if (lines > 5) tracing.abort();
     });
   });
+});
+
+test('what differs of peers is as it is described', () => {
+  const [UP = assert.fail()] = STATUS.tunnels;
+  const none = { packets: 0, bytes: 0 };
+  const idle: PeerStatus = {
+    ...{ remote: 'far.example', rx: none, tx: none, drops: {}, lastReceivedMs: null },
+  };
+  const drops = { 'inner-ttl': 11 };
+  const busy = { ...idle, rx: { packets: 2, bytes: 168 }, drops, remoteAddress: '192.0.2.9' };
+  const sampleOf = (tunnel: TunnelStatus) => {
+    return { timeMs: 1, steadyMs: 1, status: { ...STATUS, tunnels: [tunnel] } };
+  };
+  const events = eventsBetween(
+    sampleOf({ ...UP, peers: [{ ...idle, downReason: 'it has no address' }, idle] }),
+    sampleOf({ ...UP, drops: { ...UP.drops, ...drops }, peers: [busy, idle] }),
+  );
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ['traffic', 'drops', 'peers'],
+  );
+  for (const { kind, data } of events) assertValid(`Event.${kind}`, data);
+  assert.ok(!validatorOf('Event.peers')({ timeMs: 1, tunnels: { gre1: [{ peer: -1 }] } }));
 });
 
 test('a validator of the description takes nothing that is described otherwise', () => {

@@ -56,6 +56,10 @@ are server-sent events. The first is \`status\`; then each second comes \`traffi
 follow add up to those of the last moment. A new \`status\` comes when tunnels come, go or become others. With
 \`packets=1\` also \`packet\`: one that was dropped, with every check that it passed, why it was dropped, and what to do.
 
+Of a tunnel with several peers \`traffic\` and \`drops\` have, under \`peers\`, those that differ, each with its place among
+the peers of the last status: they are in the counts of their tunnel, too. A \`peers\` event says what the host name of a peer
+stands for from now on, or why nothing can be sent to it.
+
 A client that stops reading is cut off; it connects again, and begins with a status.
 
 ## The web page

@@ -269,7 +269,10 @@ ip tunnel add twice mode gre remote 192.0.2.9
 ip tunnel add again mode gre remote 192.0.2.9
 ip rule add fwmark 5 table 7
 sysctl -w net.ipv4.ip_forward=1
-# ip tunnel add old mode gre remote 192.0.2.77`);
+# ip tunnel add old mode gre remote 192.0.2.77
+ip tunnel add vti1 mode vti remote 192.0.2.6 key 5; ip -6 tunnel add vti2 mode vti6 remote 2001:db8::6
+ip xfrm state add src 192.0.2.1 dst 192.0.2.6 proto esp spi 1 mode tunnel
+ip netns exec blue ip tunnel add far mode gre remote 192.0.2.10`);
   const found = notes.map(({ line, words }) => `${line} ${words}`);
   assert.deepEqual(found, [
     '1 modprobe ip_gre',
@@ -286,6 +289,10 @@ sysctl -w net.ipv4.ip_forward=1
     '14 ip rule add fwmark 5 table 7',
     '15 sysctl -w net.ipv4.ip_forward=1',
     '16 # ip tunnel add old mode gre remote 192.0.2.77',
+    '17 ip tunnel add vti1 mode vti remote 192.0.2.6 key 5',
+    '17 ip -6 tunnel add vti2 mode vti6 remote 2001:db8::6',
+    '18 ip xfrm state add src 192.0.2.1 dst 192.0.2.6 proto esp spi 1 mode tunnel',
+    '19 netns exec blue',
   ]);
   assert.deepEqual(
     lost.map(({ tunnel, words }) => `${tunnel}: ${words}`),
@@ -298,16 +305,19 @@ sysctl -w net.ipv4.ip_forward=1
   const { config } = parseConfig(Buffer.from(toml), 'import');
   assert.deepEqual(
     config?.tunnels.map(({ name }) => name),
-    ['gre1', 'both', 'twice'],
+    ['gre1', 'both', 'twice', 'far'],
   );
 });
 
 test('what ip itself refuses is refused, all lines at once', () => {
   const lines: readonly (readonly [line: string, message: RegExp])[] = [
     ['ip tunnel add gre1 mode gre remote example.net', /remote must be an IPv4 address/],
-    ['ip tunnel add gre1 mode gre remote $PEER', /variable of the shell/],
+    [
+      'ip tunnel add gre1 mode gre remote $PEER',
+      /"\$PEER", a variable of the shell: write its value$/,
+    ],
     ['ip tunnel add gre1 mode gre remote 2001:db8::1', /must be an IPv4 address/],
-    ['ip tunnel add gre1 mode vti remote 192.0.2.1', /no tunnels of mode "vti"/],
+    ['ip tunnel add gre1 mode vit remote 192.0.2.1', /no tunnels of mode "vit"/],
     ['ip tunnel add lan remote 192.0.2.1', /lan has no mode/],
     ['ip tunnel add mode gre remote 192.0.2.1', /no name/],
     ['ip tunnel add gre1 mode gre remote 192.0.2.1 ttl 256', /a TTL must be a number up to 255/],

@@ -159,6 +159,14 @@ test('config -> words of ip(8) -> import -> the same config, and nothing lost', 
   );
 });
 
+test('a label for each flow is no word of ip(8), and none of import', () => {
+  const line = 'ip link add t1 type ip6gre remote 2001:db8::2 local 2001:db8::1 flowlabel flow';
+  const { refused, tunnels } = importLines(line);
+  assert.equal(refused.length, 1);
+  assert.match(refused[0]?.message ?? '', /flowlabel.*flow/);
+  assert.deepEqual(tunnels, []);
+});
+
 test('no text makes import throw, and what it makes is a config', () => {
   const word = fc.oneof(
     fc.constantFrom(

@@ -11,7 +11,7 @@ const FOLDER = '/usr/lib/frr';
 const START_LIMIT_MS = 5000;
 const COMMAND_LIMIT_MS = 5000;
 
-export type Daemon = 'zebra' | 'bgpd' | 'ospfd';
+export type Daemon = 'zebra' | 'bgpd' | 'ospfd' | 'ospf6d';
 
 export interface Frr {
   /** What vtysh prints, as JSON, for a command that ends with `json`. */

@@ -1,7 +1,7 @@
 // What goes wrong at the start is said with object, cause and next command, and leaves nothing half made.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ip, type Namespaces } from '../../src/demo/namespaces.js';
@@ -175,6 +175,35 @@ test('a router with just the two capabilities runs as nobody', {
     const outcome = runToEnd(namespaces, rA, GOOD, [
       ...['unshare', '-m', 'sh', '-c', `${openTun} && exec "$@"`, 'sh'],
       ...['timeout', '-s', 'TERM', '1', ...keep],
+    ]);
+    assert.match(outcome.message, /ready: 1 tunnel/);
+    assert.match(outcome.message, /stopped/);
+  });
+});
+
+test('a router whose program was given the two capabilities runs as nobody, as the message says', {
+  skip: lacking('unshare', 'setpriv', 'setcap'),
+}, async () => {
+  await withWire('setcap', {}, async ({ namespaces, rA }) => {
+    chmodSync(namespaces.folder, 0o777);
+    const node = join(namespaces.folder, 'node');
+    copyFileSync(realpathSync(process.execPath), node);
+    execFileSync('setcap', ['cap_net_admin,cap_net_raw+ep', node]);
+    const openTun = 'mount -t tmpfs grebe-test /dev/net && mknod -m 666 /dev/net/tun c 10 200';
+    const outcome = runToEnd(namespaces, rA, GOOD, [
+      ...['unshare', '-m', 'sh', '-c', `${openTun} && exec "$@"`, 'sh'],
+      ...[
+        'timeout',
+        '-s',
+        'TERM',
+        '2',
+        'setpriv',
+        ...DROP,
+        'sh',
+        '-c',
+        'shift; exec "$0" "$@"',
+        node,
+      ],
     ]);
     assert.match(outcome.message, /ready: 1 tunnel/);
     assert.match(outcome.message, /stopped/);

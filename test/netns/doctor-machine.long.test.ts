@@ -4,7 +4,14 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ip } from '../../src/demo/namespaces.js';
-import { assertFound, assertHealthy, doctor, type Expected } from '../support/doctor.js';
+import {
+  assertFine,
+  assertFound,
+  assertHealthy,
+  doctor,
+  type Expected,
+  type Finding,
+} from '../support/doctor.js';
 import { lacking, OUTER, OUTER6, ping, UNDERLAY, type Wire, withWire } from '../support/lab.js';
 
 interface Fault {
@@ -21,6 +28,8 @@ interface Fault {
   /** What the doctor's process goes through. */
   readonly through?: readonly string[];
   readonly finds: Expected;
+  /** What is to be done next mends it, typed as it is. */
+  readonly mends?: true;
 }
 
 const NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
@@ -76,10 +85,8 @@ const FAULTS: readonly Fault[] = [
       `ip address del ${OUTER.A}/24 dev ${UNDERLAY}`,
       `ip address add 192.0.2.7/24 dev ${UNDERLAY}`,
     ],
-    mend: [
-      `ip address del 192.0.2.7/24 dev ${UNDERLAY}`,
-      `ip address add ${OUTER.A}/24 dev ${UNDERLAY}`,
-    ],
+    mend: [`ip address flush dev ${UNDERLAY}`, `ip address add ${OUTER.A}/24 dev ${UNDERLAY}`],
+    mends: true,
     finds: {
       ...{ check: 'local', ...gre1, found: /local 192.0.2.1 is no address of this machine/ },
       next: /ip address add 192.0.2.1\/32 dev u0/,
@@ -89,6 +96,7 @@ const FAULTS: readonly Fault[] = [
     name: 'the device of the local address is down',
     make: [`ip link set ${UNDERLAY} down`],
     mend: [`ip link set ${UNDERLAY} up`],
+    mends: true,
     finds: {
       ...{ check: 'local', ...gre1, found: /192.0.2.1 is on u0, which is down/ },
       next: /ip link set dev u0 up/,
@@ -126,6 +134,24 @@ const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'strict rp_filter is on at a device that has a dot in its name',
+    make: [
+      'ip link add u0.100 type veth peer name end',
+      'ip link set u0.100 up',
+      'ip address add 198.51.100.1/32 dev u0.100',
+      'echo 1 > /proc/sys/net/ipv4/conf/u0.100/rp_filter',
+    ],
+    mend: ['ip link del u0.100'],
+    lines: ['[tunnel.vlan1]', 'mode = "gre"', 'local = "198.51.100.1"', `remote = "${OUTER.B}"`],
+    words: ['vlan1'],
+    finds: {
+      ...{ check: 'reverse-path', tunnel: 'vlan1', severity: 'warning' },
+      found: /strict on u0.100.* leaves by u0/,
+      next: /sysctl -w net.ipv4.conf.u0\/100.rp_filter=2/,
+    },
+    mends: true,
+  },
+  {
     name: 'strict rp_filter drops what comes by another device than the way back',
     make: [
       'ip link add back type veth peer name end',
@@ -147,6 +173,7 @@ const FAULTS: readonly Fault[] = [
       found: /strict on u0.* leaves by back: the kernel drops them \([1-9]\d* dropped/,
       next: /sysctl -w net.ipv4.conf.u0.rp_filter=2/,
     },
+    mends: true,
   },
   {
     name: 'a rule drops protocol 47 that comes in',
@@ -164,6 +191,7 @@ const FAULTS: readonly Fault[] = [
       found: /protocol 47 from 192.0.2.2: rule \d+ of chain inet filter strangers drops it/,
       next: /nft insert rule inet filter input ip saddr 192.0.2.2 meta l4proto 47 accept/,
     },
+    mends: true,
   },
   {
     name: 'a policy drops protocol 47 that goes out',
@@ -177,6 +205,7 @@ const FAULTS: readonly Fault[] = [
       ...{ check: 'firewall', ...gre1, found: /to 192.0.2.2: the policy of chain ip edge out/ },
       next: /nft insert rule ip edge out ip daddr 192.0.2.2 meta l4proto 47 accept/,
     },
+    mends: true,
   },
   {
     name: 'a policy lets in only what connection tracking takes for an answer',
@@ -279,6 +308,11 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
+/** The first of the steps, without the rights that the test has. */
+function typed({ next }: Finding): string {
+  return (next ?? '').split('; ')[0]?.replace(/^sudo /, '') ?? '';
+}
+
 function lackingHere(): string | false {
   const programs = lacking('setpriv', 'unshare', 'ping');
   if (programs !== false || !spawnSync('nft', ['--version']).error) return programs;
@@ -323,7 +357,11 @@ test('doctor finds each fault of machine and config, and says what to type', {
         shell(fault.make);
         try {
           await fault.also?.(wire);
-          assertFound(await examine(fault), fault.finds);
+          const found = assertFound(await examine(fault), fault.finds);
+          if (fault.mends) {
+            shell([typed(found)]);
+            assertFine(await examine(fault), found.check);
+          }
         } finally {
           shell(fault.mend);
         }

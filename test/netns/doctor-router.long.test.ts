@@ -4,10 +4,17 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fetchStatus } from '../../src/control/client.js';
 import { ip } from '../../src/demo/namespaces.js';
 import { readStatus } from '../../src/demo/router-process.js';
-import { assertFound, assertHealthy, doctor, type Expected } from '../support/doctor.js';
+import {
+  assertFine,
+  assertFound,
+  assertHealthy,
+  doctor,
+  type Expected,
+} from '../support/doctor.js';
 import {
   eventually,
   GREBE,
@@ -43,6 +50,8 @@ interface Fault {
   readonly also?: (lab: Lab) => Promise<unknown>;
   readonly words?: readonly string[];
   readonly finds: Expected;
+  /** What is to be done next mends it, typed as it is. */
+  readonly mends?: true;
 }
 
 const gre1 = { tunnel: 'gre1', severity: 'error' } as const;
@@ -75,6 +84,15 @@ const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'the device was removed',
+    make: ['ip link del gre1'],
+    finds: {
+      ...{ check: 'device', ...gre1, found: /gre1 is gone: something removed it/ },
+      next: /^grebe reload --config \S+\.toml$/,
+    },
+    mends: true,
+  },
+  {
     name: 'the device was set down',
     ...{
       make: ['ip link set gre1 down'],
@@ -88,11 +106,12 @@ const FAULTS: readonly Fault[] = [
   {
     name: 'a route into the tunnel is gone',
     make: ['ip route del 10.32.0.0/16 dev gre1'],
-    mend: ['ip route add 10.32.0.0/16 dev gre1'],
+    mend: ['ip route replace 10.32.0.0/16 dev gre1'],
     finds: {
       ...{ check: 'route', ...gre1, found: /no route leads 10.32.0.0\/16 into gre1/ },
       next: /ip route add 10.32.0.0\/16 dev gre1/,
     },
+    mends: true,
   },
   {
     name: 'the tunnel device filters strictly what has no route to it',
@@ -108,12 +127,12 @@ const FAULTS: readonly Fault[] = [
     name: 'what the peer sends is dropped',
     in: 'rB',
     make: [
-      'ip address add 10.77.0.1/32 dev lo',
+      'ip address replace 10.77.0.1/32 dev lo',
       'ping -c40 -W1 -i0.01 -I 10.77.0.1 10.9.0.1 || true',
     ],
     finds: {
       ...{ check: 'drops', tunnel: 'gre1', severity: 'warning' },
-      ...{ found: /40 inner-src-spoof/, next: /grebe trace gre1 --drops/ },
+      ...{ found: /43 inner-src-spoof/, next: /grebe trace gre1 --drops -n 3 --config/ },
     },
   },
 ];
@@ -146,6 +165,14 @@ test('doctor finds each fault around a running router, and says what to type', {
     await suite.test('a good tunnel is called one', async () => {
       await isHeard(lab);
       assertHealthy(await examine(['gre1', '--probe']));
+    });
+    await suite.test('a few drops are nothing to repair', async () => {
+      lab.namespaces.run(rB, 'ip', ['address', 'replace', '10.77.0.1/32', 'dev', 'lo']);
+      const before = (await tunnelStatus(a, 'gre1')).drops['inner-src-spoof'] ?? 0;
+      assert.equal(before, 0);
+      await ping(rB, '-c3', '-W1', '-i0.01', '-I', '10.77.0.1', '10.9.0.1');
+      assert.equal((await tunnelStatus(a, 'gre1')).drops['inner-src-spoof'], 3);
+      assertFine(await examine(['gre1']), 'drops');
     });
     for (const fault of FAULTS) await suite.test(fault.name, () => tryFault(lab, fault));
     await suite.test('a second router has the same tunnel', async () => {
@@ -223,6 +250,31 @@ test('doctor finds the tunnel of which the peer has another key, though another 
   });
 });
 
+/** Longer than a peer may be quiet before the doctor asks whether it is spoken to. */
+const QUIET_MS = 11_000;
+
+test('doctor finds a peer that has become silent, without keepalives', {
+  skip: lacking('ping'),
+}, async () => {
+  const plain = (side: Side): string =>
+    tunnelTable('gre1', side, 'mode = "gre"', `address = ["10.9.0.${side === 'A' ? 1 : 2}/24"]`);
+  await withLab('doctorquiet', { ipv6: false, tunnels: plain }, async (lab) => {
+    const { a, rA, rB } = lab;
+    await ping(rA, '-c2', '-i0.1', '-W1', '10.9.0.2');
+    lab.namespaces.run(rB, 'ip', ['link', 'set', 'gre1', 'down']);
+    await sleep(QUIET_MS);
+    const examine = () => doctor(rA, ['gre1', '--config', a.config]);
+    assertHealthy(await examine());
+    const asking = ping(rA, '-c60', '-i0.1', '-W1', '10.9.0.2');
+    assertFound(await examine(), {
+      ...{ check: 'peer', tunnel: 'gre1', severity: 'warning' },
+      found: /packets are sent, and nothing comes: last heard 1\d s ago/,
+      next: /tcpdump -ni any 'proto 47/,
+    });
+    await asking;
+  });
+});
+
 async function tryFault(lab: Lab, fault: Fault): Promise<void> {
   const namespace = fault.in === 'rB' ? lab.rB : lab.rA;
   const shell = (lines: readonly string[] = []): void => {
@@ -233,7 +285,13 @@ async function tryFault(lab: Lab, fault: Fault): Promise<void> {
     await fault.also?.(lab);
     if (fault.downs) await becomes(lab, 'down');
     const words = fault.words ?? ['gre1'];
-    assertFound(await doctor(lab.rA, [...words, '--config', lab.a.config]), fault.finds);
+    const examine = () => doctor(lab.rA, [...words, '--config', lab.a.config]);
+    const { check, next } = assertFound(await examine(), fault.finds);
+    if (fault.mends) {
+      const [step = ''] = next?.split('; ') ?? [];
+      shell([step.replace(/^sudo /, '').replace(/^grebe /, `${process.execPath} ${GREBE} `)]);
+      assertFine(await examine(), check);
+    }
   } finally {
     shell(fault.mend);
   }

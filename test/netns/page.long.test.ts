@@ -1,14 +1,12 @@
 // The web page in Chromium, inside the namespace of a router that carries real packets.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-import { z } from 'zod';
+import type { Page } from 'playwright-core';
 import { fetchWeb } from '../../src/control/client.js';
 import { ip } from '../../src/demo/namespaces.js';
 import { readStatus, startRouter } from '../../src/demo/router-process.js';
-import { withBrowser, withoutBrowser } from '../support/browser.js';
+import { withoutBrowser } from '../support/browser.js';
 import {
   assertAnswered,
   eventually,
@@ -22,9 +20,15 @@ import {
 } from '../support/lab.js';
 import { injectPackets } from '../support/packet-task.js';
 import { gre, ipv4 } from '../support/packets.js';
+import {
+  API,
+  assertAccessible,
+  fitsWidth,
+  type OpenedPage,
+  withOpenedPage,
+} from '../support/page.js';
 
 const skip = lacking('ping') || withoutBrowser;
-const API = '127.0.0.1:9477';
 
 const tunnels = (side: Side): string => {
   const n = side === 'A' ? 1 : 2;
@@ -42,36 +46,19 @@ const WRONG_KEY = ipv4({
   payload: gre({ key: 8, payload: INNER }),
 });
 
-interface Opened {
+/** The page asks each ten seconds. */
+const DIFF_MS = 12_000;
+
+interface Opened extends OpenedPage {
   readonly lab: Lab;
-  readonly browser: Browser;
-  readonly page: Page;
-  /** With the token. */
-  readonly url: string;
-  /** Addresses of all requests that the page made. */
-  readonly asked: readonly string[];
-  /** What it said is wrong. */
-  readonly faults: readonly string[];
 }
 
-/** Opens the page of router B as somebody does who has typed `grebe web`. */
+/** Opens the page of router B. */
 async function withPage(label: string, use: (opened: Opened) => Promise<void>): Promise<void> {
   const router = (side: Side): string => (side === 'B' ? `api = "${API}"` : '');
   await withLab(label, { tunnels, router, ipv6: false }, async (lab) => {
-    const url = (await fetchWeb(lab.b.socket)).url ?? '';
-    await withBrowser(lab.namespaces, lab.rB, async (browser) => {
-      const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
-      const asked: string[] = [];
-      const faults: string[] = [];
-      page.on('request', (request) => asked.push(request.url()));
-      page.on('pageerror', (error) => faults.push(error.message));
-      page.on('console', (message) => {
-        if (message.type() === 'error') faults.push(message.text());
-      });
-      await page.goto(url);
-      await page.getByRole('rowheader', { name: 'gre1' }).waitFor();
-      await use({ lab, browser, page, url, asked, faults });
-    });
+    const { namespaces, rB, b } = lab;
+    await withOpenedPage(namespaces, rB, b, 'gre1', (opened) => use({ lab, ...opened }));
   });
 }
 
@@ -129,6 +116,63 @@ test('the page shows traffic as it passes, a drop with its reason, and a tunnel 
 
     assert.deepEqual(faults, []);
     for (const address of asked) assert.ok(address.startsWith(`http://${API}/`), address);
+  });
+});
+
+test('what a reload would change is shown in words, and what is wrong with the file by line and column', {
+  skip,
+}, async () => {
+  await withPage('pagediff', async ({ lab, page, browser, faults }) => {
+    const { config } = lab.b;
+    const running = readFileSync(config, 'utf8');
+    const panel = page.getByRole('region', { name: 'What a reload would change' });
+    assert.equal(await panel.isVisible(), false, 'nothing differs');
+    const other = running
+      .replace('key = 7', 'key = 8\nttl = 32')
+      .replace('mode = "ipip"', 'mode = "gre"')
+      .replace('[router]', '[router]\ncodec = "scalar"\nlanes = 2');
+    const another = tunnelTable('new1', 'B', 'mode = "gre"', 'key = 9', 'allow = ["any"]');
+    writeFileSync(config, other + another);
+    const shows = (kind: string, name: string, how: RegExp | string): Promise<void> =>
+      panel
+        .getByRole('row', { name: new RegExp(`^${kind} ${name.replace(/[[\]]/g, '\\$&')} `) })
+        .filter({ hasText: how })
+        .waitFor({ timeout: DIFF_MS });
+    await shows('change', 'gre1', /ttl: (?:64|default|"inherit") → 32/);
+    await shows('change', 'gre1', 'key: 7 → 8');
+    await shows(
+      'rebuild',
+      'ipip1',
+      /mode: "ipip" → "gre"; a new device: packets under way are lost/,
+    );
+    await shows('add', 'new1', 'a new tunnel, with its device');
+    await shows('change', '[router]', /codec: .* → "scalar"/);
+    await shows('with a restart', '[router]', /lanes: .* → 2/);
+    assert.equal(await panel.getByRole('row').count(), 6, 'a heading, and these');
+    await assertAccessible(page);
+
+    const tokenless = await browser.newPage();
+    await tokenless.goto(`http://${API}/`);
+    await tokenless.getByText('2 tunnels up').waitFor();
+    writeFileSync(config, running.replace('key = 7', 'key = "seven"'));
+    const lines = running.slice(0, running.indexOf('key = 7')).split('\n');
+    const wrong = panel.locator('pre');
+    await wrong.getByText(`:${lines.length}:7`).waitFor({ timeout: DIFF_MS });
+    assert.match(await wrong.innerText(), /key = "seven"\n.*\^/);
+    await panel.getByText('Nothing: the config file cannot be taken as it is.').waitFor();
+    await panel.getByText(`after a change: grebe check ${config}`).waitFor();
+    assert.equal(await panel.getByRole('row').count(), 0);
+    assert.equal(await tokenless.locator('#diff').isVisible(), false, 'the file is not for all');
+    await assertAccessible(page);
+    assert.ok(await fitsWidth(page), 'narrow');
+
+    writeFileSync(config, running);
+    await panel.waitFor({ state: 'hidden', timeout: DIFF_MS });
+    // Chromium itself says of every answer from 400 on that it is one.
+    assert.deepEqual(
+      faults.filter((fault) => !fault.includes('status of 409')),
+      [],
+    );
   });
 });
 
@@ -208,15 +252,26 @@ test('light and dark follow the system until somebody chooses, and the choice is
   await withPage('theme', async ({ page }) => {
     const ground = (): Promise<unknown> =>
       page.evaluate('getComputedStyle(document.body).backgroundColor');
+    // What uPlot has drawn with: the first line of the chart, in #0b6b6b or #4cc2bd.
+    const isLine = (color: string) => (): Promise<boolean> =>
+      page
+        .evaluate(
+          `getComputedStyle(document.querySelector('#chart .u-series + .u-series .u-marker')).borderColor`,
+        )
+        .then((found) => found === color);
+    const [lightLine, darkLine] = [isLine('rgb(11, 107, 107)'), isLine('rgb(76, 194, 189)')];
     await page.emulateMedia({ colorScheme: 'light' });
     const light = await ground();
+    assert.ok(await eventually(lightLine));
     await page.emulateMedia({ colorScheme: 'dark' });
     const dark = await ground();
     assert.notEqual(dark, light);
+    assert.ok(await eventually(darkLine), 'the chart is drawn anew');
     const button = page.getByRole('button', { name: /^Theme/ });
     await button.click();
     assert.equal(await button.innerText(), 'Theme: light');
     assert.equal(await ground(), light);
+    assert.ok(await eventually(lightLine));
     await page.reload();
     await page.getByText('2 tunnels up').waitFor();
     assert.equal(await ground(), light);
@@ -234,11 +289,7 @@ test('on a narrow screen nothing has to be scrolled sideways, and every value ke
     await page.locator('#packets details').waitFor();
     for (const width of [320, 380, 600, 768, 1000]) {
       await page.setViewportSize({ width, height: 800 });
-      const needs = 'document.documentElement.scrollWidth';
-      assert.ok(
-        await eventually(async () => Number(await page.evaluate(needs)) <= width),
-        `${width}`,
-      );
+      assert.ok(await eventually(() => fitsWidth(page)), `${width}`);
     }
     await page.setViewportSize({ width: 380, height: 800 });
     const label = await page.evaluate(
@@ -294,29 +345,12 @@ test('all of it can be used by keyboard, and every control and region has a name
 });
 
 test('a judge of accessibility finds nothing wrong, light, dark and narrow', { skip }, async () => {
-  const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8');
   await withPage('axe', async ({ lab, page }) => {
     injectPackets(lab.namespaces, lab.rA, [WRONG_KEY]);
     await page.locator('#packets details').waitFor();
     ip('-n', lab.rB, 'link', 'set', 'ipip1', 'down');
     await page.getByText('2 tunnels, 1 down').waitFor();
-    for (const [colorScheme, width] of [
-      ['light', 1200],
-      ['dark', 1200],
-      ['light', 380],
-    ] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.setViewportSize({ width, height: 800 });
-      const found = await page.evaluate(`${axe}; axe.run().then(({ violations, passes }) => ({
-        passes: passes.length,
-        violations: violations.map(({ id, nodes }) => id + ' ' + nodes.map(({ html }) => html).join(' ')),
-      }))`);
-      const { passes, violations } = z
-        .object({ passes: z.number(), violations: z.array(z.string()) })
-        .parse(found);
-      assert.deepEqual(violations, [], `${colorScheme} ${width}`);
-      assert.ok(passes > 20, `${passes} rules`);
-    }
+    await assertAccessible(page);
   });
 });
 

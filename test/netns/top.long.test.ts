@@ -47,15 +47,16 @@ async function withTop(
   label: string,
   use: (opened: Opened) => Promise<void>,
   env: readonly string[] = [],
+  between = tunnels,
 ): Promise<void> {
-  await withLab(label, { tunnels, ipv6: false }, async (lab) => {
+  await withLab(label, { tunnels: between, ipv6: false }, async (lab) => {
     const terminal = new Terminal(110, 24, env);
     try {
       await terminal.shows(/^#/);
       terminal.type('echo before');
       terminal.press('Enter');
       terminal.grebe('top', '--socket', lab.b.socket);
-      await terminal.shows(/2 tunnels up/);
+      await terminal.shows(/\d tunnels? up/);
       await use({ lab, terminal });
     } finally {
       terminal.close();
@@ -103,6 +104,35 @@ test('traffic, a drop and a tunnel that goes down are shown, and keys lead to ea
     terminal.press('q');
     await assertBack(terminal);
   });
+});
+
+/** Ten peers of B's one tunnel, of which A is the last. */
+const hub = (side: Side): string => {
+  if (side === 'A') return tunnelTable('spoke', 'A', 'mode = "gre"', 'address = ["10.9.0.1/24"]');
+  const others = Array.from({ length: 9 }, (_, n) => `198.18.0.${n + 2}`);
+  const peers = [...others, OUTER.A].map((remote) => {
+    const inner = remote === OUTER.A ? '10.9.0.1' : remote.replace('198.18', '10.9');
+    return `{ remote = "${remote}", routes = ["${inner}/32"] }`;
+  });
+  const lines = ['mode = "gre"', 'address = ["10.9.0.12/24"]', `peers = [${peers.join(', ')}]`];
+  return tunnelTable('hub', 'B', ...lines).replace(`remote = "${OUTER.A}"`, 'remote = "any"');
+};
+
+test('the peers of a tunnel are shown with what passes, a page at a time', { skip }, async () => {
+  const use = async ({ lab, terminal }: Opened): Promise<void> => {
+    terminal.press('Enter');
+    await terminal.shows(/^10 peers, 1 to 5 seen: page up, down$/m);
+    terminal.press('PageDown');
+    await terminal.shows(/^10 peers, 6 to 10 seen[\s\S]*^192\.0\.2\.1 +0 +0 bit\/s .* never$/m);
+    const pings = assertAnswered(lab.namespaces, lab.rA, '10.9.0.12', 1000);
+    await terminal.shows(/^192\.0\.2\.1 +0 +[1-9][\d.]* kbit\/s +[1-9][\d.]* kbit\/s +0 s ago$/m);
+    await pings;
+    terminal.press('Home');
+    const first = await terminal.shows(/^10 peers, 1 to 5 seen/m);
+    assert.match(first, /^198\.18\.0\.2 +0 +0 bit\/s +0 bit\/s +never$/m);
+    terminal.press('q');
+  };
+  await withTop('toppeers', use, [], hub);
 });
 
 test('it follows the size of the terminal, down to a small one', { skip }, async () => {

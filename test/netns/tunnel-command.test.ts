@@ -3,13 +3,16 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { assertAccounted } from '../support/accounted.js';
 import {
+  ANSWERED,
   assertAnswered,
   GREBE,
   lacking,
   OUTER,
   other,
   type Side,
+  tunnelStatus,
   tunnelTable,
   withLab,
 } from '../support/lab.js';
@@ -97,6 +100,69 @@ test('tunnels are added, changed and removed by the words of ip tunnel, and save
     assert.equal(toA('tunnel', 'del', 'new', '--save').out, '- new');
     assert.doesNotMatch(file(), /tunnel\.new/);
     assert.match(file(), /# the first/);
+  });
+});
+
+/** The tunnel as an inline table at A, as dotted keys at B. */
+function formed(side: Side): string {
+  const [, ...lines] = still(side).trim().split('\n');
+  return side === 'A'
+    ? `[tunnel] # all of ours\nstill = { ${lines.join(', ')} } # inline\n# end`
+    : `[tunnel] # all of ours\n${lines.map((line, n) => `  still.${line} # ${n}\n`).join('')}`;
+}
+
+test('tunnels in inline tables and dotted keys are saved in their form, while they carry packets', {
+  skip: lacking('ping'),
+}, async () => {
+  await withLab('formed', { ipv6: false, tunnels: formed }, async (lab) => {
+    const { namespaces, rA, a, b } = lab;
+    const [toA, toB] = [sayTo(a.socket), sayTo(b.socket)];
+    const [fileA, fileB] = [a, b].map(
+      ({ config }) =>
+        () =>
+          readFileSync(config, 'utf8'),
+    );
+    assert.ok(fileA && fileB);
+    const [beforeA, beforeB] = [fileA(), fileB()];
+    await assertAnswered(namespaces, rA, '10.9.0.2');
+
+    for (const say of [toA, toB]) {
+      const said = say('tunnel', 'change', 'still', 'csum', 'key', '5', '--save');
+      assert.deepEqual([said.code, said.out], [0, '~ still\n    key = 1 -> 5\n    csum = true']);
+    }
+    await assertAnswered(namespaces, rA, '10.9.0.2');
+    const changed = (text: string): string => text.replace('key = 1', 'key = 5');
+    assert.equal(fileA(), changed(beforeA).replace(' } # inline', ', csum = true } # inline'));
+    assert.equal(fileB(), `${changed(beforeB)}  still.csum = true\n`);
+
+    // Another tunnel comes and goes: what the file said before, it says after.
+    const words = 'mode gre local 192.0.2.1 remote 192.0.2.2 key 8'.split(' ');
+    const added = toA('tunnel', 'add', 'more', ...words, '--save');
+    assert.deepEqual([added.code, added.out], [0, '+ more'], added.err);
+    assert.match(fileA(), /\n\n\[tunnel\.more\]\nmode = "gre"\n/);
+    assert.equal(toA('tunnel', 'del', 'more', '--save').code, 0);
+    for (const say of [toA, toB]) {
+      assert.equal(say('diff').out, '', 'the file and the router are the same');
+      assert.equal(say('reload').out, 'nothing differs');
+    }
+    await assertAnswered(namespaces, rA, '10.9.0.2');
+    for (const router of [a, b]) {
+      const { rx, tx, drops } = await tunnelStatus(router, 'still');
+      assert.deepEqual([rx.packets, tx.packets, drops], [3 * ANSWERED, 3 * ANSWERED, {}]);
+    }
+    await assertAccounted(a, b);
+
+    // A file that is being edited stays as it is, and the router has the change.
+    const broken = `${fileA()}\n[tunnel.half`;
+    writeFileSync(a.config, broken);
+    const refused = toA('tunnel', 'change', 'still', 'ttl', '9', '--save');
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.err,
+      /tunnel still cannot be saved in .*\.toml: the file has errors[\s\S]*grebe check/,
+    );
+    assert.equal(fileA(), broken);
+    assert.match(toA('tunnel', 'show', 'still').out, /ttl 9/);
   });
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { reload } from '../../src/control/reload-client.js';
 import { ip } from '../../src/demo/namespaces.js';
 import type { RouterProcess } from '../../src/demo/router-process.js';
 import { replaceCable } from '../support/cable.js';
@@ -284,7 +285,7 @@ async function assertIdle(routers: readonly RouterProcess[]): Promise<void> {
   assert.ok(Math.max(...used) < 10, `${used} hundredths of a second`);
 }
 
-test('a device that is deleted and made anew is served by raw sockets, and nobody spins', {
+test('a device that is deleted and made anew is served by raw sockets, until a reload has AF_XDP on it', {
   skip,
 }, async () => {
   await withNextHop('anew', 'xdp', async (lab) => {
@@ -301,5 +302,12 @@ test('a device that is deleted and made anew is served by raw sockets, and nobod
     await silence(lab);
     await assertAnswered(namespaces, rA, PEER, 3000);
     assertAlive(lab);
+
+    for (const router of [a, b]) assert.deepEqual((await reload(router.socket)).tunnels, []);
+    await assertByXdp(lab);
+    const before = redirected(namespaces, lab.rB, UNDERLAY);
+    await assertAnswered(namespaces, rA, PEER, 1300);
+    assert.equal(redirected(namespaces, lab.rB, UNDERLAY) - before, 3);
+    await assertIdle([a, b]);
   });
 });

@@ -1,6 +1,7 @@
 // Where AF_XDP cannot be had, the router says why and what to do, and runs over raw sockets.
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/demo/namespaces.js';
@@ -8,6 +9,7 @@ import { type RouterProcess, readStatus, startRouter } from '../../src/demo/rout
 import { ATTACH_TYPE } from '../../src/sys/bpf.js';
 import { interfaceIndex, NativeBlock, syscall } from '../../src/sys/libc.js';
 import { openRedirect, type Redirect } from '../../src/underlay/xdp/redirect-program.js';
+import { assertFine, assertFound, doctor } from '../support/doctor.js';
 import { enterNamespace, namespacePath } from '../support/enter-namespace.js';
 import {
   assertAnswered,
@@ -38,10 +40,10 @@ const startBoth = (wire: Wire): Promise<Lab> =>
   startRouters(wire, { tunnels: plainGre, router: XDP });
 
 /** A program of somebody else on a device; it passes everything. */
-function foreignProgram(namespace: string): Redirect {
+function foreignProgram(namespace: string, device = UNDERLAY): Redirect {
   return enterNamespace(namespacePath(namespace), () =>
     openRedirect({
-      ...{ link: interfaceIndex(UNDERLAY), device: UNDERLAY },
+      ...{ link: interfaceIndex(device), device },
       ...{ queueCount: 1, frameSize: 1500, maxPeers: 1 },
     }),
   );
@@ -170,6 +172,38 @@ test('an MTU of 9000, which the driver refuses, is carried in generic mode', {
     witness.close();
     await assertTransfers(lab, { size: TRANSFER_SIZE });
     await assertNoDrops(lab);
+  });
+});
+
+test('a port of a bridge that has a program is refused one, and the bridge is named', {
+  skip,
+}, async () => {
+  await withWire('upper', { ipv6: false }, async ({ namespaces, rA }) => {
+    ip('-n', rA, 'link', 'add', 'x0', 'type', 'bridge');
+    ip('-n', rA, 'link', 'set', 'x0', 'up');
+    ip('-n', rA, 'link', 'set', UNDERLAY, 'master', 'x0');
+    const foreign = foreignProgram(rA, 'x0');
+    try {
+      const words = ['tun1', '--config', join(namespaces.folder, `${rA}.toml`)];
+      const finding = {
+        ...({ check: 'xdp', severity: 'warning', tunnel: 'tun1' } as const),
+        found: /another program has XDP on x0, above u0: the kernel then takes none there/,
+        next: /ip link set dev x0 xdp off/,
+      };
+      const router = await startRouter(namespaces, rA, plainGre('A'), XDP);
+      const says = /u0: .*EEXIST: another program is attached already to x0 above it/;
+      await assertRaw(router, says, /ip -d link show dev x0/);
+      assertFound(await doctor(rA, words), finding);
+      await namespaces.stop(router.child);
+      assertFound(await doctor(rA, words), finding);
+      foreign.close();
+      assertFine(await doctor(rA, words), 'xdp');
+      const again = await startRouter(namespaces, rA, plainGre('A'), XDP);
+      assert.equal((await readStatus(again)).underlay, 'xdp');
+      assertFine(await doctor(rA, words), 'xdp');
+    } finally {
+      foreign.close();
+    }
   });
 });
 

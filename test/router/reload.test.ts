@@ -1,6 +1,6 @@
 // Reloads one after the other: their order, trials, and what is told of them. Nothing is changed but a list.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -84,29 +84,57 @@ test('an edit that fails says nothing of the file', async () => {
   assert.equal(reloads.last.isSuccessful, true);
 });
 
-test('trials in a row lead back to what was before the first; a plain reload confirms', async () => {
+test('trials in a row lead back to what was before the first, whatever else is changed meanwhile', async () => {
   const { reloads, applied } = open();
   write(2);
   await reloads.reload(undefined, { confirmMs: 200 });
   write(3);
-  await reloads.reload(undefined, { confirmMs: 30 });
-  await sleep(80);
-  assert.deepEqual(applied, [2, 3, 1]);
-  await reloads.reload(undefined, { confirmMs: 30 });
-  await reloads.reload();
-  await sleep(80);
-  assert.deepEqual(applied.slice(3), [3, 3]);
+  const { confirmUntilMs } = await reloads.reload(undefined, { confirmMs: 60 });
+  assert.equal(reloads.trialUntilMs, confirmUntilMs);
+  write(4);
+  assert.deepEqual((await reloads.reload()).confirmUntilMs, confirmUntilMs);
+  await reloads.reload((running) => running);
+  await sleep(120);
+  assert.deepEqual(applied, [2, 3, 4, 4, 1]);
   assert.throws(() => reloads.confirm(), /no reload waits/);
+  assert.throws(() => reloads.trialUntilMs, /no reload waits/);
 });
 
-test('a reload that is under way when a trial ends confirms it', async () => {
+test('a reload that is under way when a trial ends does not confirm it', async () => {
   const { reloads, applied } = open({ lastsMs: 40 });
   write(2);
   await reloads.reload(undefined, { confirmMs: 20 });
-  const plain = reloads.reload();
-  await plain;
+  await reloads.reload();
   await sleep(120);
-  assert.deepEqual(applied, [2, 2]);
+  assert.deepEqual(applied, [2, 2, 1]);
+});
+
+test('an undo ends a trial at once, and says before what it would do', async () => {
+  const { reloads, applied } = open();
+  assert.throws(() => reloads.wouldUndo(), /nothing to undo/);
+  write(2);
+  await reloads.reload(undefined, { confirmMs: 40 });
+  const keys = [{ key: 'ttl', before: '2', after: '1' }];
+  assert.deepEqual(reloads.wouldUndo().tunnels, [{ kind: 'change', name: 'a', keys }]);
+  assert.deepEqual(applied, [2]);
+  await reloads.undo();
+  await sleep(80);
+  assert.deepEqual(applied, [2, 1]);
+});
+
+test('a file that may be half written changes nothing', async () => {
+  const { reloads, applied } = open();
+  write(2);
+  const whole = readFileSync(file, 'utf8');
+  for (const part of ['', '# by hand\n', whole.trimEnd()]) {
+    writeFileSync(file, part);
+    await assert.rejects(reloads.reload(), /half written/);
+    assert.throws(() => reloads.load(), /half written/);
+  }
+  assert.deepEqual(applied, []);
+  writeFileSync(file, '[router]\n');
+  await reloads.reload();
+  assert.equal(reloads.config.tunnels.length, 0);
 });
 
 test('undo goes back and forth, and after the end nothing is begun', async () => {

@@ -45,7 +45,7 @@ function plainLines(mode: string): fc.Arbitrary<string>[] {
     ...(isOver6
       ? [
           one('encaplimit = 0', 'encaplimit = 4', 'encaplimit = 255'),
-          one('flowlabel = 0x12345', 'flowlabel = "inherit"'),
+          one('flowlabel = 0x12345', 'flowlabel = "inherit"', 'flowlabel = "flow"'),
           one('ttl = "inherit"', 'ttl = 1', 'ttl = 64', 'ttl = 255'),
         ]
       : [one('ttl = 1', 'ttl = 255', 'ttl = "inherit"', 'ttl = "inherit"\npmtudisc = false')]),
@@ -83,7 +83,6 @@ function otherLines(mode: string): fc.Arbitrary<string>[] {
     ),
     one('reflect = true'),
     ...(mode === 'gre-udp' ? [one('sport = 4754', 'sport = "random"', 'sport = "auto"')] : []),
-    ...(familyOf(mode) === 6 ? [one('flowlabel = "flow"')] : []),
   ];
 }
 

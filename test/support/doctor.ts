@@ -57,8 +57,8 @@ export interface Expected {
   readonly next: RegExp;
 }
 
-/** Fails unless one of the findings is the one expected. */
-export function assertFound({ findings }: Examined, expected: Expected): void {
+/** Fails unless one of the findings is the one expected; returns it. */
+export function assertFound({ findings }: Examined, expected: Expected): Finding {
   const { check, severity, tunnel = null, found, next } = expected;
   const hit = findings.find(
     (one) =>
@@ -71,6 +71,15 @@ export function assertFound({ findings }: Examined, expected: Expected): void {
   const told = findings.filter((one) => one.severity !== 'ok' || one.check === check);
   assert.ok(hit, `no finding is ${check} ${severity} ${found} ${next}:\n${show(told)}`);
   assert.ok(hit.looked.length > 0);
+  return hit;
+}
+
+/** Fails if a check found something to repair. */
+export function assertFine({ findings }: Examined, check: string): void {
+  const wrong = findings.filter(
+    (one) => one.check === check && ['error', 'warning'].includes(one.severity),
+  );
+  assert.deepEqual(wrong, []);
 }
 
 /** Fails unless nothing is to be repaired. */

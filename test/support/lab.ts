@@ -39,6 +39,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ethtool: 'ethtool',
   unshare: 'util-linux',
   setpriv: 'util-linux',
+  setcap: 'libcap2-bin',
+  nft: 'nftables',
 };
 
 /**

@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { eventsBetween, statusEvent } from '../../src/control/change.js';
 import { encodeEvent, type LiveEvent } from '../../src/control/event.js';
-import type { RouterStatus, TunnelStatus } from '../../src/router/contract.js';
+import type { PeerStatus, RouterStatus, TunnelStatus } from '../../src/router/contract.js';
 import { EventReader } from '../../src/view/event-reader.js';
 import { HISTORY } from '../../src/view/history.js';
-import { type Counts, LiveView, total } from '../../src/view/live.js';
+import { LiveView } from '../../src/view/live.js';
+import { type Counts, total } from '../../src/view/live-counts.js';
 import { STATUS } from '../control/router.js';
 import '../support/arbitrary.js'; // its settings of fast-check
 
@@ -26,8 +27,25 @@ interface Step {
   readonly isUp: boolean;
   /** Its counters begin anew. */
   readonly isReset: boolean;
+  /** Of a tunnel with several. */
+  readonly peers: readonly PeerStep[];
 }
 
+/** What happens to a peer. */
+interface PeerStep extends Pick<Step, 'rx' | 'tx' | 'drops'> {
+  readonly remote: string;
+  readonly remoteAddress: string | undefined;
+  readonly downReason: string | undefined;
+}
+
+const peerStep: fc.Arbitrary<PeerStep> = fc.record({
+  remote: fc.constantFrom('203.0.113.1', 'far.example', '__proto__'),
+  remoteAddress: fc.constantFrom(undefined, '192.0.2.7', '192.0.2.8'),
+  downReason: fc.constantFrom(undefined, 'far.example has no address'),
+  rx: passed,
+  tx: passed,
+  drops: reasons,
+});
 const step: fc.Arbitrary<Step> = fc.record({
   name: fc.constantFrom('gre1', 'sit1', '__proto__', 'constructor'),
   rx: passed,
@@ -35,6 +53,8 @@ const step: fc.Arbitrary<Step> = fc.record({
   drops: reasons,
   isUp: fc.boolean(),
   isReset: fc.boolean(),
+  // One remote may be there twice.
+  peers: fc.array(peerStep, { maxLength: 3 }),
 });
 const look = fc.record({
   steps: fc.uniqueArray(step, { selector: ({ name }) => name, maxLength: 4 }),
@@ -52,7 +72,7 @@ function sum(
 
 function after(
   old: TunnelStatus | undefined,
-  { name, isReset, isUp, ...more }: Step,
+  { name, isReset, isUp, peers, ...more }: Step,
 ): TunnelStatus {
   const { rx, tx, drops } =
     old === undefined || isReset
@@ -68,9 +88,30 @@ function after(
     local: '192.0.2.1',
     remote: '192.0.2.2',
     mtu: 1476,
+    ...(peers.length === 0
+      ? {}
+      : { peers: peers.map((one, n) => peerAfter(old?.peers?.[n], one)) }),
     ...(isUp ? { state: 'up' } : { state: 'down', downReason: 'device' }),
   };
 }
+
+function peerAfter(
+  old: PeerStatus | undefined,
+  { remote, remoteAddress, downReason, ...more }: PeerStep,
+): PeerStatus {
+  const { rx, tx, drops } = old?.remote === remote ? old : { rx: NOTHING, tx: NOTHING, drops: {} };
+  return {
+    remote,
+    ...(remoteAddress === undefined ? {} : { remoteAddress }),
+    ...(downReason === undefined ? {} : { downReason }),
+    rx: { packets: rx.packets + more.rx.packets, bytes: rx.bytes + more.rx.bytes },
+    tx: { packets: tx.packets + more.tx.packets, bytes: tx.bytes + more.tx.bytes },
+    drops: sum(drops, more.drops),
+    lastReceivedMs: null,
+  };
+}
+
+const NOTHING = { packets: 0, bytes: 0 };
 
 const positive = (counts: Iterable<readonly [string, number]>): object =>
   Object.fromEntries([...counts].filter(([, count]) => count > 0));
@@ -79,19 +120,31 @@ function shownBy(view: LiveView): object {
   return {
     none: positive(view.none),
     kernel: positive(view.kernel),
-    tunnels: [...view.tunnels].map(([name, { rx, tx, drops, status }]) => ({
+    tunnels: [...view.tunnels].map(([name, { rx, tx, drops, status, peers }]) => ({
       ...{ name, rx: { ...rx }, tx: { ...tx }, drops: positive(drops) },
       ...{ state: status.state, downReason: status.downReason },
+      peers: peers.map((peer) => ({
+        ...{ rx: { ...peer.rx }, tx: { ...peer.tx }, drops: positive(peer.drops) },
+        ...endOf(peer.status),
+      })),
     })),
   };
+}
+
+function endOf({ remote, remoteAddress, downReason }: PeerStatus): object {
+  return { remote, remoteAddress, downReason };
 }
 
 function toldBy(status: RouterStatus): object {
   return {
     none: positive(Object.entries(status.drops)),
     kernel: positive(Object.entries(status.kernelDrops)),
-    tunnels: status.tunnels.map(({ name, rx, tx, drops, state, downReason }) => ({
+    tunnels: status.tunnels.map(({ name, rx, tx, drops, state, downReason, peers = [] }) => ({
       ...{ name, rx, tx, drops: positive(Object.entries(drops)), state, downReason },
+      peers: peers.map((peer) => ({
+        ...{ rx: peer.rx, tx: peer.tx, drops: positive(Object.entries(peer.drops)) },
+        ...endOf(peer),
+      })),
     })),
   };
 }
@@ -199,4 +252,23 @@ test('events of kinds that this version does not know are left out', () => {
   ]);
   assert.deepEqual(reader.read('kets\ndata: {"isShown":'), []);
   assert.equal(reader.read('false}\n\n').length, 1);
+});
+
+test('a peer that something came from was heard then, and its rates are of the last second', () => {
+  const view = new LiveView();
+  const peer: PeerStatus = {
+    ...{ remote: '203.0.113.1', rx: NOTHING, tx: NOTHING, drops: {}, lastReceivedMs: null },
+  };
+  const status = { ...STATUS, tunnels: [{ ...UP, peers: [peer, peer] }] };
+  view.apply(statusEvent({ timeMs: 0, steadyMs: 0, status }));
+  const busy = { rx: { packets: 4, bytes: 400 }, tx: NOTHING };
+  const peers = { gre1: [{ peer: 1, ...busy }] };
+  const tunnels = { gre1: busy };
+  view.apply({ kind: 'traffic', data: { timeMs: 2000, seconds: 2, tunnels, peers } });
+  const [idle, heard] = view.tunnels.get('gre1')?.peers ?? [];
+  assert.deepEqual([idle?.rxRate, idle?.status.lastReceivedMs], [NOTHING, null]);
+  assert.deepEqual(heard?.rxRate, { packets: 2, bytes: 200 });
+  assert.equal(heard?.status.lastReceivedMs, 2000);
+  view.apply(traffic(3000, 0));
+  assert.deepEqual([heard?.rxRate, heard?.status.lastReceivedMs], [NOTHING, 2000]);
 });

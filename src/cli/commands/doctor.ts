@@ -15,11 +15,14 @@ import type { Call } from '../command.js';
 import { askRouter } from '../socket-path.js';
 
 export async function runDoctor(call: Call): Promise<ExitCode> {
-  const { words, config: file, output, json, verbosity, options } = call;
+  const { words, socket, config, output, json, verbosity, options } = call;
   const [name] = words;
   const router = await findRouter(call);
   const subject = await gatherSubject(router, {
-    ...(file === undefined ? {} : { file }),
+    given: {
+      ...(socket === undefined ? {} : { socket }),
+      ...(config === undefined ? {} : { config }),
+    },
     ...(name === undefined ? {} : { name }),
   });
   const echoes = options.probe === true ? await probeRemotes(subject) : undefined;

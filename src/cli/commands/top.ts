@@ -13,7 +13,7 @@ import { LiveView } from '../../view/live.js';
 import type { Call } from '../command.js';
 import { askRouter } from '../socket-path.js';
 import { type Key, requireTerminal, type Screen, withScreen } from '../terminal.js';
-import { bodyRows, frameOf } from '../top/frame.js';
+import { extentsOf, frameOf } from '../top/frame.js';
 import { press, TOP_START, type TopState } from '../top/state.js';
 
 const PAUSE_MS = 1000;
@@ -77,8 +77,9 @@ class Top {
   }
 
   press(key: Key): void {
-    const page = this.screen === undefined ? 1 : bodyRows(this.screen.size());
-    const state = press(this.#state, key, this.#view.tunnels.size, page);
+    const size = this.screen?.size() ?? { columns: 1, rows: 1 };
+    const { tunnels, peers } = extentsOf(this.#view, this.#state, size);
+    const state = press(this.#state, key, tunnels, peers);
     if (state === null) {
       this.ending.abort();
       return;

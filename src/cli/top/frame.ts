@@ -6,20 +6,27 @@
 
 import type { Paint } from '../../config/diagnostic.js';
 import { formatBitRate, formatSeconds } from '../../view/format.js';
-import type { LiveTunnel, LiveView } from '../../view/live.js';
+import type { LiveView } from '../../view/live.js';
+import type { LiveTunnel } from '../../view/live-tunnel.js';
 import type { Size } from '../terminal.js';
 import { dropLines } from './drops.js';
 import { fitLine, type Line, sparkline } from './line.js';
 import type { Shown, TopState } from './state.js';
-import { tunnelLines } from './tunnel.js';
+import { peerRows, tunnelLines } from './tunnel.js';
 import { tunnelsLines } from './tunnels.js';
 
 const HEAD_ROWS = 3;
 const FOOT_ROWS = 1;
 
-/** Rows that the body has. */
-export function bodyRows({ rows }: Size): number {
-  return Math.max(1, rows - HEAD_ROWS - FOOT_ROWS);
+/** What there is to go through: tunnels, and peers of the chosen one. */
+export function extentsOf(view: LiveView, { chosen }: TopState, size: Size) {
+  const rows = bodyRows(size);
+  const tunnel = [...view.tunnels.values()][chosen];
+  const page = tunnel === undefined ? 1 : peerRows(tunnel, { ...size, rows });
+  return {
+    tunnels: { count: view.tunnels.size, page: rows },
+    peers: { count: tunnel?.peers.length ?? 0, page },
+  };
 }
 
 /** All lines, as wide and as many as fit. */
@@ -31,12 +38,16 @@ export function frameOf(view: LiveView, state: TopState, size: Size, paint: Pain
   return lines.slice(0, size.rows).map((line) => fitLine(line, size.columns, paint));
 }
 
+function bodyRows({ rows }: Size): number {
+  return Math.max(1, rows - HEAD_ROWS - FOOT_ROWS);
+}
+
 function bodyOf(view: LiveView, state: TopState, size: Size): Line[] {
   switch (state.shown) {
     case 'tunnels':
       return tunnelsLines(view, state.chosen, size);
     case 'tunnel':
-      return tunnelLines([...view.tunnels.values()][state.chosen], view, size);
+      return tunnelLines([...view.tunnels.values()][state.chosen], view, size, state.firstPeer);
     case 'drops':
       return dropLines(view, state, size);
     case 'help':
@@ -47,7 +58,7 @@ function bodyOf(view: LiveView, state: TopState, size: Size): Line[] {
 const HELP: readonly (readonly [keys: string, what: string])[] = [
   ['up down, j k', 'choose a tunnel'],
   ['page up, down', 'a page at a time; home, end or g, G: the first, the last'],
-  ['enter', 'the chosen tunnel alone'],
+  ['enter', 'the chosen tunnel alone; pages are then of its peers'],
   ['d', 'drops by reason, and the packets that were just dropped'],
   ['escape', 'back'],
   ['q, ^C', 'quit'],

@@ -11,6 +11,8 @@ export interface TopState {
   readonly before: Shown;
   /** Place of the chosen tunnel among all. */
   readonly chosen: number;
+  /** Place of the first peer that is seen of the chosen tunnel. */
+  readonly firstPeer: number;
   /** Why the router is not heard; absent: it is. */
   readonly lost?: string;
   /** Whether dropped packets are told, or somebody else traces. */
@@ -23,15 +25,30 @@ export const TOP_START: TopState = {
   shown: 'tunnels',
   before: 'tunnels',
   chosen: 0,
+  firstPeer: 0,
   hasPackets: true,
   packets: [],
 };
 
-/** The state after a key; null: the end. `count`: how many tunnels there are; `page`: how many are seen at once. */
-export function press(state: TopState, key: Key, count: number, page: number): TopState | null {
-  const { shown, chosen } = state;
+/** How many there are, and how many of them are seen at once. */
+export interface Extent {
+  readonly count: number;
+  readonly page: number;
+}
+
+/** The state after a key; null: the end. `peers`: those of the chosen tunnel. */
+export function press(state: TopState, key: Key, tunnels: Extent, peers: Extent): TopState | null {
+  const { shown, chosen, firstPeer } = state;
   const choose = (place: number): TopState => {
-    return { ...state, chosen: Math.max(0, Math.min(count - 1, place)) };
+    const next = within(place, tunnels.count - 1);
+    return { ...state, chosen: next, firstPeer: next === chosen ? firstPeer : 0 };
+  };
+  // Pages are of what is longer than one: peers, where they are seen.
+  const isPeers = shown === 'tunnel' && peers.count > 0;
+  const { count, page } = isPeers ? peers : tunnels;
+  const at = isPeers ? firstPeer : chosen;
+  const go = (place: number): TopState => {
+    return isPeers ? { ...state, firstPeer: within(place, count - page) } : choose(place);
   };
   const open = (what: Shown): TopState => {
     return shown === what ? back(state) : { ...state, shown: what, before: shown };
@@ -47,7 +64,7 @@ export function press(state: TopState, key: Key, count: number, page: number): T
     case 'escape':
       return back(state);
     case 'enter':
-      return shown === 'tunnels' && count > 0 ? { ...state, shown: 'tunnel' } : back(state);
+      return shown === 'tunnels' && tunnels.count > 0 ? { ...state, shown: 'tunnel' } : back(state);
     case 'up':
     case 'k':
       return choose(chosen - 1);
@@ -55,19 +72,23 @@ export function press(state: TopState, key: Key, count: number, page: number): T
     case 'j':
       return choose(chosen + 1);
     case 'page-up':
-      return choose(chosen - page);
+      return go(at - page);
     case 'page-down':
     case ' ':
-      return choose(chosen + page);
+      return go(at + page);
     case 'home':
     case 'g':
-      return choose(0);
+      return go(0);
     case 'end':
     case 'G':
-      return choose(count - 1);
+      return go(count - 1);
     default:
       return state;
   }
+}
+
+function within(place: number, last: number): number {
+  return Math.max(0, Math.min(last, place));
 }
 
 function back(state: TopState): TopState {

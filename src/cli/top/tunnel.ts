@@ -1,21 +1,53 @@
-import { formatBitRate, formatBytes, formatPacketRate, formatSeconds } from '../../view/format.js';
+import { formatBitRate, formatBytes, formatPacketRate } from '../../view/format.js';
 import { HISTORY } from '../../view/history.js';
-import type { Counts, LiveTunnel, LiveView } from '../../view/live.js';
+import type { LiveView } from '../../view/live.js';
+import type { Counts } from '../../view/live-counts.js';
+import type { LiveTunnel } from '../../view/live-tunnel.js';
 import type { Size } from '../terminal.js';
 import { type Line, sparkline } from './line.js';
+import { heardText, peerLines } from './peers.js';
 
-/** One tunnel: its ends, its traffic of the last minutes, its drops. */
+/** Rows of a tunnel beside its peers and reasons: ends 4, traffic 6, heading 2, and 2 that are empty. */
+const ROWS_BESIDE = 14;
+/** Peers that are seen, however low the terminal is. */
+const PEERS_MIN = 3;
+
+/** One tunnel: its ends, its traffic of the last minutes, its peers from `firstPeer` on, its drops. */
 export function tunnelLines(
   tunnel: LiveTunnel | undefined,
   view: LiveView,
-  { columns }: Size,
+  size: Size,
+  firstPeer: number,
 ): Line[] {
   if (tunnel === undefined) return [['this tunnel is gone']];
-  const { status, rxRate, txRate, rx, tx, rxHistory, txHistory, drops } = tunnel;
+  const lines = [...endLines(tunnel, view), [], ...trafficLines(tunnel, view, size)];
+  const reasons = reasonLines(tunnel.drops, size.columns);
+  if (tunnel.peers.length === 0) return [...lines, ...reasons];
+  const room = { columns: size.columns, rows: peerRows(tunnel, size) };
+  const peers = peerLines(tunnel, firstPeer, view.timeMs, room);
+  return [...lines, ...peers, [], ...reasons];
+}
+
+/** How many peers of a tunnel are seen. */
+export function peerRows({ drops }: LiveTunnel, { columns, rows }: Size): number {
+  return Math.max(PEERS_MIN, rows - ROWS_BESIDE - reasonLines(drops, columns).length);
+}
+
+function endLines({ status }: LiveTunnel, view: LiveView): Line[] {
   const { name, mode, local, remote, remoteAddress, state, downReason, mtu, pathMtu } = status;
   const far = remoteAddress === undefined ? remote : `${remote} (${remoteAddress})`;
   const word = downReason === undefined ? state : `${state}: ${downReason}`;
   const path = pathMtu === undefined ? '' : ` (path ${pathMtu})`;
+  return [
+    [['bold', name], ` ${mode}  `, [state === 'up' ? 'green' : 'red', word]],
+    [['dim', 'ends'.padEnd(10)], `${local} -> ${far}`],
+    [['dim', 'MTU'.padEnd(10)], `${mtu}${path}`],
+    [['dim', 'heard'.padEnd(10)], heardText(status.lastReceivedMs, view.timeMs)],
+  ];
+}
+
+function trafficLines(tunnel: LiveTunnel, view: LiveView, { columns }: Size): Line[] {
+  const { rxRate, txRate, rx, tx, rxHistory, txHistory } = tunnel;
   const width = Math.max(1, Math.min(HISTORY, columns));
   const way = (
     title: string,
@@ -31,20 +63,7 @@ export function tunnelLines(
     [sparkline(history.last(view.at, width))],
     [],
   ];
-  return [
-    [['bold', name], ` ${mode}  `, [state === 'up' ? 'green' : 'red', word]],
-    [['dim', 'ends'.padEnd(10)], `${local} -> ${far}`],
-    [['dim', 'MTU'.padEnd(10)], `${mtu}${path}`],
-    [['dim', 'heard'.padEnd(10)], heardText(status.lastReceivedMs, view.timeMs)],
-    [],
-    ...way('received', rxRate, rx, rxHistory),
-    ...way('sent', txRate, tx, txHistory),
-    ...reasonLines(drops, columns),
-  ];
-}
-
-function heardText(timeMs: number | null, nowMs: number): string {
-  return timeMs === null ? 'never' : `${formatSeconds(Math.max(0, nowMs - timeMs) / 1000)} ago`;
+  return [...way('received', rxRate, rx, rxHistory), ...way('sent', txRate, tx, txHistory)];
 }
 
 const REASON_WIDTH = 22;

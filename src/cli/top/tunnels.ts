@@ -1,5 +1,7 @@
 import { formatBitRate } from '../../view/format.js';
-import { type LiveTunnel, type LiveView, total } from '../../view/live.js';
+import type { LiveView } from '../../view/live.js';
+import { total } from '../../view/live-counts.js';
+import type { LiveTunnel } from '../../view/live-tunnel.js';
 import type { Size } from '../terminal.js';
 import { type Line, sparkline } from './line.js';
 

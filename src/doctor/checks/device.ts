@@ -2,6 +2,9 @@ import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
 import type { Subject, Target } from '../subject.js';
 
+/** Fewer are those of a moment: the device drops what comes while it has no carrier, too. */
+const FEW = 10;
+
 /** Whether the devices of a router that runs are there, up, and where this command looks. */
 export const device: Check = {
   looks: 'the device of each tunnel (ip -j -d link)',
@@ -42,7 +45,7 @@ function examineOne({ name, status }: Target, { links }: Subject['machine']): Ou
   const lost = status?.queueDrops ?? 0;
   const sent = status?.tx.packets ?? 0;
   if (lost === 0) return [];
-  const severity = lost * 100 > sent ? 'warning' : 'note';
+  const severity = lost >= FEW && lost * 100 > sent ? 'warning' : 'note';
   const found = `the kernel dropped ${lost} packets before the router read them: the queue of ${name} was full`;
   const next = `sudo ip link set dev ${name} txqueuelen 10000`;
   return [{ severity, tunnel: name, found, next }];

@@ -4,6 +4,8 @@ import type { Subject, Target } from '../subject.js';
 
 /** More than one packet in so many is worth a warning. */
 const SHARE = 100;
+/** Fewer of them are no sign of anything: a trace route, a first packet that was too long, a device set up anew. */
+const FEW = 10;
 
 /** Whether tunnels drop packets that are theirs. */
 export const drops: Check = {
@@ -18,7 +20,8 @@ function examineOne({ name, status }: Target): Outcome[] {
   const total = counts.reduce((sum, [, count]) => sum + count, 0);
   if (total === 0) return [];
   const passed = status.rx.packets + status.tx.packets + status.localPackets;
-  const severity = passed === 0 ? 'error' : total * SHARE > passed ? 'warning' : 'note';
+  const isMuch = total >= FEW && total * SHARE > passed;
+  const severity = passed === 0 ? 'error' : isMuch ? 'warning' : 'note';
   const reasons = counts.slice(0, 3).map(([reason, count]) => `${count} ${reason}`);
   const more = counts.length > reasons.length ? ', and others' : '';
   const found = `${total} packets dropped beside ${passed} that passed: ${reasons.join(', ')}${more}`;

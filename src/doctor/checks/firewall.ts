@@ -106,7 +106,7 @@ function blockedOutcome(
   const found = `protocol ${protocol} ${way}: ${what} drops it`;
   const family = version === 4 ? 'ip' : 'ip6';
   const end = hook === 'input' ? `saddr ${source}` : `daddr ${destination}`;
-  const next = `sudo nft insert rule ${place} ${family} ${end} meta l4proto ${protocol} accept; the rules: sudo nft -a list ruleset`;
+  const next = `sudo nft insert rule ${place} ${family} ${end} ${matchText(protocol)} accept; the rules: sudo nft -a list ruleset`;
   if (isCertain) return { severity: 'error', tunnel, found, next };
   return {
     severity: 'note',
@@ -114,4 +114,11 @@ function blockedOutcome(
     found: `${found}, unless a rule before it takes it for an answer`,
     next,
   };
+}
+
+/** Lets in no more than the tunnel needs. */
+function matchText(protocol: number): string {
+  return protocol === PROTOCOL_OF['gre-udp']
+    ? `udp dport ${GRE_UDP_PORT}`
+    : `meta l4proto ${protocol}`;
 }

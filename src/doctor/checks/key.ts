@@ -8,7 +8,7 @@ import type { TunnelStatus } from '../../router/contract.js';
 import { EXIT, Failure } from '../../sys/failure.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
-import type { Subject } from '../subject.js';
+import { isQuiet, type Subject } from '../subject.js';
 
 /** How long the router is watched for packets that no tunnel takes, and how many are enough. */
 const WATCH_MS = 1500;
@@ -34,8 +34,8 @@ export const key: Check = {
   },
 };
 
-function isHeard({ state, lastReceivedMs }: TunnelStatus): boolean {
-  return state === 'up' && lastReceivedMs !== null;
+function isHeard(status: TunnelStatus): boolean {
+  return status.state === 'up' && !isQuiet(status);
 }
 
 /** Packets that no tunnel took, explained. */

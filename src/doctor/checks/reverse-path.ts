@@ -2,7 +2,7 @@ import { formatPrefix, network } from '../../packet/address.js';
 import { carries } from '../../packet/tunnel.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
-import { pathKey, readCounter, readSetting } from '../machine.js';
+import { deviceSetting, pathKey, readCounter, readSetting } from '../machine.js';
 import { outerVersionOf, pathsOf, type Subject, type Target } from '../subject.js';
 
 const STRICT = 1;
@@ -42,7 +42,7 @@ function outer({ machine }: Subject, target: Target): Outcome[] {
 
 /** 2 on one device is enough: the kernel takes the larger number of device and `all`. */
 function loosen(device: string): string {
-  return `sudo sysctl -w net.ipv4.conf.${device}.rp_filter=2`;
+  return `sudo sysctl -w ${deviceSetting('ipv4', device, 'rp_filter')}=2`;
 }
 
 function inner({ machine }: Subject, { name, mode, config }: Target): Outcome[] {

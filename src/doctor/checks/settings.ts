@@ -1,7 +1,7 @@
 import { carries } from '../../packet/tunnel.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
-import { readSetting } from '../machine.js';
+import { deviceSetting, readSetting } from '../machine.js';
 import type { Subject, Target } from '../subject.js';
 
 /** Kernel settings that a router would change, had it been let: under the service's unit they are read-only. */
@@ -37,12 +37,12 @@ function deviceSettings({ machine }: Subject, { name, mode, status }: Target): O
   const ownSources = readSetting(`net/ipv4/conf/${name}/accept_local`);
   if (carries(mode) !== 'ethernet' && ownSources === 0) {
     const found = `accept_local of ${name} is 0: ICMP errors for what this machine sends into it do not arrive, so that its programs do not learn of too large packets`;
-    const next = `sudo sysctl -w net.ipv4.conf.${name}.accept_local=1`;
+    const next = `sudo sysctl -w ${deviceSetting('ipv4', name, 'accept_local')}=1`;
     outcomes.push({ severity: 'note', tunnel: name, found, next });
   }
   if (carries(mode) === 4 && readSetting(`net/ipv6/conf/${name}/disable_ipv6`) === 0) {
     const found = `IPv6 is on at ${name}, which carries IPv4 alone: what the kernel says there is dropped and counted`;
-    const next = `sudo sysctl -w net.ipv6.conf.${name}.disable_ipv6=1`;
+    const next = `sudo sysctl -w ${deviceSetting('ipv6', name, 'disable_ipv6')}=1`;
     outcomes.push({ severity: 'note', tunnel: name, found, next });
   }
   return outcomes;

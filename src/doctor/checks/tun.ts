@@ -41,7 +41,7 @@ function examineFile(mayRun: boolean): Outcome[] {
   switch (cause) {
     case 'EACCES':
     case 'EPERM': {
-      const next = `sudo chmod 0666 ${PATH} (what a user makes with it still needs CAP_NET_ADMIN)`;
+      const next = `sudo chmod 0666 ${PATH}; what a user makes with it still needs CAP_NET_ADMIN`;
       const text = `${PATH} cannot be opened: ${cause}; its mode is ${mode}, its owner uid ${found.uid}`;
       return [{ severity: wrong, found: text, next }];
     }

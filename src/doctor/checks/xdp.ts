@@ -1,3 +1,4 @@
+import { isName } from '../../config/host-name.js';
 import { resolveAdjacencies } from '../../sys/adjacency.js';
 import { type Capability, hasCapabilities } from '../../sys/capability.js';
 import { hasIpsecPolicies } from '../../sys/ip.js';
@@ -7,7 +8,7 @@ import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
 import { readText } from '../machine.js';
 import { listenerOf } from '../processes.js';
-import { pathsOf, type Subject } from '../subject.js';
+import { pathsOf, type Subject, type Target } from '../subject.js';
 
 /** With one of these the limit does not count, or can be raised. */
 const MAY_LOCK: readonly Capability[] = ['CAP_IPC_LOCK', 'CAP_SYS_RESOURCE'];
@@ -16,6 +17,10 @@ const AF_XDP = 44;
 const SOCK_RAW_CLOEXEC = 0o2000003;
 /** What the socket of a device with one queue locks: its frames. */
 const LOCKED_MIN = 20 * 1024 * 1024;
+
+const SAID = 'what it said at its start: journalctl -u grebe | grep -i xdp';
+/** Of the router's program, as `ip -d link` has it. */
+const PROGRAM_NAME = 'grebe_redirect';
 
 /** Whether AF_XDP is to be had where the config asks for it, and why not. */
 export const xdp: Check = {
@@ -30,10 +35,9 @@ export const xdp: Check = {
     if (router.kind !== 'running') return obstacles;
     if (isUsed) return obstacles.filter(({ tunnel }) => tunnel !== undefined);
     const fallen = 'the config asks for AF_XDP, and the router uses raw sockets';
-    const next = 'what it said at its start: journalctl -u grebe | grep -i xdp';
     const why =
       obstacles.length === 0 ? `${fallen}; nothing in the way is to be seen from here` : fallen;
-    return [{ severity: 'warning', found: why, next }, ...obstacles];
+    return [{ severity: 'warning', found: why, next: SAID }, ...obstacles];
   },
 };
 
@@ -53,22 +57,60 @@ async function obstaclesOf({ targets, machine, router }: Subject): Promise<Outco
     const found = 'there are IPsec policies, which frames would pass';
     outcomes.push({ severity: 'warning', found, next: 'sudo ip xfrm policy; or underlay = "raw"' });
   }
-  for (const [index, adjacency] of (await resolveAdjacencies(targets.flatMap(pathsOf))).entries()) {
-    const tunnel = targets.flatMap((one) => pathsOf(one).map(() => one.name))[index];
-    const { remote } = adjacency.path;
+  const ways = targets.flatMap((target) => pathsOf(target).map((path) => ({ target, path })));
+  const devices = new Map<string, Target>();
+  for (const [index, adjacency] of (
+    await resolveAdjacencies(ways.map(({ path }) => path))
+  ).entries()) {
+    const target = ways[index]?.target;
+    if (target === undefined) continue;
+    if ('link' in adjacency && !isByName(target)) devices.set(adjacency.device, target);
     const cause = CAUSES[adjacency.kind];
-    if (cause === undefined || tunnel === undefined) continue;
+    if (cause === undefined) continue;
+    const { remote } = adjacency.path;
     const neighbour = 'link' in adjacency ? `; ip neigh show dev ${adjacency.device}` : '';
     const next = `ip route get ${remote}${neighbour}`;
-    outcomes.push({ severity: 'note', tunnel, found: `no frames to ${remote}: ${cause}`, next });
+    const found = `no frames to ${remote}: ${cause}`;
+    outcomes.push({ severity: 'note', tunnel: target.name, found, next });
   }
-  for (const { ifname = '', xdp: attached } of machine.links.values()) {
-    if (attached === undefined || router.kind !== 'absent') continue;
-    const found = `another program has XDP on ${ifname}`;
-    const next = `sudo ip link set dev ${ifname} xdp off`;
-    outcomes.push({ severity: 'warning', found, next });
+  for (const [device, target] of devices) {
+    outcomes.push(...programOutcomes(device, target, router, machine.links));
   }
   return outcomes;
+}
+
+/** The router attaches to the devices of peers with an address of their own alone. */
+function isByName({ config }: Target): boolean {
+  const ends = [config?.remote, ...(config?.peers ?? []).map((peer) => peer.remote)];
+  return ends.some((end) => end !== undefined && end !== 'any' && isName(end));
+}
+
+/** Whether the device has the router's program, or could have it; else what is in the way. */
+function programOutcomes(
+  device: string,
+  { name: tunnel }: Target,
+  router: Subject['router'],
+  links: Subject['machine']['links'],
+): Outcome[] {
+  if (router.kind === 'unknown') return [];
+  const own = links.get(device);
+  const isUsed = router.kind === 'running' && router.status.underlay === 'xdp';
+  const isOurs = isUsed && (own?.xdp?.prog?.name ?? PROGRAM_NAME) === PROGRAM_NAME;
+  if (own?.xdp !== undefined && isOurs) return [];
+  const upper = [...links.values()].find(
+    ({ ifname, link, xdp: attached }) =>
+      attached !== undefined && (link === device || ifname === own?.master),
+  );
+  const place = own?.xdp === undefined ? upper?.ifname : device;
+  if (place !== undefined) {
+    const above = place === device ? '' : `, above ${device}: the kernel then takes none there`;
+    const found = `another program has XDP on ${place}${above}`;
+    const next = `sudo ip link set dev ${place} xdp off; where that is refused, end the process that holds it: sudo bpftool link`;
+    return [{ severity: 'warning', tunnel, found, next }];
+  }
+  if (!isUsed) return [];
+  const found = `the router has no XDP program on ${device}: raw sockets serve it`;
+  return [{ severity: 'warning', tunnel, found, next: SAID }];
 }
 
 /** Why no frames go to a remote; raw sockets serve it meanwhile. */

@@ -47,7 +47,7 @@ export interface PacketSenderOptions {
   /** Index and name of the device. */
   readonly link: number;
   readonly device: string;
-  /** Length of the outer header by record, for those whose superpackets may be sent. */
+  /** Length of the outer header by record, for those whose superpackets may be sent: see `change`. */
   readonly outerLengths: ReadonlyMap<number, number>;
   /** Address of the adjacency of a record's next hop, 0 = not known. */
   readonly adjacency: (record: number) => number;
@@ -64,23 +64,31 @@ export class PacketSender {
   readonly #room = new SendRoom();
   /** By mark, 0 for packets that are none of a superpacket. */
   readonly #sockets = new Map<number, number>();
+  #outerLengths: ReadonlyMap<number, number>;
 
   /** Opens the sockets. Throws a Failure when a right is missing. */
   constructor(options: PacketSenderOptions) {
     const { memory, link, outerLengths } = options;
     this.#options = options;
+    this.#outerLengths = outerLengths;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#batch = new PacketBatch(SLOT_COUNT, addressOf(this.#bytes), link);
     try {
       this.#open(0);
-      for (const mark of new Set([...outerLengths.values()].map(segmentationMark))) {
-        if (mark !== 0) this.#open(mark);
-      }
+      this.change(outerLengths);
     } catch (error) {
       this.close();
       throw error;
     }
+  }
+
+  /** Sends superpackets of other records from here on. Throws a Failure when a socket cannot be had. */
+  change(outerLengths: ReadonlyMap<number, number>): void {
+    for (const mark of new Set([...outerLengths.values()].map(segmentationMark))) {
+      if (mark !== 0 && !this.#sockets.has(mark)) this.#open(mark);
+    }
+    this.#outerLengths = outerLengths;
   }
 
   /** Sends the packets from position `from` to before `to` that have no reason yet; one not taken gets its reason. */
@@ -96,7 +104,7 @@ export class PacketSender {
         ring.setReason(position, REASON_NO_ROUTE);
         continue;
       }
-      const outerLength = this.#options.outerLengths.get(record) ?? 0;
+      const outerLength = this.#outerLengths.get(record) ?? 0;
       if (this.#isTooBig(ring, position, adjacency, outerLength)) {
         ring.setReason(position, REASON_TOO_BIG);
         continue;

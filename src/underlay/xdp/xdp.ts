@@ -21,7 +21,7 @@ import {
 import { REASON_NO_ROUTE, REASON_NONE } from '../../../asm/reason.js';
 import type { Ring } from '../../ring/ring.js';
 import type { KernelDrops, Underlay } from '../contract.js';
-import { xdpDrops } from '../kernel-drops.js';
+import { addKernelDrops, xdpDrops } from '../kernel-drops.js';
 import { PacketSender } from '../packet-socket/sender.js';
 import type { RawSockets, RawUnderlay } from '../raw/raw.js';
 import { SendRoom } from '../send-room.js';
@@ -45,7 +45,8 @@ export interface XdpUnderlayOptions {
   readonly memory: WebAssembly.Memory;
   /** Takes what the others do not. Closed with this underlay. */
   readonly raw: RawUnderlay;
-  readonly devices: readonly XdpDevice[];
+  /** By number, as next hops name them. */
+  readonly devices: ReadonlyMap<number, XdpDevice>;
   /** Length of the outer header by record, for tunnels whose superpackets the kernel can segment. */
   readonly outerLengths: ReadonlyMap<number, number>;
   /** Told once a device when its kernel could not segment a superpacket; they are split before from there on. */
@@ -65,11 +66,14 @@ const KICK_TRIES = 4;
 export class XdpUnderlay implements Underlay {
   readonly name = 'xdp';
   readonly #raw: RawUnderlay;
+  readonly #memory: WebAssembly.Memory;
   readonly #module: XdpModule;
   readonly #words: Uint32Array;
-  readonly #devices: readonly OpenDevice[];
+  readonly #devices: (OpenDevice | undefined)[] = [];
   readonly #onSuperpacketsRefused: (device: string) => void;
-  readonly #sockets: readonly XskHandle[];
+  #sockets: readonly XskHandle[] = [];
+  /** What the kernel dropped at sockets that are gone. */
+  #goneDrops: KernelDrops = {};
   #outerLengths: ReadonlyMap<number, number>;
   readonly #nextHops: number;
   readonly #room = new SendRoom();
@@ -78,26 +82,18 @@ export class XdpUnderlay implements Underlay {
   constructor(options: XdpUnderlayOptions) {
     const { memory, raw, devices, outerLengths } = options;
     this.#raw = raw;
+    this.#memory = memory;
     this.#onSuperpacketsRefused = options.onSuperpacketsRefused;
     this.#module = openXdpModule(memory);
     this.#words = new Uint32Array(memory.buffer);
     this.#outerLengths = outerLengths;
     this.#nextHops = (this.#words[CONTROL_NEXT_HOPS >>> 2] as number) >>> 2;
-    this.#sockets = devices.flatMap(({ sockets }) => sockets);
-    for (const { link, sockets } of devices) {
-      for (const { plan, rings } of sockets) {
-        writeXskBlock(memory, plan, rings, link);
-        this.#module.initialise(plan.block, plan.receiveFrames);
-      }
-    }
-    const opened: OpenDevice[] = [];
     try {
-      for (const device of devices) opened.push(this.#open(device, memory));
+      for (const [number, device] of devices) this.changeDevice(number, device);
     } catch (error) {
-      for (const { sender } of opened) sender.close();
+      for (const device of this.#devices) device?.sender.close();
       throw error;
     }
-    this.#devices = opened;
   }
 
   get fds(): readonly number[] {
@@ -106,8 +102,27 @@ export class XdpUnderlay implements Underlay {
 
   /** As `RawUnderlay.change`. `outerLengths` as it was opened with. */
   change(sockets: RawSockets, outerLengths: ReadonlyMap<number, number>): number[] {
+    for (const device of this.#devices) {
+      if (device?.mayKeep) device.sender.change(outerLengths);
+    }
     this.#outerLengths = outerLengths;
     return this.#raw.change(sockets);
+  }
+
+  /**
+   * Works the sockets of another device from here on, or of none: between two batches. Those of the device that had the
+   * number are the caller's to close. Throws a Failure when a socket cannot be had: the number has no device then.
+   */
+  changeDevice(number: number, device: XdpDevice | undefined): void {
+    const before = this.#devices[number];
+    this.#devices[number] = undefined;
+    if (before !== undefined) {
+      const drops = xdpDrops(before.sockets.map(({ fd }) => fd));
+      this.#goneDrops = addKernelDrops([this.#goneDrops, drops]);
+      before.sender.close();
+    }
+    if (device !== undefined) this.#devices[number] = this.#open(device);
+    this.#sockets = this.#devices.flatMap((one) => one?.sockets ?? []);
   }
 
   keeps(record: number): number {
@@ -150,16 +165,22 @@ export class XdpUnderlay implements Underlay {
   }
 
   kernelDrops(): KernelDrops {
-    return { ...this.#raw.kernelDrops(), ...xdpDrops(this.#sockets.map(({ fd }) => fd)) };
+    const drops = xdpDrops(this.#sockets.map(({ fd }) => fd));
+    return { ...this.#raw.kernelDrops(), ...addKernelDrops([this.#goneDrops, drops]) };
   }
 
   close(): void {
-    for (const { sender } of this.#devices) sender.close();
+    for (const device of this.#devices) device?.sender.close();
     this.#raw.close();
   }
 
-  #open(device: XdpDevice, memory: WebAssembly.Memory): OpenDevice {
+  #open(device: XdpDevice): OpenDevice {
+    const memory = this.#memory;
     const { link, name, sockets, queues, segments } = device;
+    for (const { plan, rings } of sockets) {
+      writeXskBlock(memory, plan, rings, link);
+      this.#module.initialise(plan.block, plan.receiveFrames);
+    }
     const frameSize = sockets[0]?.plan.frameSize ?? ETHERNET_LENGTH;
     const sender = new PacketSender({
       ...{ memory, link, device: name },
@@ -172,7 +193,7 @@ export class XdpUnderlay implements Underlay {
       },
     });
     const longest = frameSize - ETHERNET_LENGTH;
-    const opened: OpenDevice = { sender, sockets, queues, segments, longest };
+    const opened: OpenDevice = { sender, sockets, queues, segments, longest, mayKeep: segments };
     return opened;
   }
 
@@ -248,5 +269,7 @@ interface OpenDevice extends Pick<XdpDevice, 'sockets' | 'queues'> {
   readonly sender: PacketSender;
   /** Longest packet that a frame has room for, 0 without a socket. */
   readonly longest: number;
+  /** Whether superpackets were ever to leave by it. */
+  readonly mayKeep: boolean;
   segments: boolean;
 }

@@ -58,6 +58,7 @@ const MAP_PRIVATE = 2;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MAP_POPULATE = 0x8000;
+const MADV_DONTNEED = 4;
 const MADV_DONTFORK = 10;
 const MADV_DOFORK = 11;
 const MSG_DONTWAIT = 0x40;
@@ -187,8 +188,8 @@ export class Xsk {
   }
 
   /**
-   * Closes the socket and zeroes the areas of its rings. No thread may work on the rings then or later. The
-   * frames keep their bytes. Idempotent.
+   * Closes the socket and gives the pages of its rings and frames back: they are zeros. No thread may work on the rings
+   * then or later. Idempotent.
    */
   close(): void {
     if (this.#closed) return;
@@ -200,7 +201,9 @@ export class Xsk {
       const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
       mmap(this.#base + area, ringAreaSize(count), PROT_READ_WRITE, flags, -1, 0);
     }
-    madvise(this.#base + this.#plan.umem, this.#framesSize(), MADV_DOFORK);
+    for (const advice of [MADV_DOFORK, MADV_DONTNEED]) {
+      madvise(this.#base + this.#plan.umem, this.#framesSize(), advice);
+    }
   }
 
   #framesSize(): number {

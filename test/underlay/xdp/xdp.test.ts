@@ -62,7 +62,7 @@ before(() => {
       ...{ links, linkOf: () => 0 },
       ...{ lane: 0, laneCount: 1 },
     }),
-    devices: [{ ...device, sockets: [xsk.handle()], segments: true, queues: false }],
+    devices: new Map([[0, { ...device, sockets: [xsk.handle()], segments: true, queues: false }]]),
     outerLengths: new Map([[RECORD, 24]]),
     onSuperpacketsRefused: (name) => refused.push(name),
   });

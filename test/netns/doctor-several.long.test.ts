@@ -1,0 +1,75 @@
+// Tunnels whose ways part: over several devices, to several remotes, and what grebe doctor says of each.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ip } from '../../src/demo/namespaces.js';
+import { startRouter } from '../../src/demo/router-process.js';
+import { assertFine, assertFound, doctor } from '../support/doctor.js';
+import { lacking, OUTER, ping, tunnelTable, UNDERLAY, withWire } from '../support/lab.js';
+
+const SILENT = '192.0.2.99';
+/** When the neighbour is asked for again; what waits for it then goes out, late. */
+const LATE_MS = 500;
+
+test('doctor puts a missing address on the device that its own tunnel leaves by', {
+  skip: lacking(),
+}, async () => {
+  await withWire('doctortwo', { ipv6: false }, async ({ namespaces, rA }) => {
+    ip('-n', rA, 'link', 'add', 'u1', 'type', 'veth', 'peer', 'name', 'end');
+    ip('-n', rA, 'link', 'set', 'u1', 'up');
+    ip('-n', rA, 'address', 'add', '198.51.100.7/24', 'dev', 'u1');
+    const config = join(namespaces.folder, 'a.toml');
+    const second = ['[tunnel.gre2]', 'mode = "gre"', 'local = "198.51.100.1"'];
+    const lines = [tunnelTable('gre1', 'A', 'mode = "gre"'), ...second];
+    writeFileSync(config, [...lines, 'remote = "198.51.100.2"', ''].join('\n'));
+    const words = ['--config', config, '--socket', join(namespaces.folder, 'nobody.sock')];
+    assertFound(await doctor(rA, words), {
+      ...{ check: 'local', severity: 'error', tunnel: 'gre2' },
+      ...{ found: /198.51.100.1 is no address/, next: /address add 198.51.100.1\/32 dev u1;/ },
+    });
+  });
+});
+
+test('doctor does not take the answer of one remote for that of another', {
+  skip: lacking('ping'),
+}, async () => {
+  await withWire('doctorecho', { ipv6: false }, async ({ namespaces, rA, rB }) => {
+    const table = tunnelTable('gre1', 'A', 'mode = "gre"', 'address = ["10.9.1.1/24"]');
+    const silent = tunnelTable('gre2', 'A', 'mode = "gre"', 'address = ["10.9.2.1/24"]');
+    const a = await startRouter(
+      namespaces,
+      rA,
+      table + silent.replace(`remote = "${OUTER.B}"`, `remote = "${SILENT}"`),
+    );
+    for (const net of [1, 2]) await ping(rA, '-c12', '-i0.01', '-W1', `10.9.${net}.2`);
+    // Its answers come late: after the other remote was asked, too.
+    ip('-n', rB, 'link', 'set', UNDERLAY, 'arp', 'off');
+    ip('-n', rA, 'neigh', 'flush', 'dev', UNDERLAY);
+    const timer = setTimeout(() => ip('-n', rB, 'link', 'set', UNDERLAY, 'arp', 'on'), LATE_MS);
+    try {
+      const found = await doctor(rA, ['--probe', '--config', a.config]);
+      const peer = { check: 'peer', severity: 'warning', next: /tcpdump/ } as const;
+      assertFound(found, { ...peer, tunnel: 'gre1', found: /its address answers ICMP echo/ });
+      assertFound(found, { ...peer, tunnel: 'gre2', found: /does not answer ICMP echo either/ });
+    } finally {
+      clearTimeout(timer);
+    }
+  });
+});
+
+test('doctor lets in the port of GRE in UDP, and no other', { skip: lacking('nft') }, async () => {
+  await withWire('doctorport', { ipv6: false }, async ({ namespaces, rA }) => {
+    const config = join(namespaces.folder, 'a.toml');
+    writeFileSync(config, tunnelTable('udp1', 'A', 'mode = "gre-udp"'));
+    const shell = (line: string) => namespaces.run(rA, 'sh', ['-ec', line]);
+    shell('nft add table inet edge');
+    shell('nft add chain inet edge in "{ type filter hook input priority 0; policy drop; }"');
+    const words = ['--config', config, '--socket', join(namespaces.folder, 'nobody.sock')];
+    const { next } = assertFound(await doctor(rA, words), {
+      ...{ check: 'firewall', severity: 'error', tunnel: 'udp1', found: /protocol 17 from/ },
+      next: /nft insert rule inet edge in ip saddr 192.0.2.2 udp dport 4754 accept;/,
+    });
+    shell(next?.split('; ')[0]?.replace('sudo ', '') ?? '');
+    assertFine(await doctor(rA, words), 'firewall');
+  });
+});
