@@ -1,10 +1,10 @@
 // segment: a packet as a device hands it over -> the packets it stands for
 //
-//   1. segmentSlot     the device header: what did the kernel leave to do?
-//   2. finishChecksum  one packet: its checksum field holds the pseudo-header sum, the rest is added
-//   3. keep            a superpacket that a kernel will split behind us: described, otherwise as it is
-//   4. split           a superpacket: one slot each, in order, the first in place. A slot gets headers only;
-//                      the payload stays where the device wrote it
+//   1. segmentSlot   the device header: what did the kernel leave to do?
+//   2. finishOne     one packet: its checksum field holds the pseudo-header sum, the rest is added
+//   3. keepWhole     a superpacket that a kernel will split behind us: described, otherwise as it is
+//   4. split         a superpacket: one slot each, in order, the first in place. A slot gets headers only;
+//                    the payload stays where the device wrote it
 import { linkLength } from './frame';
 import {
   CONTROL_TABLE,

@@ -1,6 +1,6 @@
 // A config file -> Config, or everything that is wrong with it.
 //
-//   1. readText       the file's bytes, which must be UTF-8
+//   1. readBytes      the file, which must be UTF-8
 //   2. parse          TOML with places
 //   3. readRouter     [router]
 //   4. checkTunnel    each [tunnel.NAME]

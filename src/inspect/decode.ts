@@ -1,10 +1,10 @@
 // grebe decode: tunnel packets of a capture or of hex digits, one line each, with their verdicts
 //
-//   1. tunnelsOf     the tunnels of a config, if one is given
-//   2. readPackets   capture -> link layer -> IP bytes, or one packet from hex
-//   3. decode        header fields and the verdict
-//   4. print         JSON or a line for people; what is no tunnel keeps its number and is not shown
-//   5. summarize     what was read, what was dropped and what could not be looked into, to stderr
+//   1. optionsOf       the tunnels of a config, if one is given
+//   2. decodeCapture   capture -> link layer -> IP bytes; or readHex: one packet
+//   3. Report.packet   header fields and the verdict: JSON or a line for people; what is no tunnel keeps its number and is
+//                      not shown
+//   4. Report.summary  what was read, what was dropped and what could not be looked into, to stderr
 import type { Paint } from '../config/diagnostic.js';
 import type { Decoded, DecodeOptions } from '../packet/decode.js';
 import { createState } from '../packet/state.js';

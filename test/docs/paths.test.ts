@@ -1,7 +1,7 @@
 // Files and folders that pages and comments name are there.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -63,6 +63,19 @@ for (const room of ['asm', 'bench', 'src', 'test']) {
     assert.deepEqual(wrong, []);
   });
 }
+
+test("in ARCHITECTURE.md's way of a packet a file without a folder lies where the one before it does", () => {
+  const rows = /\| turn \|[\s\S]*?\n\n/.exec(read('ARCHITECTURE.md'))?.[0].trim().split('\n') ?? [];
+  const steps = rows.flatMap((row) => row.split('|').slice(2, 4));
+  assert.ok(steps.length >= 12);
+  for (const step of steps) {
+    let folder = '';
+    for (const [, name = ''] of step.matchAll(/`([\w/-]+\.ts)`/g)) {
+      if (name.includes('/')) folder = dirname(name);
+      assert.ok(files.includes(join(folder, basename(name))), `${name} in ${folder}`);
+    }
+  }
+});
 
 test('a file that is gone, and one that never was, would be found', () => {
   const text =

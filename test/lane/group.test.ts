@@ -30,20 +30,25 @@ for (const [what, given, source, isSent, isAnswered] of [
   ['of frames, any accepted, from us', { mode: 'gretap', allow: 'any' }, '10.9.0.1', true, true],
 ] as const) {
   const verdict = `is ${isSent ? '' : 'not '}sent, and ${isAnswered ? '' : 'not '}answered without a way`;
-  test(`a packet for a tunnel to a group, ${what}, ${verdict}`, () => {
-    const { turn, sent, underlay, counters } = open({ ...GROUP, ...given } as Partial<Tunnel>);
-    const payload = ipv4({
-      ...{ source, destination: '10.9.0.7', protocol: 17, payload: new Uint8Array(20) },
+  for (const build of ['simd', 'scalar', 'js']) {
+    test(`${build}: a packet for a tunnel to a group, ${what}, ${verdict}`, () => {
+      const { turn, sent, underlay, counters } = open(
+        { ...GROUP, ...given } as Partial<Tunnel>,
+        build,
+      );
+      const payload = ipv4({
+        ...{ source, destination: '10.9.0.7', protocol: 17, payload: new Uint8Array(20) },
+      });
+      const [from, to] = ['020000000001', '020000000002'];
+      const packet = 'mode' in given ? frame({ source: from, destination: to, payload }) : payload;
+      const first = turn(packet);
+      assert.equal(sent.length, isSent ? 1 : 0);
+      assert.equal(first === undefined, isSent || !isAnswered);
+      underlay.send = (ring, position) => ring.setReason(position, REASON_NO_ROUTE);
+      assert.equal(turn(packet) !== undefined, isAnswered);
+      const { icmp, records } = counters();
+      assert.deepEqual(records[1]?.encapDrops, { 'no-route': isSent ? 1 : 2 });
+      assert.equal(icmp.answers, isAnswered ? (isSent ? 1 : 2) : 0);
     });
-    const [from, to] = ['020000000001', '020000000002'];
-    const packet = 'mode' in given ? frame({ source: from, destination: to, payload }) : payload;
-    const first = turn(packet);
-    assert.equal(sent.length, isSent ? 1 : 0);
-    assert.equal(first === undefined, isSent || !isAnswered);
-    underlay.send = (ring, position) => ring.setReason(position, REASON_NO_ROUTE);
-    assert.equal(turn(packet) !== undefined, isAnswered);
-    const { icmp, records } = counters();
-    assert.deepEqual(records[1]?.encapDrops, { 'no-route': isSent ? 1 : 2 });
-    assert.equal(icmp.answers, isAnswered ? (isSent ? 1 : 2) : 0);
-  });
+  }
 }

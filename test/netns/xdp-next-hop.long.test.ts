@@ -115,6 +115,9 @@ test('a neighbour that is deleted is asked for anew by the raw socket, and nothi
     const { rA, a, b } = lab;
     const lost = await lostWhile(lab, async () => {
       for (let n = 0; n < 5; n++) {
+        const isKnown = (): boolean =>
+          ip('-n', rA, 'neigh', 'show', OUTER.B, 'dev', UNDERLAY) !== '';
+        assert.ok(await eventually(isKnown), 'it was asked for');
         ip('-n', rA, 'neigh', 'del', OUTER.B, 'dev', UNDERLAY);
         await sleep(150);
       }

@@ -27,7 +27,7 @@ const TUNNEL: Tunnel = {
 };
 
 /** A lane in memory with one tunnel and its device: what it sends, and what it answers. `given`: where the tunnel differs. */
-export function openAnsweringLane(given: Partial<Tunnel> = {}) {
+export function openAnsweringLane(given: Partial<Tunnel> = {}, build = 'scalar') {
   const tunnel = { ...TUNNEL, ...given } as Tunnel;
   const plan = planMemory(1);
   const memory = createMemory(plan);
@@ -40,7 +40,7 @@ export function openAnsweringLane(given: Partial<Tunnel> = {}) {
   const asked: string[] = [];
   let way: number | undefined;
   const lane = openLane({
-    ...{ memory, plan: plan.lanes[0], codec: loadBuild('scalar'), merge: 0, reorder: [], underlay },
+    ...{ memory, plan: plan.lanes[0], codec: loadBuild(build), merge: 0, reorder: [], underlay },
     tunnels: [tunnel],
     devices: () => [[1, device]],
     events: {
