@@ -2,6 +2,7 @@
 
 import { didYouMean } from '../../config/nearest.js';
 import { changeTunnel, fetchTunnels } from '../../control/reload-client.js';
+import { takeName } from '../../import/words.js';
 import { EXIT, type ExitCode, Failure } from '../../sys/failure.js';
 import type { Call } from '../command.js';
 import { formatDiff } from '../diff-text.js';
@@ -9,22 +10,32 @@ import { askRouter } from '../socket-path.js';
 
 const ACTIONS = ['add', 'change', 'replace', 'del', 'show'] as const;
 type Action = (typeof ACTIONS)[number];
+/** As ip(8) has them, too. */
+const SPELLINGS: readonly (readonly [word: string, action: Action])[] = [
+  ...ACTIONS.map((action) => [action, action] as const),
+  ['chg', 'change'],
+  ['delete', 'del'],
+  ['list', 'show'],
+  ['lst', 'show'],
+  ['ls', 'show'],
+];
 const EXAMPLE = 'grebe tunnel add gre1 mode gre local 192.0.2.1 remote 192.0.2.2';
 
 export async function runTunnel(call: Call): Promise<ExitCode> {
-  const [word = 'show', name, ...words] = call.words;
+  const [word = 'show', ...words] = call.words;
   const action = findAction(word);
-  if (action === 'show') return show(call, name);
-  if (name === undefined) {
+  const named = takeName(words);
+  if (action === 'show') return show(call, named?.name, named?.rest);
+  if (named === undefined) {
     throw new Failure(EXIT.usage, `tunnel ${action}: which tunnel?`, EXAMPLE);
   }
-  return change(call, action, name, words);
+  return change(call, action, named.name, named.rest);
 }
 
 function findAction(word: string): Action {
-  const matches = ACTIONS.filter((action) => word !== '' && action.startsWith(word));
-  const [action] = matches;
-  if (action !== undefined && matches.length === 1) return action;
+  const matches = SPELLINGS.filter(([spelling]) => word !== '' && spelling.startsWith(word));
+  const [action, ...others] = new Set(matches.map(([, meant]) => meant));
+  if (action !== undefined && others.length === 0) return action;
   throw new Failure(
     EXIT.usage,
     `tunnel has no action ${JSON.stringify(word)}${didYouMean(word, ACTIONS)}`,
@@ -32,7 +43,15 @@ function findAction(word: string): Action {
   );
 }
 
-async function show(call: Call, name: string | undefined): Promise<ExitCode> {
+async function show(
+  call: Call,
+  name: string | undefined,
+  [excess]: readonly string[] = [],
+): Promise<ExitCode> {
+  if (excess !== undefined) {
+    const fault = `tunnel show: one tunnel, or all; not ${JSON.stringify(excess)}, too`;
+    throw new Failure(EXIT.usage, fault, 'grebe tunnel show');
+  }
   const { output, json } = call;
   const message = await askRouter(call, fetchTunnels);
   const tunnels = message.tunnels.filter((tunnel) => name === undefined || tunnel.name === name);
@@ -70,6 +89,7 @@ async function change(
   const lines = formatDiff(message, output.paint);
   output.print(lines.length === 0 ? `${name} is just that already` : lines.join('\n'));
   if (message.saved !== null) output.say(`saved in ${message.saved}`);
-  else if (!wish.dryRun) output.say('not in the config file: --save writes it there');
+  else if (lines.length > 0 && !wish.dryRun)
+    output.say('not in the config file: --save writes it there');
   return EXIT.ok;
 }
