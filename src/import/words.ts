@@ -1,5 +1,6 @@
 // The words of `ip tunnel` for one tunnel of a config: read, and written so that they can be read again.
 //
+//   takeName     the tunnel's name out of the words
 //   readWords    words -> a draft, on top of what is there
 //   draftOf      a tunnel of a config -> the draft that words would make
 //   tunnelWords  a tunnel of a config -> words
@@ -16,6 +17,40 @@ import { GRE_UDP_PORT } from './table.js';
 import { quote, readNumber } from './value.js';
 
 const MTU_MAX = 65535;
+/** Words before a value that are no option. */
+const OWN_WORDS = ['mode', 'mtu', 'name'];
+
+/**
+ * The name among `words`, and the rest: the first word, or, where that says something of a tunnel, what stands behind
+ * `name`, or the word that says nothing else. Undefined: there is none.
+ */
+export function takeName(
+  words: readonly string[],
+): { readonly name: string; readonly rest: readonly string[] } | undefined {
+  const [first] = words;
+  if (first === undefined) return undefined;
+  const at = words.length > 1 && saysSomething(first) ? findName(words) : 0;
+  const isMarked = words[at] === 'name' && at + 1 < words.length;
+  const name = words[isMarked ? at + 1 : at];
+  if (name === undefined) return undefined;
+  return { name, rest: [...words.slice(0, at), ...words.slice(at + (isMarked ? 2 : 1))] };
+}
+
+function saysSomething(word: string): boolean {
+  return OWN_WORDS.includes(word) || findOption(word, true)?.names.includes(word) === true;
+}
+
+/** Where the name stands, or `name` before it; behind the last word when it stands nowhere. */
+function findName(words: readonly string[]): number {
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at] ?? '';
+    if (word === 'name') return at;
+    const option = findOption(word, true);
+    if (option === undefined && !OWN_WORDS.includes(word)) return at;
+    if (option?.isFlag !== true) at++;
+  }
+  return words.length;
+}
 
 /**
  * What words say of tunnel `name`, on top of `old`, or of the kernel's defaults. What is not carried over goes to `notes`.
@@ -107,7 +142,7 @@ function kindOf(mode: Mode, version: 4 | 6): Kind {
   return version === 6 ? 'ip6gre' : 'gre';
 }
 
-/** Words that make a tunnel like this one of nothing, its name in front. */
+/** Words that make a tunnel like this one of nothing, its name in front: behind `name` where it is itself a word. */
 export function tunnelWords(config: TunnelConfig): string[] {
   const draft = draftOf(config);
   const usual = createDraft(config.name, 0, draft.kind);
@@ -116,6 +151,7 @@ export function tunnelWords(config: TunnelConfig): string[] {
     value === undefined || value === without ? [] : [name, String(value)];
   const tos = typeof draft.tos === 'number' ? `0x${draft.tos.toString(16)}` : draft.tos;
   return [
+    ...(saysSomething(config.name) ? ['name'] : []),
     ...[config.name, 'mode', config.mode],
     ...given('remote', draft.remote),
     ...given('local', draft.local, 'any'),

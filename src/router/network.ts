@@ -1,7 +1,8 @@
 // What the kernel is told of the tunnels' devices: MTU, addresses, link state, routes; and how a reload changes it.
 //
 //   1. first    addresses that come again with another length: gone before they are back
-//   2. strict   larger MTUs, new devices, new addresses and routes: the first that fails ends the reload
+//   2. strict   larger MTUs, new devices, new addresses and routes: the first that fails ends the reload, but for what
+//               somebody gave the device by hand before the config said so
 //   3. last     what is no longer wanted, which may be gone already; smaller MTUs
 //
 // A route that goes from one tunnel to another is replaced: there is no moment without it.
@@ -10,7 +11,7 @@ import { SEGMENT_LIMIT } from '../../asm/layout.js';
 import type { TunnelConfig } from '../config/config.js';
 import { formatPrefix, network } from '../packet/address.js';
 import { carries } from '../packet/tunnel.js';
-import { forceBatch, type IpLine, tryBatch } from '../sys/ip.js';
+import { forceBatch, type IpLine, runIp, tryBatch } from '../sys/ip.js';
 import { deviceMtu } from './device-mtu.js';
 import type { Member } from './fleet.js';
 import { hardwareAddress, readMachineId } from './hardware-address.js';
@@ -21,6 +22,8 @@ const QUEUE_LENGTH = 1000;
 /** A line, and the one that takes it back; absent: that goes with the device. */
 export interface NetworkLine extends IpLine {
   readonly undo?: string;
+  /** Words of ip(8) that print `answer`, or where it is absent anything, when the device has what the line adds. */
+  readonly question?: { readonly words: readonly string[]; readonly answer?: string };
 }
 
 /** In this order; a failure counts in `strict` alone. */
@@ -73,13 +76,26 @@ export function planNetwork({ fresh, kept, routeOwners }: NetworkPlan): NetworkC
 export async function applyNetwork(change: NetworkChange): Promise<() => Promise<void>> {
   const { first, strict, last } = change;
   await forceBatch(first);
-  const { done, failure } = await tryBatch(strict);
-  if (failure !== undefined) {
-    await undoLines([...first, ...strict.slice(0, done)]);
-    throw failure;
+  const made: NetworkLine[] = [...first];
+  for (let rest = strict; rest.length > 0; ) {
+    const { done, failure } = await tryBatch(rest);
+    made.push(...rest.slice(0, done));
+    if (failure !== undefined && !(await isThere(rest[done]))) {
+      await undoLines(made);
+      throw failure;
+    }
+    rest = rest.slice(done + 1);
   }
   await forceBatch(last);
-  return () => undoLines([...first, ...strict, ...last]);
+  return () => undoLines([...made, ...last]);
+}
+
+/** Whether the device has what a line that failed was to add. It stays when the line is undone: it is not ours. */
+async function isThere(line: NetworkLine | undefined): Promise<boolean> {
+  if (line?.question === undefined) return false;
+  const { words, answer } = line.question;
+  const { stdout } = await runIp(words, '');
+  return answer === undefined ? stdout.trim() !== '' : stdout.split(/\s+/).includes(answer);
 }
 
 function undoLines(lines: readonly NetworkLine[]): Promise<void> {
@@ -117,6 +133,7 @@ function routeLine(route: string, name: string, owners: ReadonlyMap<string, stri
       line: `route add ${route} dev ${name}`,
       undo: `route del ${route} dev ${name}`,
       owner,
+      question: { words: [familyWord(route), 'route', 'show', route, 'dev', name] },
     };
   }
   return {
@@ -124,6 +141,10 @@ function routeLine(route: string, name: string, owners: ReadonlyMap<string, stri
     undo: `route replace ${route} dev ${from}`,
     owner,
   };
+}
+
+function familyWord(prefix: string): string {
+  return prefix.includes(':') ? '-6' : '-4';
 }
 
 interface Routes {
@@ -141,7 +162,10 @@ function changeOf(before: Member, after: Member, { routeOwners, routes }: Routes
   const swap = (prefix: string, isThere: boolean): NetworkLine => {
     const verbs = ['add', 'del'].map((verb) => `address ${verb} ${prefix} dev ${name}`);
     const [line = '', undo = ''] = isThere ? verbs : verbs.toReversed();
-    return { line, undo, owner };
+    const [address = ''] = prefix.split('/');
+    const words = [familyWord(prefix), '-o', 'address', 'show', 'dev', name, 'to', address];
+    const question = { words, answer: prefix };
+    return { line, undo, owner, ...(isThere ? { question } : {}) };
   };
   const isAgain = (prefix: string): boolean =>
     come.some((one) => one.split('/')[0] === prefix.split('/')[0]);

@@ -53,6 +53,37 @@ const isFailure = (exitCode: number, message: RegExp) => (error: unknown) => {
   return true;
 };
 
+test('what somebody gave a device by hand is taken over, and stays when the reload is undone', {
+  skip: lacking('ping'),
+}, async () => {
+  await withLab('by-hand', { ipv6: false, tunnels }, async ({ rA, a }) => {
+    const mine = table('one', 'A', 8, 'routes = ["10.66.0.0/16", "10.67.0.0/16"]').replace(
+      '10.8.0.1/24',
+      '10.8.0.1/24", "10.68.0.1/24',
+    );
+    ip('-n', rA, 'route', 'add', '10.66.0.0/16', 'dev', 'one');
+    ip('-n', rA, 'address', 'add', '10.68.0.1/24', 'dev', 'one');
+    const before = network(rA);
+
+    // The last of its routes leads elsewhere already.
+    const elsewhere = mine.replace('10.67.0.0/16"', '10.67.0.0/16", "10.69.0.0/16"');
+    ip('-n', rA, 'route', 'add', '10.69.0.0/16', 'dev', 'two');
+    rewrite(a, elsewhere + table('two', 'A', 9));
+    const refused = isFailure(EXIT.kernelRefused, /10\.69\.0\.0\/16 dev one: .*File exists/);
+    await assert.rejects(reload(a.socket), refused);
+    ip('-n', rA, 'route', 'del', '10.69.0.0/16');
+    assert.deepEqual(network(rA), before);
+
+    rewrite(a, mine + table('two', 'A', 9));
+    await reload(a.socket);
+    const routes = ip('-n', rA, 'route', 'show', 'dev', 'one');
+    assert.deepEqual(
+      ['10.66.0.0/16', '10.67.0.0/16', '10.68.0.0/24'].filter((route) => !routes.includes(route)),
+      [],
+    );
+  });
+});
+
 test('when the kernel refuses a part of a reload, all of it is undone, whatever was done before', {
   skip: lacking('ping'),
 }, async () => {
