@@ -253,25 +253,41 @@ test('doctor finds the tunnel of which the peer has another key, though another 
 /** Longer than a peer may be quiet before the doctor asks whether it is spoken to. */
 const QUIET_MS = 11_000;
 
-test('doctor finds a peer that has become silent, without keepalives', {
+test('doctor finds a peer that has become silent, without keepalives, also one of several', {
   skip: lacking('ping'),
 }, async () => {
-  const plain = (side: Side): string =>
-    tunnelTable('gre1', side, 'mode = "gre"', `address = ["10.9.0.${side === 'A' ? 1 : 2}/24"]`);
+  const plain = (side: Side): string => {
+    const own = side === 'A' ? 1 : 2;
+    const table = tunnelTable('gre1', side, 'mode = "gre"', `address = ["10.9.0.${own}/24"]`);
+    const lines = ['mode = "gre"', 'key = 9', `address = ["10.8.0.${own}/24"]`];
+    const hub = tunnelTable('hub1', side, ...lines);
+    if (side === 'B') return table + hub;
+    const peers = `peers = [{ remote = "${OUTER.B}", routes = ["10.8.0.2/32"] }]\n`;
+    return table + hub.replace(`remote = "${OUTER.B}"`, 'remote = "any"') + peers;
+  };
   await withLab('doctorquiet', { ipv6: false, tunnels: plain }, async (lab) => {
     const { a, rA, rB } = lab;
-    await ping(rA, '-c2', '-i0.1', '-W1', '10.9.0.2');
-    lab.namespaces.run(rB, 'ip', ['link', 'set', 'gre1', 'down']);
+    const inner = ['10.9.0.2', '10.8.0.2'];
+    for (const address of inner) await ping(rA, '-c2', '-i0.1', '-W1', address);
+    for (const name of ['gre1', 'hub1']) {
+      lab.namespaces.run(rB, 'ip', ['link', 'set', name, 'down']);
+    }
     await sleep(QUIET_MS);
-    const examine = () => doctor(rA, ['gre1', '--config', a.config]);
+    const examine = () => doctor(rA, ['--config', a.config]);
     assertHealthy(await examine());
-    const asking = ping(rA, '-c60', '-i0.1', '-W1', '10.9.0.2');
-    assertFound(await examine(), {
-      ...{ check: 'peer', tunnel: 'gre1', severity: 'warning' },
-      found: /packets are sent, and nothing comes: last heard 1\d s ago/,
-      next: /tcpdump -ni any 'proto 47/,
-    });
-    await asking;
+    const asking = inner.map((address) => ping(rA, '-c60', '-i0.1', '-W1', address));
+    const found = await examine();
+    for (const [tunnel, whom] of [
+      ['gre1', ''],
+      ['hub1', ` to ${OUTER.B}`],
+    ] as const) {
+      assertFound(found, {
+        ...{ check: 'peer', tunnel, severity: 'warning' },
+        found: new RegExp(`packets are sent${whom}, and nothing comes: last heard 1\\d s ago`),
+        next: /tcpdump -ni any 'proto 47/,
+      });
+    }
+    await Promise.all(asking);
   });
 });
 
