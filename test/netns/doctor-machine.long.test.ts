@@ -208,6 +208,22 @@ const FAULTS: readonly Fault[] = [
     mends: true,
   },
   {
+    name: 'a chain of the device itself drops what a set has in it',
+    make: [
+      'nft add table netdev edge',
+      'nft "add set netdev edge bad { type ipv4_addr; flags interval; }"',
+      'nft add element netdev edge bad { 192.0.2.0/25 }',
+      `nft add chain netdev edge in "{ type filter hook ingress device ${UNDERLAY} priority 0; }"`,
+      'nft add rule netdev edge in ip saddr @bad ip protocol gre drop',
+    ],
+    mend: ['nft delete table netdev edge'],
+    finds: {
+      ...{ check: 'firewall', ...gre1, found: /from 192.0.2.2: rule \d+ of chain netdev edge in/ },
+      next: /nft insert rule netdev edge in ip saddr 192.0.2.2 meta l4proto 47 accept/,
+    },
+    mends: true,
+  },
+  {
     name: 'a policy lets in only what connection tracking takes for an answer',
     make: [
       'nft add table ip edge',

@@ -5,7 +5,14 @@ import { EXIT, Failure } from '../../sys/failure.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
 import { pathKey, readText } from '../machine.js';
-import { type Blocked, blockedBy, type Chain, type Rule, type Ruleset } from '../ruleset.js';
+import {
+  type Blocked,
+  blockedBy,
+  type Chain,
+  type NamedSet,
+  type Rule,
+  type Ruleset,
+} from '../ruleset.js';
 import { outerVersionOf, pathsOf, type Subject, type Target } from '../subject.js';
 
 /** RFC 8086, 3.1. */
@@ -46,11 +53,20 @@ function readRuleset(): Ruleset {
   return {
     chains: objects.map(({ chain }) => chain).filter(isChain),
     rules: objects.map(({ rule }) => rule).filter(isRule),
+    sets: objects
+      .flatMap(({ set, map }) => [set, map])
+      .filter(isSet)
+      // nft leaves the list of an empty one out.
+      .map((one) => ({ elem: [], ...one })),
   };
 }
 
 function isChain(value: unknown): value is Chain {
   return isFields(value) && [value.family, value.table, value.name].every(isText);
+}
+
+function isSet(value: unknown): value is NamedSet {
+  return isChain(value);
 }
 
 function isRule(value: unknown): value is Rule {
