@@ -27,6 +27,7 @@ import {
   tunnelTable,
   UNDERLAY,
   withLab,
+  XDP,
 } from '../support/lab.js';
 import { withLoneRouter } from '../support/lone-router.js';
 
@@ -137,6 +138,16 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
+/** A tunnel that has the peer of gre1 as one of its own. */
+function amongSeveral(name: string): string {
+  const table = tunnelTable(name, 'A', 'mode = "gre"', 'key = 7');
+  const peers = ['192.0.2.9', OUTER.B].map((remote, n) => {
+    return `{ remote = "${remote}", routes = ["10.4${n}.0.0/16"] }`;
+  });
+  const several = table.replace(`remote = "${OUTER.B}"`, 'remote = "any"');
+  return `${several}peers = [${peers.join(', ')}]\n`;
+}
+
 function lackingHere(): string | false {
   const programs = lacking('setpriv', 'ping');
   if (programs !== false || !spawnSync('nft', ['--version']).error) return programs;
@@ -175,30 +186,33 @@ test('doctor finds each fault around a running router, and says what to type', {
       assertFine(await examine(['gre1']), 'drops');
     });
     for (const fault of FAULTS) await suite.test(fault.name, () => tryFault(lab, fault));
-    await suite.test('a second router has the same tunnel', async () => {
-      const config = join(lab.namespaces.folder, 'copy.toml');
-      writeFileSync(config, tunnelTable('copy1', 'A', 'mode = "gre"', 'key = 7'));
-      const socket = join(lab.namespaces.folder, 'copy.sock');
-      const words = [GREBE, 'run', '--config', config, '--socket', socket];
-      const child = lab.namespaces.start(rA, process.execPath, words);
-      try {
-        const runs = () =>
-          fetchStatus(socket).then(
-            () => true,
-            () => false,
-          );
-        assert.ok(await eventually(runs, PATIENCE_MS));
-        assertFound(await examine(['gre1']), {
-          ...{ check: 'duplicate', ...gre1 },
-          ...{
+    for (const [what, table] of [
+      ['the same tunnel', tunnelTable('copy1', 'A', 'mode = "gre"', 'key = 7')],
+      ['its peer among several', amongSeveral('copy1')],
+    ] as const) {
+      await suite.test(`a second router has ${what}`, async () => {
+        const config = join(lab.namespaces.folder, 'copy.toml');
+        writeFileSync(config, table);
+        const socket = join(lab.namespaces.folder, 'copy.sock');
+        const words = [GREBE, 'run', '--config', config, '--socket', socket];
+        const child = lab.namespaces.start(rA, process.execPath, words);
+        try {
+          const runs = () =>
+            fetchStatus(socket).then(
+              () => true,
+              () => false,
+            );
+          assert.ok(await eventually(runs, PATIENCE_MS));
+          assertFound(await examine(['gre1']), {
+            ...{ check: 'duplicate', ...gre1 },
             found: new RegExp(`router of process ${child.pid} has the same tunnel, as copy1`),
             next: /kill \d+/,
-          },
-        });
-      } finally {
-        await lab.namespaces.stop(child);
-      }
-    });
+          });
+        } finally {
+          await lab.namespaces.stop(child);
+        }
+      });
+    }
     await suite.test('the doctor looks in another network namespace', async () => {
       ip('-n', rB, 'link', 'del', 'gre1');
       assertFound(await examine([], [], rB), {
@@ -351,5 +365,24 @@ test('doctor tells a peer whose answers come too late from one that is silent', 
       clearInterval(relay);
       for (const timer of later) clearTimeout(timer);
     }
+  });
+});
+
+test('rules that AF_XDP passes by are warned of, and the tunnel works', {
+  skip: lackingHere(),
+}, async () => {
+  const options = { ipv6: false, tunnels, router: XDP };
+  await withLab('doctorxdp', options, async (lab) => {
+    const { a, rA } = lab;
+    assert.equal((await readStatus(a)).underlay, 'xdp');
+    await isHeard(lab);
+    const examine = () => doctor(rA, ['gre1', '--config', a.config]);
+    assertHealthy(await examine());
+    lab.namespaces.run(rA, 'sh', ['-ec', BLOCK.join('\n')]);
+    assertFound(await examine(), {
+      ...{ check: 'firewall', tunnel: 'gre1', severity: 'warning' },
+      ...{ found: /drops it; AF_XDP passes it by/, next: /nft insert rule ip edge in/ },
+    });
+    assert.equal((await ping(rA, '-c3', '-i0.1', '-W1', '10.9.0.2')).received, 3);
   });
 });
