@@ -1,4 +1,4 @@
-// Tunnels whose ways part: over several devices, to several remotes, and what grebe doctor says of each.
+// The ways of tunnels: over several devices, to several remotes, over IPv6 and UDP, and what grebe doctor says of each.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -9,8 +9,8 @@ import { ip } from '../../src/demo/namespaces.js';
 import { startRouter } from '../../src/demo/router-process.js';
 import { judgeKernelTunnels } from '../../src/doctor/checks/kernel-tunnel.js';
 import { gatherSubject, type Target } from '../../src/doctor/subject.js';
-import { assertFine, assertFound, doctor } from '../support/doctor.js';
-import { lacking, OUTER, ping, tunnelTable, UNDERLAY, withWire } from '../support/lab.js';
+import { assertFine, assertFound, assertHealthy, doctor } from '../support/doctor.js';
+import { lacking, OUTER, OUTER6, ping, tunnelTable, UNDERLAY, withWire } from '../support/lab.js';
 
 const SILENT = '192.0.2.99';
 /** When the neighbour is asked for again; what waits for it then goes out, late. */
@@ -59,6 +59,25 @@ test('doctor does not take the answer of one remote for that of another', {
     } finally {
       clearTimeout(timer);
     }
+  });
+});
+
+test('over IPv6 the probe finds the far end, and the size from where on packets vanish', {
+  skip: lacking(),
+}, async () => {
+  await withWire('doctor6', { outer: 6 }, async ({ namespaces, rA, rB }) => {
+    const config = join(namespaces.folder, 'a.toml');
+    const socket = join(namespaces.folder, 'nobody.sock');
+    const ends = [`local = "${OUTER6.A}"`, `remote = "${OUTER6.B}"`];
+    writeFileSync(config, ['[tunnel.six1]', 'mode = "ip6gre"', ...ends, ''].join('\n'));
+    const examine = () => doctor(rA, ['--probe', '--config', config, '--socket', socket]);
+    assertHealthy(await examine());
+    ip('-n', rB, 'link', 'set', UNDERLAY, 'mtu', '1400');
+    assertFound(await examine(), {
+      ...{ check: 'mtu', severity: 'error', tunnel: 'six1' },
+      found: /up to 140[0-4] bytes to 2001:db8::2 are answered, those of 1500 vanish/,
+      next: /mtu = 13(5[6-9]|60)/,
+    });
   });
 });
 
