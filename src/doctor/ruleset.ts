@@ -1,5 +1,5 @@
 // What a ruleset of nftables does with one outer packet, as far as the rules alone tell: a match on what is not
-// known of the packet (connection tracking, sets, limits) may go either way.
+// known of the packet (connection tracking, limits) may go either way.
 import { type Address, addressBytes, contains, parseAddress, toBlock } from '../packet/address.js';
 
 /** A packet between the two ends of a tunnel. */
@@ -22,6 +22,16 @@ export interface Chain {
   readonly hook?: string;
   readonly prio?: number;
   readonly policy?: string;
+  /** Of a chain of family netdev, or of the hooks ingress and egress. */
+  readonly dev?: string | readonly string[];
+}
+
+/** A named set, or a verdict map, with what is in it. */
+export interface NamedSet {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  readonly elem?: readonly unknown[];
 }
 
 export interface Rule {
@@ -35,6 +45,7 @@ export interface Rule {
 export interface Ruleset {
   readonly chains: readonly Chain[];
   readonly rules: readonly Rule[];
+  readonly sets?: readonly NamedSet[];
 }
 
 /** Why a packet does not get through; `rule` absent: the policy of the chain. */
@@ -54,15 +65,22 @@ interface End {
 }
 
 /** Chains that a packet for the machine, or from it, passes beside those of its own hook. */
-const HOOKS = { input: ['prerouting', 'input'], output: ['output', 'postrouting'] } as const;
+const HOOKS = {
+  input: ['ingress', 'prerouting', 'input'],
+  output: ['output', 'postrouting', 'egress'],
+} as const;
 
 /** Where `packet` ends; undefined: nothing is known to stop it. */
 export function blockedBy(ruleset: Ruleset, packet: FirewallPacket): Blocked | undefined {
-  const families = packet.version === 4 ? ['ip', 'inet'] : ['ip6', 'inet'];
+  const families = [packet.version === 4 ? 'ip' : 'ip6', 'inet', 'netdev'];
   const hooks: readonly string[] = HOOKS[packet.hook];
   const base = ruleset.chains
     .filter(
-      ({ hook, family }) => hook !== undefined && hooks.includes(hook) && families.includes(family),
+      ({ hook, family, dev }) =>
+        hook !== undefined &&
+        hooks.includes(hook) &&
+        families.includes(family) &&
+        (dev === undefined || [dev].flat().includes(packet.device ?? '')),
     )
     .sort(
       (a, b) =>
@@ -109,8 +127,16 @@ class Walk {
 
   #rule(rule: Rule, depth: number): End {
     let matches: Answer = true;
-    for (const statement of rule.expr.filter(isFields)) {
-      const answer = matchAnswer(statement, this.#packet);
+    const elementsOf = (name: string): Elements =>
+      this.#ruleset.sets?.find(
+        (one) => one.family === rule.family && one.table === rule.table && `@${one.name}` === name,
+      )?.elem;
+    for (const written of rule.expr.filter(isFields)) {
+      const statement = isFields(written.vmap)
+        ? mapped(written.vmap, this.#packet, elementsOf)
+        : written;
+      if (statement === null) continue;
+      const answer = matchAnswer(statement, this.#packet, elementsOf);
       if (answer === false) return { verdict: 'continue' };
       if (answer === undefined) matches = undefined;
       const end = this.#verdict(rule, statement, depth);
@@ -146,8 +172,28 @@ const PLAIN = [
   ...['counter', 'log', 'accept', 'drop', 'reject', 'return', 'jump', 'goto', 'mangle', 'notrack'],
 ];
 
+/** What is in a named set; undefined: there is none of the name. */
+type Elements = readonly unknown[] | undefined;
+type ElementsOf = (name: string) => Elements;
+
+/** The statement that a verdict map has for `packet`; null: none. One that is not known is no plain statement. */
+function mapped({ key, data }: Fields, packet: FirewallPacket, elementsOf: ElementsOf) {
+  const unknown: Fields = { vmap: null };
+  const value = isFields(key) ? fieldOf(key, packet) : undefined;
+  const pairs = typeof data === 'string' ? elementsOf(data) : isFields(data) ? data.set : undefined;
+  if (value === undefined || !Array.isArray(pairs)) return unknown;
+  if (value === null) return null;
+  for (const pair of pairs) {
+    const [left, verdict]: readonly unknown[] = Array.isArray(pair) ? pair : [];
+    const is = isIn(value, left, elementsOf);
+    if (is === undefined || (is && !isFields(verdict))) return unknown;
+    if (is && isFields(verdict)) return verdict;
+  }
+  return null;
+}
+
 /** Whether `packet` gets past a statement. */
-function matchAnswer(statement: Fields, packet: FirewallPacket): Answer {
+function matchAnswer(statement: Fields, packet: FirewallPacket, elementsOf: ElementsOf): Answer {
   if (!isFields(statement.match)) {
     return Object.keys(statement).some((key) => PLAIN.includes(key)) ? true : undefined;
   }
@@ -155,7 +201,7 @@ function matchAnswer(statement: Fields, packet: FirewallPacket): Answer {
   const value = isFields(left) ? fieldOf(left, packet) : undefined;
   if (value === undefined) return undefined;
   if (value === null) return false;
-  const is = isIn(value, right);
+  const is = isIn(value, right, elementsOf);
   if (is === undefined) return undefined;
   return op === '!=' ? !is : op === '==' || op === 'in' ? is : undefined;
 }
@@ -204,16 +250,21 @@ const PROTOCOLS: Readonly<Record<string, number>> = {
 };
 
 /** Whether a value is the right side of a match, or among it. */
-function isIn(value: string | number | Address, right: unknown): Answer {
-  if (Array.isArray(right)) return any(right.map((one) => isIn(value, one)));
+function isIn(value: string | number | Address, right: unknown, elementsOf: ElementsOf): Answer {
+  if (Array.isArray(right)) return any(right.map((one) => isIn(value, one, elementsOf)));
   if (isFields(right)) {
-    if (Array.isArray(right.set)) return isIn(value, right.set);
+    if (Array.isArray(right.set)) return isIn(value, right.set, elementsOf);
+    // An element with a comment, a counter or a time that it has left.
+    if (isFields(right.elem)) return isIn(value, right.elem.val, elementsOf);
     if (isFields(right.prefix)) return isInPrefix(value, right.prefix);
     if (Array.isArray(right.range)) return isInRange(value, right.range);
     return undefined;
   }
   if (typeof right !== 'string') return typeof value === 'number' ? value === right : undefined;
-  if (right.startsWith('@')) return undefined; // a named set
+  if (right.startsWith('@')) {
+    const elements = elementsOf(right);
+    return elements === undefined ? undefined : isIn(value, elements, elementsOf);
+  }
   if (typeof value === 'number')
     return PROTOCOLS[right] === undefined ? undefined : PROTOCOLS[right] === value;
   if (typeof value === 'object') return isSameAddress(value, right);

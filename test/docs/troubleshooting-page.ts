@@ -110,7 +110,8 @@ next: in [tunnel.gre1]: key = 43; or at the peer: key 42
 
 **3. What to do?** The line behind \`next:\`, or the section below.
 
-**No drops, and still nothing arrives?** Then the packets never came to the router: RX of the tunnel stays 0. Look with
+**No drops, and still nothing arrives?** \`grebe doctor --probe\` looks at the machine around the router, and says what to type. If it
+finds nothing, the packets never came to the router: RX of the tunnel stays 0. Look with
 \`tcpdump -ni eth0 proto 47\` (4 for \`ipip\`, 41 for \`sit\`, \`udp port 4754\` for \`gre-udp\`). What the kernel dropped before
 the router had it is in \`kernelDrops\` of \`grebe status -j\`. RX grows and TX does not: the answer has no route into the
 tunnel, or the host's firewall or \`rp_filter\` dropped what the tunnel device delivered.

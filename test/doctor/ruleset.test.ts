@@ -64,7 +64,7 @@ const MATCHES: readonly (readonly [what: string, statement: object, drops: boole
     match({ ct: { key: 'state' } }, 'invalid', 'in'),
     false,
   ],
-  ['a named set, which is not known', match(field('ip', 'saddr'), '@friends'), false],
+  ['a named set that is not there', match(field('ip', 'saddr'), '@friends'), false],
   ['a limit, which is not known', { limit: { rate: 1, per: 'second' } }, false],
 ];
 
@@ -112,4 +112,43 @@ test('a packet passes the chains of its family and of its way alone', () => {
     rules: drops.rules.map((rule) => ({ ...rule, ...ofSix })),
   };
   assert.equal(blockedBy(onSix, GRE_IN), undefined);
+});
+
+test('named sets and verdict maps decide by what is in them', () => {
+  const source = field('ip', 'saddr');
+  const holding = (...elem: readonly unknown[]) => [{ ...chain, name: 'bad', elem }];
+  const dropped = (set: ReturnType<typeof holding>) =>
+    blockedBy({ ...ruleset([match(source, '@bad'), DROP]), sets: set }, GRE_IN)?.rule?.handle;
+  assert.equal(dropped(holding('192.0.2.9', { prefix: { addr: '192.0.2.0', len: 30 } })), 1);
+  assert.equal(dropped(holding({ elem: { val: '192.0.2.2', timeout: 60 } })), 1);
+  assert.equal(dropped(holding('192.0.2.9')), undefined);
+  assert.equal(dropped(holding()), undefined);
+
+  const pairs = [
+    ['tcp', ACCEPT],
+    ['gre', DROP],
+  ];
+  const vmap = (data: unknown) => [{ vmap: { key: meta('l4proto'), data } }];
+  assert.equal(blockedBy(ruleset(vmap({ set: pairs })), GRE_IN)?.rule?.handle, 1);
+  assert.equal(blockedBy(ruleset(vmap({ set: [['tcp', DROP]] })), GRE_IN), undefined);
+  const named = {
+    ...ruleset(vmap('@verdicts')),
+    sets: [{ ...chain, name: 'verdicts', elem: pairs }],
+  };
+  assert.equal(blockedBy(named, GRE_IN)?.rule?.handle, 1);
+  assert.equal(blockedBy({ ...named, sets: [] }, GRE_IN), undefined);
+});
+
+test('a chain of the device that packets come by, or leave by, stops them', () => {
+  const drops = ruleset([DROP]);
+  const place = { family: 'netdev', table: 'edge' };
+  const at = (dev: string | readonly string[], hook: string): Ruleset => ({
+    chains: [{ ...input, ...place, hook, dev }],
+    rules: drops.rules.map((rule) => ({ ...rule, ...place })),
+  });
+  assert.notEqual(blockedBy(at('eth0', 'ingress'), GRE_IN), undefined);
+  assert.notEqual(blockedBy(at(['eth1', 'eth0'], 'ingress'), GRE_IN), undefined);
+  assert.equal(blockedBy(at('eth1', 'ingress'), GRE_IN), undefined);
+  assert.equal(blockedBy(at('eth0', 'egress'), GRE_IN), undefined);
+  assert.notEqual(blockedBy(at('eth0', 'egress'), { ...GRE_IN, hook: 'output' }), undefined);
 });

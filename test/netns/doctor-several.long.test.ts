@@ -1,11 +1,16 @@
-// Tunnels whose ways part: over several devices, to several remotes, and what grebe doctor says of each.
+// The ways of tunnels: over several devices, to several remotes, over IPv6 and UDP, and what grebe doctor says of each.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ip } from '../../src/demo/namespaces.js';
 import { startRouter } from '../../src/demo/router-process.js';
-import { assertFine, assertFound, doctor } from '../support/doctor.js';
-import { lacking, OUTER, ping, tunnelTable, UNDERLAY, withWire } from '../support/lab.js';
+import { judgeKernelTunnels } from '../../src/doctor/checks/kernel-tunnel.js';
+import { gatherSubject, type Target } from '../../src/doctor/subject.js';
+import { assertFine, assertFound, assertHealthy, doctor } from '../support/doctor.js';
+import { lacking, OUTER, OUTER6, ping, tunnelTable, UNDERLAY, withWire } from '../support/lab.js';
 
 const SILENT = '192.0.2.99';
 /** When the neighbour is asked for again; what waits for it then goes out, late. */
@@ -57,6 +62,25 @@ test('doctor does not take the answer of one remote for that of another', {
   });
 });
 
+test('over IPv6 the probe finds the far end, and the size from where on packets vanish', {
+  skip: lacking(),
+}, async () => {
+  await withWire('doctor6', { outer: 6 }, async ({ namespaces, rA, rB }) => {
+    const config = join(namespaces.folder, 'a.toml');
+    const socket = join(namespaces.folder, 'nobody.sock');
+    const ends = [`local = "${OUTER6.A}"`, `remote = "${OUTER6.B}"`];
+    writeFileSync(config, ['[tunnel.six1]', 'mode = "ip6gre"', ...ends, ''].join('\n'));
+    const examine = () => doctor(rA, ['--probe', '--config', config, '--socket', socket]);
+    assertHealthy(await examine());
+    ip('-n', rB, 'link', 'set', UNDERLAY, 'mtu', '1400');
+    assertFound(await examine(), {
+      ...{ check: 'mtu', severity: 'error', tunnel: 'six1' },
+      found: /up to 140[0-4] bytes to 2001:db8::2 are answered, those of 1500 vanish/,
+      next: /mtu = 13(5[6-9]|60)/,
+    });
+  });
+});
+
 test('doctor lets in the port of GRE in UDP, and no other', { skip: lacking('nft') }, async () => {
   await withWire('doctorport', { ipv6: false }, async ({ namespaces, rA }) => {
     const config = join(namespaces.folder, 'a.toml');
@@ -73,3 +97,40 @@ test('doctor lets in the port of GRE in UDP, and no other', { skip: lacking('nft
     assertFine(await doctor(rA, words), 'firewall');
   });
 });
+
+/** How many answers that a protocol cannot be reached the router `namespace` has had. */
+function unreachables(namespace: string): number {
+  const counters = execFileSync('ip', ['netns', 'exec', namespace, 'cat', '/proc/net/snmp']);
+  const [names = '', values = ''] = String(counters)
+    .split('\n')
+    .filter((line) => line.startsWith('Icmp: '));
+  return Number(values.split(' ')[names.split(' ').indexOf('InDestUnreachs')]);
+}
+
+test('what doctor says to type keeps back the answers of a module of the kernel', {
+  skip: lacking('nft', 'ping'),
+}, async () => {
+  await withWire('doctoranswers', { ipv6: false }, async ({ namespaces, rA, rB }) => {
+    // Without a router, and without the module, the kernel answers each GRE packet, too: protocol unreachable.
+    const a = await startRouter(
+      namespaces,
+      rA,
+      tunnelTable('gre1', 'A', 'mode = "gre"', 'address = ["10.9.0.1/24"]'),
+    );
+    const send = () => ping(rA, '-c1', '-W1', '10.9.0.2');
+    await send();
+    const before = unreachables(rA);
+    assert.ok(before > 0);
+    const [outcome] = judgeKernelTunnels(await targetsOf(a.config), new Map(), new Set(['ip_gre']));
+    const command = /sudo (nft .*)$/.exec(outcome?.next ?? '')?.[1] ?? '';
+    for (let n = 0; n < 2; n++) namespaces.run(rB, 'sh', ['-ec', command]);
+    await sleep(1100); // the kernel's own limit on such answers is gone by then
+    await send();
+    assert.equal(unreachables(rA), before);
+  });
+});
+
+async function targetsOf(config: string): Promise<readonly Target[]> {
+  const router = { kind: 'absent', fault: '' } as const;
+  return (await gatherSubject(router, { given: { config } })).targets;
+}

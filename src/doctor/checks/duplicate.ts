@@ -54,8 +54,10 @@ function judge(pid: number, { targets }: Subject): Outcome[] {
     return [{ severity: 'note', found, next: `ps -fp ${pid}` }];
   }
   return targets.flatMap((target): Outcome[] => {
-    const id = matchOf(target);
-    const twin = theirs.find((other) => id !== undefined && matchOf({ config: other }) === id);
+    const own = matchesOf(target);
+    const twin = theirs.find((other) =>
+      matchesOf({ config: other }).some((id) => own.includes(id)),
+    );
     if (twin === undefined) return [];
     const found = `the router of process ${pid} has the same tunnel, as ${twin.name}: both take its packets`;
     const next = `end one of them: kill ${pid}; or give one another key`;
@@ -77,9 +79,10 @@ function configOf(pid: number): readonly NonNullable<Target['config']>[] | undef
   }
 }
 
-/** By what received packets are told to belong to a tunnel. */
-function matchOf({ config }: Pick<Target, 'config'>): string | undefined {
-  if (config === undefined) return undefined;
-  const { mode, local, remote, keyIn, dev } = config;
-  return JSON.stringify([mode.replace('tap', ''), local, remote, keyIn, dev]);
+/** By what received packets are told to belong to a tunnel, or to one of its peers. */
+function matchesOf({ config }: Pick<Target, 'config'>): string[] {
+  if (config === undefined) return [];
+  const { mode, local, remote, keyIn, dev, peers } = config;
+  const remotes = peers.length > 0 ? peers.map((peer) => peer.remote) : [remote];
+  return remotes.map((end) => JSON.stringify([mode.replace('tap', ''), local, end, keyIn, dev]));
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fetchStatus } from '../../control/client.js';
 import { PROTOCOL_OF } from '../../packet/outer-header.js';
+import type { PeerStatus, TunnelStatus } from '../../router/contract.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
 import { isQuiet, type Subject, type Target } from '../subject.js';
@@ -16,50 +17,84 @@ export const peer: Check = {
   looks: 'when each peer was last heard, and what its keepalives and probes say (grebe status)',
   fine: 'every peer is heard, or was not spoken to yet',
   examine: async (subject: Subject) => {
-    const sending = await sendingNow(subject);
-    return subject.targets.flatMap((target) => examineOne(subject, target, sending));
+    const spoken = await spokenTo(subject);
+    return subject.targets.flatMap((target) => examineOne(subject, target, spoken));
   },
 };
 
-/** Names of the tunnels that send while they have heard nothing lately, though they once did. */
-async function sendingNow({ router, targets }: Subject): Promise<ReadonlySet<string>> {
-  const quiet = targets.flatMap(({ status }) =>
-    status !== undefined && status.lastReceivedMs !== null && isQuiet(status) ? [status] : [],
-  );
-  if (router.kind !== 'running' || quiet.length === 0) return new Set();
-  await sleep(WATCH_MS);
-  const later = new Map((await fetchStatus(router.socket)).tunnels.map((one) => [one.name, one]));
-  const sends = quiet.filter(({ name, tx, rx }) => {
-    const now = later.get(name);
-    return now?.rx.packets === rx.packets && now.tx.packets - tx.packets >= SENT;
-  });
-  return new Set(sends.map(({ name }) => name));
+/** One far end of a tunnel: its only one, or one of its peers. */
+interface End {
+  readonly id: string;
+  /** Its address, where the tunnel has several. */
+  readonly remote: string | undefined;
+  readonly status: Pick<PeerStatus, 'rx' | 'tx' | 'lastReceivedMs'>;
 }
 
-function examineOne(subject: Subject, target: Target, sending: ReadonlySet<string>): Outcome[] {
+function endsOf(tunnel: TunnelStatus): End[] {
+  if (tunnel.peers === undefined) {
+    return [{ id: tunnel.name, remote: undefined, status: tunnel }];
+  }
+  return tunnel.peers.map((peer) => {
+    const remote = peer.remoteAddress ?? peer.remote;
+    return { id: `${tunnel.name} ${remote}`, remote, status: peer };
+  });
+}
+
+/** Which ends are sent to though nothing was heard of them lately; once it was. */
+async function spokenTo({ router, targets }: Subject): Promise<ReadonlySet<string>> {
+  const quiet = targets
+    .flatMap(({ status }) => (status === undefined ? [] : endsOf(status)))
+    .filter(({ status }) => status.lastReceivedMs !== null && isQuiet(status));
+  if (router.kind !== 'running' || quiet.length === 0) return new Set();
+  await sleep(WATCH_MS);
+  const { tunnels } = await fetchStatus(router.socket);
+  const later = new Map(tunnels.flatMap(endsOf).map(({ id, status }) => [id, status]));
+  const sent = quiet.filter(({ id, status: { rx, tx } }) => {
+    const now = later.get(id);
+    return now?.rx.packets === rx.packets && now.tx.packets - tx.packets >= SENT;
+  });
+  return new Set(sent.map(({ id }) => id));
+}
+
+function examineOne(subject: Subject, target: Target, spoken: ReadonlySet<string>): Outcome[] {
   const { name: tunnel, status } = target;
   if (status === undefined) return [];
-  const { downReason, lastReceivedMs, tx } = status;
+  const { downReason } = status;
   if (downReason === 'device') return []; // that check tells
   if (downReason !== undefined && downReason !== 'keepalive' && downReason !== 'probe') {
     const found = `the tunnel is down: ${downReason}`;
     const name = target.config?.remote ?? status.remote;
     return [{ severity: 'error', tunnel, found, next: `getent ahosts ${name}` }];
   }
-  const heard =
-    lastReceivedMs === null ? 'nothing was ever heard' : `last heard ${ago(lastReceivedMs)} ago`;
   if (downReason !== undefined) {
-    const found = `the peer does not answer its ${downReason}s: ${heard}${reachText(subject, target)}`;
+    const found = `the peer does not answer its ${downReason}s: ${heardText(status)}${reachText(subject, target)}`;
     return [{ severity: 'error', tunnel, found, next: nextStep(target) }];
   }
-  const isSilent = lastReceivedMs === null ? tx.packets >= UNANSWERED : sending.has(tunnel);
-  if (!isSilent) return [];
-  const what =
-    lastReceivedMs === null
-      ? `${tx.packets} packets were sent and ${heard}`
-      : `packets are sent, and nothing comes: ${heard}`;
-  const found = `${what}${reachText(subject, target)}`;
-  return [{ severity: 'warning', tunnel, found, next: nextStep(target) }];
+  return endsOf(status).flatMap((end) => silence(subject, target, end, spoken));
+}
+
+function silence(
+  subject: Subject,
+  target: Target,
+  { id, remote, status }: End,
+  spoken: ReadonlySet<string>,
+): Outcome[] {
+  const { lastReceivedMs, tx } = status;
+  const isNew = lastReceivedMs === null;
+  if (isNew ? tx.packets < UNANSWERED : !spoken.has(id)) return [];
+  const whom = remote === undefined ? '' : ` to ${remote}`;
+  const what = isNew
+    ? `${tx.packets} packets were sent${whom} and`
+    : `packets are sent${whom}, and nothing comes:`;
+  const far = remote === undefined ? target : { ...target, remotes: [remote] };
+  const found = `${what} ${heardText(status)}${reachText(subject, far)}`;
+  return [{ severity: 'warning', tunnel: target.name, found, next: nextStep(far) }];
+}
+
+function heardText({ lastReceivedMs }: Pick<PeerStatus, 'lastReceivedMs'>): string {
+  return lastReceivedMs === null
+    ? 'nothing was ever heard'
+    : `last heard ${ago(lastReceivedMs)} ago`;
 }
 
 /** What ICMP echo says of the machine at the far end. */

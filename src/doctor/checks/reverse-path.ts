@@ -35,7 +35,7 @@ function outer({ machine }: Subject, target: Target): Outcome[] {
     if (leaving === undefined || leaving === arrival) return [];
     const dropped = readCounter('TcpExt', 'IPReversePathFilter') ?? 0;
     const found = `rp_filter is strict on ${arrival}, where packets for ${local} come in, and the way back to ${path.remote} leaves by ${leaving}: the kernel drops them (${dropped} dropped so far)`;
-    const next = `${loosen(arrival)}; or a route back: sudo ip route add ${path.remote} dev ${arrival}`;
+    const next = `${loosen(arrival)}; or a route back: sudo ip route replace ${path.remote} dev ${arrival}`;
     return [{ severity: dropped > 0 ? 'error' : 'warning', tunnel: name, found, next }];
   });
 }

@@ -22,7 +22,7 @@ function outerWays({ machine, targets }: Subject, target: Target): Outcome[] {
     const way = machine.routes.get(pathKey(path));
     const bits = remote.includes(':') ? 128 : 32;
     const through = dev === undefined ? '' : ` dev ${dev}`;
-    const next = `sudo ip route add ${remote}/${bits} via GATEWAY${through}`;
+    const next = `sudo ip route replace ${remote}/${bits} via GATEWAY${through}`;
     if (way?.dev === undefined) {
       const found = `there is no route to the remote ${remote}${through}`;
       return [{ severity: 'error', tunnel, found, next }];
