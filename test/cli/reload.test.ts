@@ -1,6 +1,7 @@
 // grebe reload against a router over memory and without tunnels: what it says, and what the service manager hears.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -8,6 +9,7 @@ import { bind, close, NativeBlock, recvfrom, socket } from '../../src/sys/libc.j
 import { eventually } from '../support/lab.js';
 import { grebe, said, startGrebe } from './grebe.js';
 
+const SIGHUP = 1;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
@@ -114,15 +116,19 @@ test('without a router reload, diff, confirm, undo and tunnel end with 69', asyn
   }
 });
 
-test('a hangup before the router is up is no end of it', async () => {
+test('a hangup while the config is not read yet is no end of the router', async () => {
   const config = join(folder, 'early.toml');
-  writeFileSync(config, '[router]\nunderlay = "memory"\nsocket = "early.sock"\n');
+  const text = '[router]\nunderlay = "memory"\nsocket = "early.sock"\n';
+  // A pipe: the router waits for the text.
+  execFileSync('mkfifo', [config]);
+  writeFileSync(`${config}.whole`, text);
   const running = startGrebe(['run', '--config', config]);
   try {
-    // Node itself needs 40 ms before a line of ours runs: until then the kernel's default holds.
-    const isOurs = (): boolean => hasHandler(running.child.pid ?? 0, 1);
-    while (!isOurs()) await new Promise((resolve) => setTimeout(resolve, 1));
+    const isReady = (): boolean => hasHandler(running.child.pid ?? 0, SIGHUP);
+    assert.ok(await eventually(isReady), 'it handles SIGHUP');
     for (let count = 0; count < 20; count++) running.child.kill('SIGHUP');
+    writeFileSync(config, text);
+    renameSync(`${config}.whole`, config);
     await said(running, /ready/);
   } finally {
     running.child.kill('SIGKILL');

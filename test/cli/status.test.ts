@@ -1,6 +1,7 @@
 // grebe status against the real control server, with the contract's router behind it.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -94,6 +95,19 @@ test('without a router it ends with 69 and says how to start one', async () => {
   assert.equal(code, 69);
   assert.equal(stdout, '');
   assert.match(stderr, /no router is running.*\n.*grebe run/);
+});
+
+test('a router that takes no more clients is not told as none', async () => {
+  const full = join(folder, 'full.sock');
+  const server = createServer((connection) => connection.destroy());
+  await new Promise<void>((done) => server.listen(full, done));
+  try {
+    const { code, stderr } = await grebe(['status', '--socket', full]);
+    assert.equal(code, 69);
+    assert.match(stderr, /hung up: the router has too many clients/);
+  } finally {
+    await new Promise((done) => server.close(done));
+  }
 });
 
 test('with --config it asks the router of that config', async () => {

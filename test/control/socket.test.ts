@@ -69,3 +69,25 @@ test('of routers that start at once on the socket of a dead one, one gets it and
     rmSync(folder, { recursive: true });
   }
 });
+
+test('a socket that its router removes before it is looked at is made anew', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'grebe-gone-'));
+  const path = join(folder, 'grebe.sock');
+  const server = createServer();
+  const listen = server.listen.bind(server);
+  let attempts = 0;
+  Object.assign(server, {
+    listen: (where: string, done: () => void) => {
+      if (++attempts > 1) return listen(where, done);
+      const taken = Object.assign(new Error('taken'), { code: 'EADDRINUSE' });
+      return setImmediate(() => server.emit('error', taken));
+    },
+  });
+  try {
+    await claimSocket(server, path);
+    assert.deepEqual([attempts, statSync(path).isSocket()], [2, true]);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+    rmSync(folder, { recursive: true });
+  }
+});
