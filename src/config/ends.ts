@@ -55,20 +55,21 @@ function checkLocal(subject: Subject): Endpoint | undefined {
   return checkEnd(subject, { name: 'local', kind: 'local' }, values.local, place);
 }
 
+/** What to write where nothing says where packets go. */
+function remoteHint({ values, mode }: Subject): string {
+  if (values.peers !== undefined && values.peers.length > 0) return 'beside peers: remote = "any"';
+  const hint = 'remote = "ADDRESS of the peer"';
+  return mode !== undefined && carries(mode) === 'ethernet'
+    ? `${hint}, or a multicast group`
+    : `${hint}; to receive from everyone: remote = "any"`;
+}
+
 function checkRemote(subject: Subject): Endpoint | undefined {
   const { values, report, mode, title } = subject;
   const isEthernet = mode !== undefined && carries(mode) === 'ethernet';
   if (values.remote === undefined) {
     if (!isMissing(subject, 'remote')) return undefined;
-    const hint = 'remote = "ADDRESS of the peer"';
-    report.add(
-      CODE.missing,
-      keyPlace(subject),
-      `${title} has no remote`,
-      isEthernet
-        ? `${hint}, or a multicast group`
-        : `${hint}; to receive from everyone: remote = "any"`,
-    );
+    report.add(CODE.missing, keyPlace(subject), `${title} has no remote`, remoteHint(subject));
     return undefined;
   }
   const place = valuePlace(subject, 'remote');

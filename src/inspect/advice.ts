@@ -1,5 +1,5 @@
 // What to do about a dropped packet: a line of the config, or what to ask of the peer.
-import { IS_OURS } from '../packet/endings.js';
+import { IS_OURS, UNROUTED } from '../packet/endings.js';
 import type { Explanation } from '../packet/explain.js';
 import { TYPE_ETHERNET, TYPE_IPV4, TYPE_IPV6 } from '../packet/gre.js';
 import type { Difference, Nearest } from '../packet/nearest.js';
@@ -17,10 +17,18 @@ export function adviceOn({
   if (reason === null) return null;
   if (nearest !== null) return changeOf(nearest);
   const table = `[tunnel.${tunnel ?? 'NAME'}]`;
-  const isOurs = stages.at(-1)?.detail.endsWith(IS_OURS);
-  const source = direction === 'encap' ? FAR_SOURCE : isOurs ? OWN_SOURCE : undefined;
-  const advice = (reason === 'inner-src-spoof' ? source : undefined) ?? ADVICE[reason];
+  const detail = stages.at(-1)?.detail ?? '';
+  const source =
+    direction === 'encap' ? FAR_SOURCE : detail.endsWith(IS_OURS) ? OWN_SOURCE : undefined;
+  const special = reason === 'inner-src-spoof' ? source : unroutedAdvice(detail);
+  const advice = special ?? ADVICE[reason];
   return advice === undefined ? null : advice.replace('TABLE', table);
+}
+
+/** The kernel can tell more of an address that it cannot send to. */
+function unroutedAdvice(detail: string): string | undefined {
+  const [remote = ''] = detail.split(`: ${UNROUTED}`);
+  return remote === detail ? undefined : `see the route to the peer: ip route get ${remote}`;
 }
 
 /** To who sends into a tunnel as its far end. */
@@ -47,7 +55,7 @@ const ADVICE: Readonly<Partial<Record<Reason, string>>> = {
   'inner-dst-policy': 'the route of the sender to this address must not lead through the tunnel',
   'nesting-limit': 'the route to the end of the tunnel must not lead through the tunnel',
   'encap-limit': 'in TABLE: encaplimit, on the way there; or one tunnel less in a row',
-  'no-route': 'in TABLE: a remote to send to',
+  'no-route': 'in TABLE: a remote to send to, or the destination in the routes of a peer',
   'too-big': 'smaller packets; or in TABLE: mtu, if the path takes more',
   'tunnel-down': 'ip link set up dev of the tunnel; if it is gone, grebe reload',
   'queue-full': 'the host is too slow; a longer queue: ip link set dev NAME txqueuelen 10000',

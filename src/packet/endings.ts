@@ -4,12 +4,12 @@ import { isValid } from './checksum.js';
 import { isOwnTunnels } from './enter.js';
 import { GRE_RESERVED, GRE_RESERVED_LINUX, greLength } from './gre.js';
 import { IPV4_HEADER, isIpv4, lengthsFit, PROTOCOL_UDP, readIpv4 } from './ipv4.js';
-import { IPV6_HEADER, readIpv6, walkExtensions } from './ipv6.js';
+import { IPV6_HEADER, isMulticast6, readIpv6, walkExtensions } from './ipv6.js';
 import { type Known, reachedLookup } from './known.js';
 import { protocolName, typeText } from './protocol-name.js';
 import type { Reason } from './reason.js';
 import { destinationOf, ecnName, type Stage, type StageName, sourceOf } from './stages.js';
-import { ownName } from './table.js';
+import { type Entry, ownName } from './table.js';
 import { ETHERNET_HEADER } from './tunnel.js';
 import { GRE_UDP_PORT, isGreUdp, UDP_HEADER, udpLength } from './udp.js';
 
@@ -74,7 +74,7 @@ const IN_GENERAL: Readonly<Record<Reason, string>> = {
   'nesting-limit': 'a tunnel inside the tunnel',
   'encap-limit': 'it may enter no tunnel more (RFC 2473, 4.1.1)',
   ecn: 'congestion that the inner packet cannot be told of (RFC 6040, 4.2)',
-  'no-route': 'the tunnel has none to send to',
+  'no-route': 'there is nobody to send it to',
   'too-big': 'larger than the tunnel takes',
   'tx-enobufs': 'the kernel had no room to send it (ENOBUFS)',
   'tx-error': 'the kernel refused to send it',
@@ -86,8 +86,23 @@ const IN_GENERAL: Readonly<Record<Reason, string>> = {
 };
 
 /** The end of a packet in general words: where the packet that met it is not there to be looked at. */
-export function plainEnding(reason: Reason): Stage {
+function plainEnding(reason: Reason): Stage {
   return { name: ENDS_AT[reason], passed: false, detail: IN_GENERAL[reason] };
+}
+
+/** What is said of a peer that the kernel cannot send to: nothing is wrong with the tunnel. */
+export const UNROUTED = 'the kernel has no route to it';
+
+/** The end of a packet that all checks let pass, and whose router or kernel then refused it. */
+export function lateEnding(reason: Reason, entry: Entry | undefined): Stage {
+  const plain = plainEnding(reason);
+  const isSent = entry !== undefined && entry.remote !== null && !isGroup(entry.remote);
+  if (reason !== 'no-route' || !isSent) return plain;
+  return { ...plain, detail: `${entry.tunnel.remote}: ${UNROUTED}` };
+}
+
+function isGroup(address: Uint8Array): boolean {
+  return address.length === 4 ? u8(address, 0) >>> 4 === 14 : isMulticast6(address);
 }
 
 /** The end of a packet of which `known` is known. `expected`: the sequence number its tunnel waits for. */
@@ -101,6 +116,12 @@ export function endingOf(reason: Reason, known: Known, expected?: number): Stage
 
 /** What is said of a source that no peer may have, whatever is allowed. */
 export const IS_OURS = 'is our own address';
+
+function routeText(known: Known): string | null {
+  const { entry } = known;
+  if (entry?.routes !== undefined) return `none of its peers has ${destinationOf(known)} behind it`;
+  return entry?.tunnel.remote === 'any' ? 'remote is "any": it sends to no one' : null;
+}
 
 /** What the packet shows of its end; null: no more than the reason says. */
 function textOf(reason: Reason, known: Known, expected: number | undefined): string | null {
@@ -135,7 +156,7 @@ function textOf(reason: Reason, known: Known, expected: number | undefined): str
     case 'ecn':
       return ecnText(known);
     case 'no-route':
-      return known.entry?.tunnel.remote === 'any' ? 'remote is "any": it sends to no one' : null;
+      return routeText(known);
     case 'too-big':
       return sizeText(known);
     case 'udp-header':

@@ -6,7 +6,7 @@
 //   4. nearest        nearest.ts: the tunnel that it nearly belonged to
 import { type Decapped, decap } from './decap.js';
 import { encapInto, recordOf } from './encap.js';
-import { ENDS_AT, endingOf, plainEnding } from './endings.js';
+import { ENDS_AT, endingOf, lateEnding } from './endings.js';
 import { type Known, keep } from './known.js';
 import { type Nearest, nearestOf } from './nearest.js';
 import type { Reason } from './reason.js';
@@ -107,7 +107,8 @@ export function explainRecorded(
 ): Explanation {
   const table = toTable(tunnels);
   const found = explain(packet, table, options);
-  const name = table.entries[options.record - 1]?.tunnel.name ?? null;
+  const entry = table.entries[options.record - 1];
+  const name = entry?.tunnel.name ?? null;
   const recorded = { ...found, verdict: reason === null ? 'ok' : 'drop', reason } as const;
   if (found.reason === reason) {
     const verdict = found.verdict === 'local' ? 'local' : recorded.verdict;
@@ -117,6 +118,6 @@ export function explainRecorded(
   if (reason === null) return { ...recorded, tunnel: name, stages: passed, nearest: null };
   const index = passed.findIndex((stage) => stage.name === ENDS_AT[reason]);
   const before = index < 0 ? passed : passed.slice(0, index);
-  const stages = [...before, plainEnding(reason)];
+  const stages = [...before, lateEnding(reason, entry)];
   return { ...recorded, tunnel: name, stages, nearest: null };
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { adviceOn } from '../../src/inspect/advice.js';
 import { explainTraced } from '../../src/inspect/traced.js';
 import { encapGre, encapGreUdp } from '../../src/packet/encap-options.js';
 import type { Reason } from '../../src/packet/reason.js';
 import { createTable } from '../../src/packet/table.js';
-import type { GreTunnel } from '../../src/packet/tunnel.js';
+import type { GreTunnel, Tunnel } from '../../src/packet/tunnel.js';
 import { ipv4 } from '../support/packets.js';
 
 /** What a router copies of a packet. */
@@ -64,4 +65,27 @@ test('the verdict is the one of the router, where it knew more than the bytes te
     assert.deepEqual([last?.name, last?.passed], [name, false]);
     assert.equal(explained.stages.filter((stage) => stage.name === name).length, 1);
   }
+});
+
+test('a packet that the kernel had no route for is told from one that the tunnel has no peer for', () => {
+  const one = tunnel('gre', '192.0.2.1', '192.0.2.2');
+  const refused = (tunnel: Tunnel) => {
+    const seen = { direction: 'encap', record: 1, reason: 'no-route', link: 0 } as const;
+    const { stages, ...rest } = explainTraced(
+      { ...seen, length: INNER.length, bytes: INNER.slice(0, SNAP) },
+      createTable([tunnel]),
+      new Map(),
+    );
+    return [stages.at(-1)?.detail, adviceOn({ stages, ...rest })];
+  };
+  assert.deepEqual(refused(one), [
+    '192.0.2.2: the kernel has no route to it',
+    'see the route to the peer: ip route get 192.0.2.2',
+  ]);
+  const peers = [{ remote: '192.0.2.3', routes: [{ address: '10.3.0.0', bits: 16 }] }];
+  assert.deepEqual(refused({ ...one, remote: 'any', peers }), [
+    'none of its peers has 10.2.0.1 behind it',
+    'in [tunnel.t]: a remote to send to, or the destination in the routes of a peer',
+  ]);
+  assert.equal(refused({ ...one, remote: '239.1.2.3' })[0], 'there is nobody to send it to');
 });
