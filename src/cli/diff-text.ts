@@ -24,7 +24,10 @@ function formatTunnel(change: TunnelChange, paint: PaintText): string[] {
     case 'rename':
       return [`${paint('yellow', `! ${name} is rebuilt`)} as ${change.to}: a device has one name`];
     case 'change':
-      return [`~ ${name}`, ...change.keys.map((key) => `    ${formatKey(key)}`)];
+      return [
+        `~ ${name}${change.why === undefined ? '' : `: ${change.why}`}`,
+        ...change.keys.map((key) => `    ${formatKey(key)}`),
+      ];
     case 'move':
       return [
         `~ ${name} gets another peer: packets under way may be lost`,

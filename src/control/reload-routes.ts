@@ -47,7 +47,7 @@ export const reloadRoutes: readonly Route[] = [
         given === undefined
           ? await reloads.load()
           : configOrFail(parseConfig(Buffer.from(given.text), given.file), given.file);
-      return diffMessage(wanted.file, reloads.diff(wanted));
+      return diffMessage(wanted.file, await reloads.wholeDiff(wanted));
     },
   }),
   route({

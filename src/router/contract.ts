@@ -210,8 +210,11 @@ export interface ReloadControl {
   /** What it has. */
   readonly config: Config;
 
-  /** What a reload with `wanted` would do. */
+  /** What another config would do to the tunnels. */
   diff(wanted: Config): ConfigDiff;
+
+  /** What a reload with `wanted` would do: that, and what devices lack by now of what they were given. */
+  wholeDiff(wanted: Config): Promise<ConfigDiff>;
 
   /** Reads its file again. Rejects with a Failure with all that is wrong with it. */
   load(): Promise<Config>;

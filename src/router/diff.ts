@@ -5,6 +5,8 @@
 //   rebuild   the device is made anew, and with it its addresses and routes
 import type { Config, RouterConfig, TunnelConfig } from '../config/config.js';
 import { routerValues, type TableValues, tunnelValues } from '../config/format.js';
+import type { Absent } from './absent.js';
+import { addressWord, prefixWords, routeWord } from './network.js';
 
 /** A key of the config with its values in TOML; null: the default. */
 export interface KeyChange {
@@ -20,7 +22,7 @@ export type TunnelChange =
       readonly kind: 'change' | 'move' | 'rebuild';
       readonly name: string;
       readonly keys: readonly KeyChange[];
-      /** Why it is rebuilt, where no key tells. */
+      /** Why, where no key tells. */
       readonly why?: string;
     };
 
@@ -37,6 +39,8 @@ export interface DiffOptions {
   readonly laneCount: number;
   /** Tunnels whose devices are gone. */
   readonly lost: ReadonlySet<string>;
+  /** What devices lack of what the config before gives them. */
+  readonly absent?: Absent | undefined;
 }
 
 /** Keys of [router] that a running router takes over. */
@@ -94,12 +98,23 @@ function changeOf(before: TunnelConfig, after: TunnelConfig, options: DiffOption
   if (options.lost.has(name)) {
     return [{ kind: 'rebuild', name, keys, why: 'its device was removed from under the router' }];
   }
-  if (keys.length === 0) return [];
+  const lacks = stillLacking(after, options);
+  if (keys.length === 0 && lacks.length === 0) return [];
   // One lane alone sends numbered packets, and then the device has one queue instead of one for each.
   const isRequeued = options.laneCount > 1 && before.sequenceOut !== after.sequenceOut;
   if (before.mode !== after.mode || isRequeued) return [{ kind: 'rebuild', name, keys }];
   const isMoved = keys.some(({ key }) => MOVING_KEYS.includes(key)) && hasMoved(before, after);
-  return [{ kind: isMoved ? 'move' : 'change', name, keys }];
+  const why = lacks.length === 0 ? {} : { why: `its device lacks ${lacks.join(', ')}` };
+  return [{ kind: isMoved ? 'move' : 'change', name, keys, ...why }];
+}
+
+/** What the device lacks, and is to have from now on, too. */
+function stillLacking(after: TunnelConfig, { absent }: DiffOptions): string[] {
+  const lacks = absent?.get(after.name) ?? [];
+  if (lacks.length === 0) return [];
+  const { addresses, routes } = prefixWords(after);
+  const wanted = new Set([...addresses.map(addressWord), ...routes.map(routeWord)]);
+  return lacks.filter((one) => wanted.has(one));
 }
 
 /** Peers may have other routes and stay where they are. */

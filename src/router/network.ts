@@ -39,6 +39,8 @@ export interface NetworkPlan {
   readonly kept: readonly (readonly [before: Member, after: Member])[];
   /** Name of the device that has a route, of all devices that there were. */
   readonly routeOwners: ReadonlyMap<string, string>;
+  /** What devices of `kept` lack of what they had, in the words of `prefixWords`; they get it again. */
+  readonly absent?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Prepares new devices for what `planNetwork` says of them: settings that ip(8) does not have. */
@@ -54,14 +56,21 @@ export function prepareDevices(configs: readonly TunnelConfig[]): void {
   }
 }
 
-export function planNetwork({ fresh, kept, routeOwners }: NetworkPlan): NetworkChange {
+export function planNetwork({
+  fresh,
+  kept,
+  routeOwners,
+  absent = new Map(),
+}: NetworkPlan): NetworkChange {
   const machine = readMachineId();
   const routes = new Map(
     [...fresh, ...kept.map(([, after]) => after)].flatMap(({ config }) =>
       [...routesOf(config)].map((route) => [route, config.name] as const),
     ),
   );
-  const changes = kept.map(([before, after]) => changeOf(before, after, { routeOwners, routes }));
+  const changes = kept.map(([before, after]) =>
+    changeOf(before, after, { routeOwners, routes, absent }),
+  );
   return {
     first: changes.flatMap(({ first }) => first),
     strict: [
@@ -151,13 +160,20 @@ interface Routes {
   /** Before, and after. */
   readonly routeOwners: ReadonlyMap<string, string>;
   readonly routes: ReadonlyMap<string, string>;
+  readonly absent: ReadonlyMap<string, readonly string[]>;
 }
 
-function changeOf(before: Member, after: Member, { routeOwners, routes }: Routes): NetworkChange {
+function changeOf(
+  before: Member,
+  after: Member,
+  { routeOwners, routes, absent }: Routes,
+): NetworkChange {
   const { name } = after.config;
   const owner = `tunnel ${name}`;
-  const was = before.config.address.map(formatPrefix);
-  const is = after.config.address.map(formatPrefix);
+  const lacks = new Set(absent.get(name));
+  const had = prefixWords(before.config);
+  const was = had.addresses.filter((prefix) => !lacks.has(addressWord(prefix)));
+  const is = prefixWords(after.config).addresses;
   const [gone, come] = [missing(was, is), missing(is, was)];
   const swap = (prefix: string, isThere: boolean): NetworkLine => {
     const verbs = ['add', 'del'].map((verb) => `address ${verb} ${prefix} dev ${name}`);
@@ -169,7 +185,8 @@ function changeOf(before: Member, after: Member, { routeOwners, routes }: Routes
   };
   const isAgain = (prefix: string): boolean =>
     come.some((one) => one.split('/')[0] === prefix.split('/')[0]);
-  const [routesBefore, routesAfter] = [routesOf(before.config), routesOf(after.config)];
+  const routesBefore = had.routes.filter((prefix) => !lacks.has(routeWord(prefix)));
+  const routesAfter = prefixWords(after.config).routes;
   const mtu = mtuLine(before, after);
   const isLarger = mtuOf(after) > mtuOf(before);
   const late = gone.filter((prefix) => !isAgain(prefix));
@@ -178,12 +195,10 @@ function changeOf(before: Member, after: Member, { routeOwners, routes }: Routes
     strict: [
       ...(isLarger ? mtu : []),
       ...come.map((prefix) => swap(prefix, true)),
-      ...missing([...routesAfter], [...routesBefore]).map((route) =>
-        routeLine(route, name, routeOwners),
-      ),
+      ...missing(routesAfter, routesBefore).map((route) => routeLine(route, name, routeOwners)),
     ],
     last: [
-      ...missing([...routesBefore], [...routesAfter])
+      ...missing(routesBefore, routesAfter)
         .filter((route) => !routes.has(route)) // that of another tunnel has replaced it
         .map((route) => ({
           line: `route del ${route} dev ${name}`,
@@ -230,6 +245,22 @@ export function routeOwners(members: readonly Pick<Member, 'config'>[]): Map<str
       [...routesOf(config)].map((route) => [route, config.name] as const),
     ),
   );
+}
+
+/** What a device gets: its addresses, and the networks that are routed to it. */
+export function prefixWords(config: TunnelConfig): {
+  readonly addresses: string[];
+  readonly routes: string[];
+} {
+  return { addresses: config.address.map(formatPrefix), routes: [...routesOf(config)] };
+}
+
+export function addressWord(prefix: string): string {
+  return `address ${prefix}`;
+}
+
+export function routeWord(prefix: string): string {
+  return `route ${prefix}`;
 }
 
 /** Networks that are routed to the device: a peer may well have the subnet of `address`, or a part of `routes` again. */

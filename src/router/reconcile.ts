@@ -10,7 +10,7 @@
 //
 // A step that fails leaves things as it found them. Those before it are then undone, the last one first.
 import type { Fleet, Member } from './fleet.js';
-import { type NetworkChange, planNetwork, routeOwners } from './network.js';
+import { type NetworkChange, type NetworkPlan, planNetwork, routeOwners } from './network.js';
 
 export type Step =
   | { readonly kind: 'codec'; readonly before: string; readonly after: string }
@@ -35,11 +35,13 @@ export interface PlanOptions {
   readonly after: Fleet;
   /** Names of tunnels that get a new device. */
   readonly rebuilt: ReadonlySet<string>;
+  /** What devices lack: as for `planNetwork`. */
+  readonly absent?: NetworkPlan['absent'] | undefined;
   /** The codec of the config, where that is another. */
   readonly codec?: { readonly before: string; readonly after: string };
 }
 
-export function planSteps({ before, after, rebuilt, codec }: PlanOptions): Step[] {
+export function planSteps({ before, after, rebuilt, absent, codec }: PlanOptions): Step[] {
   const old = new Map(before.map((member) => [member.config.name, member]));
   const names = new Set(after.map(({ config }) => config.name));
   const isRebuilt = ({ config }: Member): boolean => rebuilt.has(config.name);
@@ -51,7 +53,10 @@ export function planSteps({ before, after, rebuilt, codec }: PlanOptions): Step[
   const removed = before.filter(({ config }) => !names.has(config.name));
   const released = before.filter((member) => !isRebuilt(member));
   const outgoing = before.filter(isRebuilt);
-  const network = planNetwork({ fresh, kept, routeOwners: routeOwners(before) });
+  const network = planNetwork({
+    ...{ fresh, kept, routeOwners: routeOwners(before) },
+    ...(absent && { absent }),
+  });
   const steps: (Step | undefined)[] = [
     codec && { kind: 'codec', ...codec },
     outgoing.length > 0 ? { kind: 'switch', before, after: released } : undefined,

@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { loadSettled } from '../config/settled.js';
 import { EXIT, Failure } from '../sys/failure.js';
+import type { Absent } from './absent.js';
 import type { LastReload, ReloadControl, ReloadOptions, ReloadResult } from './contract.js';
 import { type ConfigDiff, isNothing, takeLive } from './diff.js';
 
@@ -23,9 +24,16 @@ export interface ReloadHooks {
 export interface ReloadsOptions extends ReloadHooks {
   readonly config: Config;
   readonly log: Logger;
-  readonly diff: (before: Config, after: Config) => ConfigDiff;
+  readonly diff: (before: Config, after: Config, absent?: Absent) => ConfigDiff;
+  /** What devices lack of what `config` gives them; absent: nobody asks the kernel. */
+  readonly readAbsent?: (config: Config) => Promise<Absent>;
   /** Makes the tunnels and the codec those of `after`, or throws a Failure with all as it was. */
-  readonly apply: (before: Config, after: Config, diff: ConfigDiff) => Promise<void>;
+  readonly apply: (
+    before: Config,
+    after: Config,
+    diff: ConfigDiff,
+    absent?: Absent,
+  ) => Promise<void>;
 }
 
 interface Trial {
@@ -63,6 +71,12 @@ export class Reloads implements ReloadControl {
 
   diff(wanted: Config): ConfigDiff {
     return this.#options.diff(this.#config, wanted);
+  }
+
+  async wholeDiff(wanted: Config): Promise<ConfigDiff> {
+    const { diff, readAbsent } = this.#options;
+    const absent = await readAbsent?.(this.#config);
+    return diff(this.#config, wanted, absent);
   }
 
   async load(): Promise<Config> {
@@ -158,9 +172,11 @@ export class Reloads implements ReloadControl {
     let isSuccessful = false;
     try {
       const wanted = await find();
-      const diff = this.#options.diff(before, wanted);
+      // A single tunnel, or an undo, says nothing of what somebody did to the devices.
+      const absent = kind === 'reload' ? await this.#options.readAbsent?.(before) : undefined;
+      const diff = this.#options.diff(before, wanted, absent);
       const after = { ...wanted, router: takeLive(before.router, wanted.router) };
-      await this.#options.apply(before, after, diff);
+      await this.#options.apply(before, after, diff, absent);
       isSuccessful = true;
       this.#config = after;
       if (!isEdit) this.#last = { isSuccessful, successMs: Date.now() };

@@ -16,6 +16,7 @@ import { EXIT, Failure } from '../sys/failure.js';
 import { InterfaceFlags, requireOwnAddresses, transmitDrops } from '../sys/interface.js';
 import type { Underlay } from '../underlay/contract.js';
 import { MemoryUnderlay } from '../underlay/memory.js';
+import { type Absent, readAbsent } from './absent.js';
 import { assembleFleet, followNames } from './assemble.js';
 import {
   chooseLanes,
@@ -129,8 +130,10 @@ class RunningRouter implements Router {
     const { laneCount, hooks } = choices;
     this.reloads = new Reloads({
       ...{ config, log, ...hooks },
-      diff: (before, after) => diffConfigs(before, after, { laneCount, lost: this.#lost }),
-      apply: (before, after, diff) => this.#apply(before, after, diff),
+      diff: (before, after, absent) =>
+        diffConfigs(before, after, { laneCount, lost: this.#lost, absent }),
+      readAbsent: ({ tunnels }) => readAbsent(tunnels),
+      apply: (before, after, diff, absent) => this.#apply(before, after, diff, absent),
     });
   }
 
@@ -183,7 +186,12 @@ class RunningRouter implements Router {
     }
   }
 
-  async #apply(before: Config, after: Config, { tunnels }: ConfigDiff): Promise<void> {
+  async #apply(
+    before: Config,
+    after: Config,
+    { tunnels }: ConfigDiff,
+    absent?: Absent,
+  ): Promise<void> {
     const { names } = this.#choices;
     const dataplane = this.#dataplane;
     const touched = new Set(tunnels.map((one) => (one.kind === 'rename' ? one.to : one.name)));
@@ -197,7 +205,7 @@ class RunningRouter implements Router {
       this.#requireSockets(fleet);
       const codec = { before: before.router.codec, after: after.router.codec };
       const steps = planSteps({
-        ...{ before: dataplane.fleet, after: fleet, rebuilt },
+        ...{ before: dataplane.fleet, after: fleet, rebuilt, absent },
         ...(codec.before === codec.after ? {} : { codec }),
       });
       await carryOut(steps, this.#actuator(), (step, error) => {

@@ -149,6 +149,49 @@ async function routeMtus(
   return mtus;
 }
 
+/** What a device has, as the kernel says. */
+export interface DeviceNetwork {
+  readonly isUp: boolean;
+  /** With the length of the prefix. */
+  readonly addresses: ReadonlySet<string>;
+}
+
+interface Addressed extends Link {
+  readonly flags?: readonly string[];
+  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
+}
+
+/** All devices by name, and the networks that routes of any table lead to. */
+export async function deviceNetworks(): Promise<{
+  readonly devices: ReadonlyMap<string, DeviceNetwork>;
+  readonly routed: ReadonlySet<string>;
+}> {
+  const routes = ['route', 'show', 'table', 'all', 'type', 'unicast'];
+  const [links, routes4, routes6] = await Promise.all(
+    [
+      ['address', 'show'],
+      ['-4', ...routes],
+      ['-6', ...routes],
+    ].map(async (words) => {
+      const { stdout } = await runIp(['-j', ...words], '');
+      return parseJsonLines<Addressed & Route>(stdout);
+    }),
+  );
+  const devices = (links ?? []).map(
+    ({ ifname = '', flags = [], addr_info = [] }): [string, DeviceNetwork] => {
+      const addresses = addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+      return [ifname, { isUp: flags.includes('UP'), addresses: new Set(addresses) }];
+    },
+  );
+  const whole = (dst: string, bits: number, all: string): string =>
+    dst === 'default' ? all : dst.includes('/') ? dst : `${dst}/${bits}`;
+  const routed = new Set([
+    ...(routes4 ?? []).map(({ dst = '' }) => whole(dst, 32, '0.0.0.0/0')),
+    ...(routes6 ?? []).map(({ dst = '' }) => whole(dst, 128, '::/0')),
+  ]);
+  return { devices: new Map(devices), routed };
+}
+
 /** The objects of the JSON arrays that `ip -j` prints, one array a line. */
 export function parseJsonLines<T>(text: string): T[] {
   return text
