@@ -1,9 +1,9 @@
 // What `npm pack` makes, as a user gets it: in an empty folder, without install scripts and without a compiler.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -81,8 +81,22 @@ test('the package holds all that runs, and nothing else', (t) => {
       !PAGE.includes(path),
   );
   assert.deepEqual(others, []);
+  assert.deepEqual(missingTypes(new Set(paths)), []);
   assert.ok(size < MAX_BYTES, `${size} bytes`);
 });
+
+/** Types that those of the two entry points name, and the package has not: those of some rooms nobody outside needs. */
+function missingTypes(packed: ReadonlySet<string>): string[] {
+  const seen = new Set(['dist/src/index.d.ts', 'dist/src/packet/index.d.ts']);
+  for (const file of seen) {
+    for (const [, path = ''] of readFileSync(join(ROOT, file), 'utf8').matchAll(
+      /'(\.[^']+)\.js'/g,
+    )) {
+      seen.add(join(dirname(file), `${path}.d.ts`));
+    }
+  }
+  return [...seen].filter((file) => !packed.has(file));
+}
 
 test('publint and attw find nothing wrong with it', () => {
   const program = (path: string): string => join(ROOT, 'node_modules', path);
