@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fetchStatus } from '../../control/client.js';
 import type { TunnelStatus } from '../../router/contract.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
+import { statusLater } from '../later.js';
 import type { Subject } from '../subject.js';
 
 /** More than one packet in so many is worth a warning. */
@@ -19,8 +18,7 @@ export const drops: Check = {
   examine: async ({ router, targets }: Subject) => {
     const tunnels = targets.flatMap(({ status }) => (status === undefined ? [] : [status]));
     if (router.kind !== 'running' || !tunnels.some(isMuch)) return tunnels.flatMap(outcomeOf);
-    await sleep(WATCH_MS);
-    const later = new Map((await fetchStatus(router.socket)).tunnels.map((one) => [one.name, one]));
+    const later = await statusLater(router, WATCH_MS);
     return tunnels.flatMap((one) => {
       const now = later.get(one.name);
       const isOver = now !== undefined && sum(now) === sum(one) && passed(now) > passed(one);

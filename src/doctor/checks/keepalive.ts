@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Keepalive } from '../../config/config.js';
-import { fetchStatus } from '../../control/client.js';
 import type { TunnelStatus } from '../../router/contract.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
+import { statusLater } from '../later.js';
 import { readSetting } from '../machine.js';
 import type { Subject, Target } from '../subject.js';
 
@@ -41,8 +40,8 @@ async function lateAnswers({ router, targets }: Subject): Promise<Outcome[]> {
   });
   if (router.kind !== 'running' || down.length === 0) return [];
   const longest = Math.max(...down.map(({ every }) => every.intervalMs * 2));
-  await sleep(Math.min(WATCH_MAX_MS, Math.max(WATCH_MIN_MS, longest)));
-  const later = new Map((await fetchStatus(router.socket)).tunnels.map((one) => [one.name, one]));
+  const watchMs = Math.min(WATCH_MAX_MS, Math.max(WATCH_MIN_MS, longest));
+  const later = await statusLater(router, watchMs);
   return down.flatMap(({ target, means, every }): Outcome[] => {
     const now = later.get(target.name);
     if (now?.downReason !== means || answers(now) === answers(target.status)) return [];

@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fetchStatus } from '../../control/client.js';
 import { PROTOCOL_OF } from '../../packet/outer-header.js';
 import type { PeerStatus, TunnelStatus } from '../../router/contract.js';
 import type { Check } from '../check.js';
 import type { Outcome } from '../finding.js';
+import { statusLater } from '../later.js';
 import { isQuiet, type Subject, type Target } from '../subject.js';
 
 /** Packets sent without one that came back: fewer may be nobody's fault. */
@@ -46,8 +45,7 @@ async function spokenTo({ router, targets }: Subject): Promise<ReadonlySet<strin
     .flatMap(({ status }) => (status === undefined ? [] : endsOf(status)))
     .filter(({ status }) => status.lastReceivedMs !== null && isQuiet(status));
   if (router.kind !== 'running' || quiet.length === 0) return new Set();
-  await sleep(WATCH_MS);
-  const { tunnels } = await fetchStatus(router.socket);
+  const tunnels = [...(await statusLater(router, WATCH_MS)).values()];
   const later = new Map(tunnels.flatMap(endsOf).map(({ id, status }) => [id, status]));
   const sent = quiet.filter(({ id, status: { rx, tx } }) => {
     const now = later.get(id);
