@@ -56,10 +56,10 @@ function checkLocal(subject: Subject): Endpoint | undefined {
 }
 
 /** What to write where nothing says where packets go. */
-function remoteHint({ values, mode }: Subject): string {
+function remoteHint({ values }: Subject, isEthernet: boolean): string {
   if (values.peers !== undefined && values.peers.length > 0) return 'beside peers: remote = "any"';
   const hint = 'remote = "ADDRESS of the peer"';
-  return mode !== undefined && carries(mode) === 'ethernet'
+  return isEthernet
     ? `${hint}, or a multicast group`
     : `${hint}; to receive from everyone: remote = "any"`;
 }
@@ -69,7 +69,8 @@ function checkRemote(subject: Subject): Endpoint | undefined {
   const isEthernet = mode !== undefined && carries(mode) === 'ethernet';
   if (values.remote === undefined) {
     if (!isMissing(subject, 'remote')) return undefined;
-    report.add(CODE.missing, keyPlace(subject), `${title} has no remote`, remoteHint(subject));
+    const hint = remoteHint(subject, isEthernet);
+    report.add(CODE.missing, keyPlace(subject), `${title} has no remote`, hint);
     return undefined;
   }
   const place = valuePlace(subject, 'remote');

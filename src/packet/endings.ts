@@ -4,12 +4,12 @@ import { isValid } from './checksum.js';
 import { isOwnTunnels } from './enter.js';
 import { GRE_RESERVED, GRE_RESERVED_LINUX, greLength } from './gre.js';
 import { IPV4_HEADER, isIpv4, lengthsFit, PROTOCOL_UDP, readIpv4 } from './ipv4.js';
-import { IPV6_HEADER, isMulticast6, readIpv6, walkExtensions } from './ipv6.js';
+import { IPV6_HEADER, readIpv6, walkExtensions } from './ipv6.js';
 import { type Known, reachedLookup } from './known.js';
 import { protocolName, typeText } from './protocol-name.js';
 import type { Reason } from './reason.js';
 import { destinationOf, ecnName, type Stage, type StageName, sourceOf } from './stages.js';
-import { type Entry, ownName } from './table.js';
+import { type Entry, isGroup, ownName } from './table.js';
 import { ETHERNET_HEADER } from './tunnel.js';
 import { GRE_UDP_PORT, isGreUdp, UDP_HEADER, udpLength } from './udp.js';
 
@@ -99,10 +99,6 @@ export function lateEnding(reason: Reason, entry: Entry | undefined): Stage {
   const isSent = entry !== undefined && entry.remote !== null && !isGroup(entry.remote);
   if (reason !== 'no-route' || !isSent) return plain;
   return { ...plain, detail: `${entry.tunnel.remote}: ${UNROUTED}` };
-}
-
-function isGroup(address: Uint8Array): boolean {
-  return address.length === 4 ? u8(address, 0) >>> 4 === 14 : isMulticast6(address);
 }
 
 /** The end of a packet of which `known` is known. `expected`: the sequence number its tunnel waits for. */

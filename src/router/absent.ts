@@ -7,8 +7,6 @@ import { addressWord, prefixWords, routeWord } from './network.js';
 /** By tunnel, in the words of ip(8): `address 10.9.0.1/24`, `route 10.2.0.0/16`. */
 export type Absent = ReadonlyMap<string, readonly string[]>;
 
-export const NOTHING_ABSENT: Absent = new Map();
-
 /**
  * Asks the kernel. Of a device that is down nothing is said: its routes cannot be there. Nor of a route that leads
  * elsewhere by now: somebody wanted that.
